@@ -1,0 +1,134 @@
+#![doc = include_str!("../README.md")]
+
+mod function;
+mod relation;
+mod relationship;
+
+pub use function::{Function, Parameter, ReturnType, Volatility};
+pub use relation::{Column, Relation, RelationKind};
+pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// A schema and a name inside it, both as stored in `pg_catalog` (unquoted, case preserved).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QualifiedName {
+    /// The schema (`pg_namespace.nspname`).
+    pub schema: String,
+    /// The object's name inside the schema.
+    pub name: String,
+}
+
+impl QualifiedName {
+    /// Builds a name from its two parts.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { schema: schema.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// What one database looks like to the people who may query it, at one moment.
+///
+/// A catalog is a value: it is never changed after it was built. A reload builds another one and
+/// swaps the `Arc` that points to it.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    relations: HashMap<QualifiedName, Relation>,
+    relationships: HashMap<QualifiedName, Vec<Relationship>>,
+    functions: HashMap<QualifiedName, Vec<Function>>,
+    /// Composite types of the exposed schemas that are not tables, by name.
+    composites: HashMap<QualifiedName, Vec<Column>>,
+    /// Enum types with their labels in sort order.
+    enums: HashMap<QualifiedName, Vec<String>>,
+    /// Per request role: settings of `alter role … [in database …] set`, as `(name, value)`.
+    role_settings: HashMap<String, Vec<(String, String)>>,
+    /// Comments of schemas.
+    schema_comments: HashMap<String, String>,
+    /// Time zone names, for `Prefer: timezone=…`.
+    time_zones: std::collections::HashSet<String>,
+    /// PostgreSQL's `server_version_num`, such as 160014.
+    server_version: u32,
+}
+
+impl Catalog {
+    /// The relation of that exact name, if it is in the snapshot.
+    pub fn relation(&self, name: &QualifiedName) -> Option<&Relation> {
+        self.relations.get(name)
+    }
+
+    /// Every relation, in no particular order.
+    pub fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values()
+    }
+
+    /// Every relationship that starts at `name`, in a stable order.
+    pub fn relationships_from(&self, name: &QualifiedName) -> &[Relationship] {
+        self.relationships.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every overload of the function `name`, in a stable order.
+    pub fn functions(&self, name: &QualifiedName) -> &[Function] {
+        self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every function with its overloads, in no particular order.
+    pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
+        self.functions.values().flatten()
+    }
+
+    /// The attributes of a free-standing composite type.
+    pub fn composite(&self, name: &QualifiedName) -> Option<&[Column]> {
+        self.composites.get(name).map(Vec::as_slice)
+    }
+
+    /// Every free-standing composite type with its attributes.
+    pub fn composites(&self) -> impl Iterator<Item = (&QualifiedName, &[Column])> {
+        self.composites.iter().map(|(name, columns)| (name, columns.as_slice()))
+    }
+
+    /// Every enum type with its labels in sort order.
+    pub fn enums(&self) -> impl Iterator<Item = (&QualifiedName, &[String])> {
+        self.enums.iter().map(|(name, labels)| (name, labels.as_slice()))
+    }
+
+    /// Settings attached to a role for this database (`statement_timeout` and the like).
+    pub fn role_settings(&self, role: &str) -> &[(String, String)] {
+        self.role_settings.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// The comment of a schema.
+    pub fn schema_comment(&self, schema: &str) -> Option<&str> {
+        self.schema_comments.get(schema).map(String::as_str)
+    }
+
+    /// Whether `pg_timezone_names` knows this name.
+    pub fn has_time_zone(&self, name: &str) -> bool {
+        self.time_zones.contains(name)
+    }
+
+    /// PostgreSQL's `server_version_num`, such as 160014; 0 in a catalog made by hand.
+    pub fn server_version(&self) -> u32 {
+        self.server_version
+    }
+
+    /// Adds a relation; for building catalogs by hand in tests and while reading one.
+    pub fn add_relation(&mut self, relation: Relation) {
+        self.relations.insert(relation.name.clone(), relation);
+    }
+
+    /// Adds a relationship; for building catalogs by hand in tests and while reading one.
+    pub fn add_relationship(&mut self, relationship: Relationship) {
+        self.relationships.entry(relationship.from.clone()).or_default().push(relationship);
+    }
+
+    /// Adds an overload of a function; for building catalogs by hand in tests and while reading one.
+    pub fn add_function(&mut self, function: Function) {
+        self.functions.entry(function.name.clone()).or_default().push(function);
+    }
+}
