@@ -1,1 +1,94 @@
 #![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod response;
+
+pub use config::{Config, OpenApiMode, TxEnd};
+pub use error::{DatabaseFacts, Error, ErrorParts};
+pub use response::Response;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use plinth_catalog::Catalog;
+
+/// One HTTP request as it came from the socket, borrowed.
+#[derive(Debug, Clone)]
+pub struct RawRequest<'a> {
+    /// The method.
+    pub method: &'a http::Method,
+    /// The path below the API's root: starts with `/`, still percent-encoded.
+    pub path: &'a str,
+    /// The query string without its `?`; empty when there is none.
+    pub query: &'a str,
+    /// All request headers.
+    pub headers: &'a http::HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// The public prefix of the API (`/p/echelon/rest/v1`, or empty), for `Location` and OpenAPI.
+    pub base_path: &'a str,
+}
+
+/// SQL with its parameters, which are text-format values of unspecified type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The text; equal for requests of equal shape, whatever their values.
+    pub sql: Arc<str>,
+    /// Values of `$1`, `$2`, …; `None` is NULL.
+    pub params: Vec<Option<Bytes>>,
+}
+
+/// One result row in text format.
+pub type Row = Vec<Option<Bytes>>;
+
+/// What a request comes to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Statements to run in one transaction; their rows go to [`Prepared::respond`].
+    Query(Prepared),
+    /// An answer that needs no database.
+    Answer(Response),
+}
+
+/// A request that is ready to be run.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What to run, in order, in one transaction.
+    pub statements: Vec<Statement>,
+    /// Whether the transaction must be read only.
+    pub read_only: bool,
+    /// Whether the transaction must be rolled back although it succeeded (`Prefer: tx=rollback`).
+    pub rollback: bool,
+    /// The schema that the request speaks to; first in the search path.
+    pub schema: String,
+    /// `Prefer: timezone=…`, when the catalog knows that name.
+    pub time_zone: Option<String>,
+}
+
+/// Turns a request into statements, or answers it from the catalog alone.
+///
+/// # Errors
+///
+/// [`Error`] is the client's answer: malformed request, unknown relation, unsupported media type, …
+pub fn prepare(
+    _request: &RawRequest<'_>,
+    _catalog: &Catalog,
+    _config: &Config,
+) -> Result<Outcome, Error> {
+    Err(Error::from_database(
+        &DatabaseFacts { code: "XX000", message: "not there yet", detail: None, hint: None },
+        false,
+    ))
+}
+
+impl Prepared {
+    /// Turns the rows of every statement into the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the rows themselves mean one (416, 406 of a read, a broken `response.headers` setting).
+    pub fn respond(self, _results: Vec<Vec<Row>>) -> Result<Response, Error> {
+        Ok(Response::empty(http::StatusCode::OK))
+    }
+}

@@ -1,0 +1,60 @@
+//! The settings that shape answers.
+
+/// What happens to a transaction at its end (`db-tx-end`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TxEnd {
+    /// Commit; `Prefer: tx` is ignored.
+    #[default]
+    Commit,
+    /// Commit, unless the client asks `Prefer: tx=rollback`.
+    CommitAllowOverride,
+    /// Roll back; `Prefer: tx` is ignored.
+    Rollback,
+    /// Roll back, unless the client asks `Prefer: tx=commit`.
+    RollbackAllowOverride,
+}
+
+/// What the OpenAPI document at the root shows (`openapi-mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OpenApiMode {
+    /// Only what the caller's role may use.
+    #[default]
+    FollowPrivileges,
+    /// Everything in the exposed schemas.
+    IgnorePrivileges,
+    /// The root answers 404.
+    Disabled,
+}
+
+/// The settings of the data API that shape its answers.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Exposed schemas; the first is the default one. Never empty.
+    pub schemas: Vec<String>,
+    /// Schemas added to the search path after the request's own.
+    pub extra_search_path: Vec<String>,
+    /// No read returns more rows than this.
+    pub max_rows: Option<u64>,
+    /// Whether `count()`, `sum()` and the like may be used in `select`.
+    pub aggregates: bool,
+    /// Whether `Accept: application/vnd.pgrst.plan` is answered.
+    pub plan: bool,
+    /// What happens at the end of a transaction.
+    pub tx_end: TxEnd,
+    /// What the OpenAPI document shows.
+    pub openapi_mode: OpenApiMode,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            schemas: vec!["public".to_owned()],
+            extra_search_path: vec!["public".to_owned()],
+            max_rows: None,
+            aggregates: false,
+            plan: false,
+            tx_end: TxEnd::default(),
+            openapi_mode: OpenApiMode::default(),
+        }
+    }
+}
