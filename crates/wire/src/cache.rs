@@ -1,0 +1,109 @@
+//! Which statements a session has prepared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A statement text under the role that it was planned for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) role: Arc<str>,
+    pub(crate) sql: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: u32,
+    used: u64,
+}
+
+/// The prepared statements of one session, bounded; the least recently used one makes room.
+#[derive(Debug)]
+pub(crate) struct StatementCache {
+    entries: HashMap<Key, Entry>,
+    capacity: usize,
+    clock: u64,
+    next_name: u32,
+}
+
+impl StatementCache {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { entries: HashMap::new(), capacity: capacity.max(1), clock: 0, next_name: 0 }
+    }
+
+    /// The number of the prepared statement, if the session has it.
+    pub(crate) fn get(&mut self, key: &Key) -> Option<u32> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(entry.name)
+    }
+
+    /// A number that no statement of the session had before.
+    pub(crate) fn fresh_name(&mut self) -> u32 {
+        self.next_name += 1;
+        self.next_name
+    }
+
+    /// Notes that the session has prepared `key` as `name`.
+    pub(crate) fn insert(&mut self, key: Key, name: u32) {
+        self.clock += 1;
+        self.entries.insert(key, Entry { name, used: self.clock });
+    }
+
+    /// Forgets the least recently used statements beyond the bound and returns their numbers, for
+    /// the session to close.
+    pub(crate) fn evict(&mut self) -> Vec<u32> {
+        let mut evicted = Vec::new();
+        while self.entries.len() > self.capacity {
+            let Some(key) =
+                self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone())
+            else {
+                break;
+            };
+            evicted.extend(self.entries.remove(&key).map(|entry| entry.name));
+        }
+        evicted
+    }
+
+    /// Forgets everything and returns the numbers to close.
+    pub(crate) fn clear(&mut self) -> Vec<u32> {
+        self.entries.drain().map(|(_, entry)| entry.name).collect()
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(role: &str, sql: &str) -> Key {
+        Key { role: role.into(), sql: sql.into() }
+    }
+
+    #[test]
+    fn one_text_under_two_roles_is_two_statements() {
+        let mut cache = StatementCache::new(8);
+        let name = cache.fresh_name();
+        cache.insert(key("anon", "select 1"), name);
+        assert_eq!(cache.get(&key("anon", "select 1")), Some(name));
+        assert_eq!(cache.get(&key("authenticated", "select 1")), None);
+    }
+
+    #[test]
+    fn the_least_recently_used_statement_makes_room() {
+        let mut cache = StatementCache::new(2);
+        for (name, sql) in [(1, "a"), (2, "b"), (3, "c")] {
+            if name == 3 {
+                cache.get(&key("r", "a"));
+            }
+            cache.insert(key("r", sql), name);
+        }
+        assert_eq!(cache.evict(), vec![2]);
+        assert_eq!(cache.len(), 2);
+        assert!(cache.evict().is_empty());
+    }
+}

@@ -1,0 +1,399 @@
+//! One session: start-up, and batches one after the other.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::IsNull;
+use postgres_protocol::authentication::{md5_hash, sasl};
+use postgres_protocol::message::backend::{DataRowBody, Message};
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::cache::{Key, StatementCache};
+use crate::socket::Socket;
+use crate::{Batch, ConnectConfig, DatabaseError, Row, Statement, WireError};
+
+/// Above this many bytes a batch is written and its answer read at the same time, so that neither
+/// side waits for the other with full socket buffers.
+const DUPLEX_THRESHOLD_BYTES: usize = 32 * 1024;
+
+/// A read buffer that grew beyond this is given back after the answer.
+const KEPT_BUFFER_BYTES: usize = 256 * 1024;
+
+/// One PostgreSQL session.
+///
+/// Batches run one at a time. When the future of [`Connection::run`] is dropped in the middle,
+/// [`Connection::drain`] brings the session back to where the next batch may start.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    /// Bytes of the current batch that are not yet written.
+    outgoing: BytesMut,
+    incoming: BytesMut,
+    cache: StatementCache,
+    /// Statements parsed by the current batch, in order, until the server confirms each.
+    parsing: VecDeque<(Key, u32)>,
+    /// Whether an answer is still under way.
+    busy: bool,
+    process_id: i32,
+}
+
+/// What an answer amounts to, once the server is ready again.
+#[derive(Debug, Default)]
+struct Answer {
+    results: Vec<Vec<Row>>,
+    current: Vec<Row>,
+    error: Option<DatabaseError>,
+    /// The session was left inside a transaction.
+    in_transaction: bool,
+}
+
+impl Connection {
+    /// Opens a session. `cached_statements` bounds its prepared statements.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Connect`] when the server cannot be reached, [`WireError::Refused`] when it
+    /// does not let us in, [`WireError::Protocol`] when it asks for what is not supported.
+    pub async fn open(config: &ConnectConfig, cached_statements: usize) -> Result<Self, WireError> {
+        let socket =
+            Socket::connect(&config.host, config.port).await.map_err(WireError::Connect)?;
+        let mut connection = Self {
+            socket,
+            outgoing: BytesMut::with_capacity(4096),
+            incoming: BytesMut::with_capacity(16 * 1024),
+            cache: StatementCache::new(cached_statements),
+            parsing: VecDeque::new(),
+            busy: false,
+            process_id: 0,
+        };
+        connection.start_up(config).await?;
+        Ok(connection)
+    }
+
+    /// The backend's process id, as in `pg_stat_activity.pid`.
+    pub fn process_id(&self) -> i32 {
+        self.process_id
+    }
+
+    /// Whether an answer is still under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Whether the session may take a batch: nothing is under way and the server has neither said
+    /// anything nor hung up since the last answer.
+    pub fn is_reusable(&self) -> bool {
+        !self.busy && self.outgoing.is_empty() && !self.socket.has_unread()
+    }
+
+    /// Sends a batch and reads its answer: one vector of rows per statement.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Database`] when a statement or the commit failed; the session stays usable
+    /// unless the error was fatal. [`WireError::Lost`] and [`WireError::Protocol`] end it.
+    pub async fn run(&mut self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+        self.encode(batch)?;
+        self.busy = true;
+        let answer = self.exchange().await?;
+        let skipped = usize::from(batch.rollback);
+        match answer.error {
+            Some(error) => Err(WireError::database(error)),
+            None => {
+                Ok(answer.results.into_iter().skip(skipped).take(batch.statements.len()).collect())
+            }
+        }
+    }
+
+    /// Reads what is left of an answer that nobody waits for any more.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Lost`] when the session is of no use any more.
+    pub async fn drain(&mut self) -> Result<(), WireError> {
+        if self.busy {
+            self.exchange().await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets all prepared statements; the next batch closes them at the server.
+    pub fn forget_statements(&mut self) {
+        for name in self.cache.clear() {
+            // Writing to memory cannot fail for a name this short.
+            let _ = frontend::close(b'S', &statement_name(name), &mut self.outgoing);
+        }
+    }
+
+    fn encode(&mut self, batch: &Batch) -> Result<(), WireError> {
+        self.parsing.clear();
+        for name in self.cache.evict() {
+            frontend::close(b'S', &statement_name(name), &mut self.outgoing)
+                .map_err(protocol_error)?;
+        }
+        let extra = |sql: &str| Statement { sql: sql.into(), params: Vec::new() };
+        if batch.rollback {
+            self.encode_statement(batch, &extra("begin"))?;
+        }
+        for statement in &batch.statements {
+            self.encode_statement(batch, statement)?;
+        }
+        if batch.rollback {
+            self.encode_statement(batch, &extra("rollback"))?;
+        }
+        frontend::sync(&mut self.outgoing);
+        Ok(())
+    }
+
+    fn encode_statement(&mut self, batch: &Batch, statement: &Statement) -> Result<(), WireError> {
+        let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
+        let known = self
+            .cache
+            .get(&key)
+            .or_else(|| self.parsing.iter().find(|(parsing, _)| *parsing == key).map(|(_, n)| *n));
+        let name = match known {
+            Some(name) => name,
+            None => {
+                let name = self.cache.fresh_name();
+                frontend::parse(&statement_name(name), &statement.sql, [], &mut self.outgoing)
+                    .map_err(protocol_error)?;
+                self.parsing.push_back((key, name));
+                name
+            }
+        };
+        let encoded = frontend::bind(
+            "",
+            &statement_name(name),
+            [],
+            &statement.params,
+            |value, buffer| {
+                Ok(match value {
+                    Some(bytes) => {
+                        buffer.put_slice(bytes);
+                        IsNull::No
+                    }
+                    None => IsNull::Yes,
+                })
+            },
+            [],
+            &mut self.outgoing,
+        );
+        if encoded.is_err() {
+            self.outgoing.clear();
+            return Err(WireError::Protocol("a batch is too large to be encoded".to_owned()));
+        }
+        frontend::execute("", 0, &mut self.outgoing).map_err(protocol_error)
+    }
+
+    /// Writes what is to be written and reads until the server is ready for the next batch.
+    async fn exchange(&mut self) -> Result<Answer, WireError> {
+        let mut answer = Answer::default();
+        if self.outgoing.len() > DUPLEX_THRESHOLD_BYTES {
+            self.exchange_duplex(&mut answer).await?;
+        } else {
+            self.socket.write_all_buf(&mut self.outgoing).await.map_err(WireError::Lost)?;
+            while !self.digest(&mut answer)? {
+                read_more(&mut self.socket, &mut self.incoming).await?;
+            }
+        }
+        self.busy = false;
+        if self.incoming.capacity() > KEPT_BUFFER_BYTES {
+            self.incoming = BytesMut::with_capacity(16 * 1024);
+        }
+        if answer.in_transaction {
+            Box::pin(self.roll_back()).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn exchange_duplex(&mut self, answer: &mut Answer) -> Result<(), WireError> {
+        loop {
+            if self.digest(answer)? {
+                return Ok(());
+            }
+            if self.outgoing.is_empty() {
+                read_more(&mut self.socket, &mut self.incoming).await?;
+                continue;
+            }
+            let (mut reader, mut writer) = tokio::io::split(&mut self.socket);
+            tokio::select! {
+                read = read_more(&mut reader, &mut self.incoming) => read?,
+                written = writer.write_buf(&mut self.outgoing) => {
+                    written.map_err(WireError::Lost)?;
+                }
+            }
+        }
+    }
+
+    /// A statement left its own transaction open or failed inside it; the next batch must not
+    /// inherit that.
+    async fn roll_back(&mut self) -> Result<(), WireError> {
+        frontend::query("rollback", &mut self.outgoing).map_err(protocol_error)?;
+        self.busy = true;
+        self.exchange().await.map(drop)
+    }
+
+    /// Takes complete messages out of the read buffer; true when the server is ready again.
+    fn digest(&mut self, answer: &mut Answer) -> Result<bool, WireError> {
+        while let Some(message) = Message::parse(&mut self.incoming).map_err(protocol_error)? {
+            match message {
+                Message::DataRow(body) => answer.current.push(row(&body)?),
+                Message::CommandComplete(_) | Message::EmptyQueryResponse => {
+                    answer.results.push(std::mem::take(&mut answer.current));
+                }
+                Message::ParseComplete => {
+                    if let Some((key, name)) = self.parsing.pop_front() {
+                        self.cache.insert(key, name);
+                    }
+                }
+                Message::ErrorResponse(body) => {
+                    let error = DatabaseError::parse(body.fields()).map_err(protocol_error)?;
+                    if error.is_fatal() {
+                        return Err(WireError::Terminated(Box::new(error)));
+                    }
+                    answer.error.get_or_insert(error);
+                }
+                Message::ReadyForQuery(body) => {
+                    answer.in_transaction = body.status() != b'I';
+                    return Ok(true);
+                }
+                Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
+                    return Err(WireError::Protocol("copy is not possible here".to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    async fn start_up(&mut self, config: &ConnectConfig) -> Result<(), WireError> {
+        let mut parameters = vec![
+            ("user", config.user.as_str()),
+            ("database", config.database.as_str()),
+            ("client_encoding", "UTF8"),
+            ("application_name", config.application_name.as_str()),
+        ];
+        parameters.extend(config.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        frontend::startup_message(parameters, &mut self.outgoing).map_err(protocol_error)?;
+        self.flush_start_up().await?;
+        self.authenticate(config).await?;
+        loop {
+            match self.next_start_up_message().await? {
+                Message::BackendKeyData(body) => self.process_id = body.process_id(),
+                Message::ReadyForQuery(_) => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn authenticate(&mut self, config: &ConnectConfig) -> Result<(), WireError> {
+        let password = || {
+            config.password.as_ref().map(|secret| secret.expose().as_bytes()).ok_or_else(|| {
+                WireError::Protocol("the server asks for a password and none is given".to_owned())
+            })
+        };
+        match self.next_start_up_message().await? {
+            Message::AuthenticationOk => Ok(()),
+            Message::AuthenticationMd5Password(body) => {
+                let hashed = md5_hash(config.user.as_bytes(), password()?, body.salt());
+                frontend::password_message(hashed.as_bytes(), &mut self.outgoing)
+                    .map_err(protocol_error)?;
+                self.flush_start_up().await?;
+                self.expect_authenticated().await
+            }
+            Message::AuthenticationSasl(body) => {
+                let offered: Vec<String> =
+                    body.mechanisms().map(|name| Ok(name.to_owned())).collect().unwrap_or_default();
+                if !offered.iter().any(|name| name == sasl::SCRAM_SHA_256) {
+                    return Err(WireError::Protocol(format!(
+                        "the server offers {} and not SCRAM-SHA-256",
+                        offered.join(", ")
+                    )));
+                }
+                self.authenticate_scram(password()?).await
+            }
+            _ => Err(WireError::Protocol(
+                "the server asks for an authentication other than SCRAM-SHA-256 or MD5".to_owned(),
+            )),
+        }
+    }
+
+    async fn authenticate_scram(&mut self, password: &[u8]) -> Result<(), WireError> {
+        let mut scram = sasl::ScramSha256::new(password, sasl::ChannelBinding::unsupported());
+        frontend::sasl_initial_response(sasl::SCRAM_SHA_256, scram.message(), &mut self.outgoing)
+            .map_err(protocol_error)?;
+        self.flush_start_up().await?;
+        let Message::AuthenticationSaslContinue(body) = self.next_start_up_message().await? else {
+            return Err(WireError::Protocol("SCRAM was not continued".to_owned()));
+        };
+        scram.update(body.data()).map_err(protocol_error)?;
+        frontend::sasl_response(scram.message(), &mut self.outgoing).map_err(protocol_error)?;
+        self.flush_start_up().await?;
+        let Message::AuthenticationSaslFinal(body) = self.next_start_up_message().await? else {
+            return Err(WireError::Protocol("SCRAM was not finished".to_owned()));
+        };
+        scram.finish(body.data()).map_err(protocol_error)?;
+        self.expect_authenticated().await
+    }
+
+    async fn expect_authenticated(&mut self) -> Result<(), WireError> {
+        match self.next_start_up_message().await? {
+            Message::AuthenticationOk => Ok(()),
+            _ => Err(WireError::Protocol("the server did not confirm the password".to_owned())),
+        }
+    }
+
+    async fn flush_start_up(&mut self) -> Result<(), WireError> {
+        self.socket.write_all_buf(&mut self.outgoing).await.map_err(WireError::Connect)
+    }
+
+    async fn next_start_up_message(&mut self) -> Result<Message, WireError> {
+        loop {
+            if let Some(message) = Message::parse(&mut self.incoming).map_err(protocol_error)? {
+                if let Message::ErrorResponse(body) = message {
+                    let error = DatabaseError::parse(body.fields()).map_err(protocol_error)?;
+                    return Err(WireError::Refused(Box::new(error)));
+                }
+                return Ok(message);
+            }
+            let read = self.socket.read_buf(&mut self.incoming).await;
+            if read.map_err(WireError::Connect)? == 0 {
+                return Err(WireError::Connect(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+}
+
+async fn read_more(
+    reader: &mut (impl AsyncReadExt + Unpin),
+    incoming: &mut BytesMut,
+) -> Result<(), WireError> {
+    if incoming.capacity() - incoming.len() < 1024 {
+        incoming.reserve(16 * 1024);
+    }
+    match reader.read_buf(incoming).await {
+        Ok(0) => Err(WireError::Lost(io::ErrorKind::UnexpectedEof.into())),
+        Ok(_) => Ok(()),
+        Err(error) => Err(WireError::Lost(error)),
+    }
+}
+
+fn statement_name(number: u32) -> String {
+    format!("s{number}")
+}
+
+fn protocol_error(error: io::Error) -> WireError {
+    WireError::Protocol(error.to_string())
+}
+
+/// Cuts a row's values out of the shared read buffer, without copying them.
+fn row(body: &DataRowBody) -> Result<Row, WireError> {
+    let buffer: &Bytes = body.buffer_bytes();
+    body.ranges()
+        .map(|range| Ok(range.map(|range| buffer.slice(range))))
+        .collect()
+        .map_err(protocol_error)
+}

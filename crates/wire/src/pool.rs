@@ -1,0 +1,327 @@
+//! Connections of one login to one database, under a budget shared by all pools of a cluster.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{Batch, ConnectConfig, Connection, Row, WireError};
+
+/// How long a connection whose caller went away may take to finish its answer.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Bounds of one pool.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Most connections of this pool at once.
+    pub max_connections: usize,
+    /// How long a caller waits for a connection before [`WireError::PoolTimeout`].
+    pub acquire_timeout: Duration,
+    /// Most callers that wait at once; one more gets [`WireError::Overloaded`].
+    pub max_waiting: usize,
+    /// How long an answer may take before [`WireError::AnswerTimeout`]: a safety net above the
+    /// server's own `statement_timeout`.
+    pub answer_timeout: Duration,
+    /// Prepared statements kept per connection.
+    pub cached_statements: usize,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(10),
+            max_waiting: 4096,
+            answer_timeout: Duration::from_secs(60),
+            cached_statements: 256,
+        }
+    }
+}
+
+/// The number of connections that all pools of a cluster may have together.
+#[derive(Debug)]
+pub struct Budget {
+    permits: Arc<Semaphore>,
+    pools: Mutex<Vec<Weak<Inner>>>,
+    /// Pools that wait for a permit; while there are any, connections are closed after use.
+    waiting: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of `max_connections`.
+    pub fn new(max_connections: usize) -> Arc<Self> {
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(max_connections)),
+            pools: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+
+    /// Connections that may still be opened.
+    pub fn available(&self) -> usize {
+        self.permits.available_permits()
+    }
+
+    async fn acquire(&self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return permit;
+        }
+        let _waiting = Counted::enter(&self.waiting);
+        self.evict_one_idle();
+        match self.permits.clone().acquire_owned().await {
+            Ok(permit) => permit,
+            Err(_closed) => unreachable!("the budget's semaphore is never closed"),
+        }
+    }
+
+    /// Closes the connection that has been idle for longest, in whichever pool it is.
+    fn evict_one_idle(&self) {
+        let pools: Vec<Arc<Inner>> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+        let oldest = pools
+            .iter()
+            .filter_map(|pool| lock(&pool.idle).first().map(|idle| (idle.since, pool)))
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, pool)) = oldest {
+            let mut idle = lock(&pool.idle);
+            if !idle.is_empty() {
+                drop(idle.remove(0));
+            }
+        }
+    }
+
+    fn register(&self, pool: &Arc<Inner>) {
+        let mut pools = lock(&self.pools);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+}
+
+/// What a pool is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Open connections that nobody uses.
+    pub idle: usize,
+    /// Connections in use.
+    pub busy: usize,
+    /// Callers waiting for a connection.
+    pub waiting: usize,
+}
+
+/// Connections of one login role to one database. Cloning it gives another handle to the same pool.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: ConnectConfig,
+    options: PoolOptions,
+    budget: Arc<Budget>,
+    slots: Arc<Semaphore>,
+    /// Most recently used last, so that the first may grow old and be closed.
+    idle: Mutex<Vec<Idle>>,
+    waiting: AtomicUsize,
+    /// Raised when prepared statements must be forgotten.
+    generation: AtomicUsize,
+    closed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    session: Session,
+    since: Instant,
+}
+
+/// A connection with its place in the budget.
+#[derive(Debug)]
+struct Session {
+    connection: Connection,
+    generation: usize,
+    _budget: OwnedSemaphorePermit,
+}
+
+/// A session that a caller holds. Dropping it gives the session back, after its answer was read.
+struct Lease {
+    pool: Arc<Inner>,
+    session: Option<Session>,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Pool {
+    /// A pool without connections; they are opened when they are needed.
+    pub fn new(config: ConnectConfig, budget: Arc<Budget>, options: PoolOptions) -> Self {
+        let inner = Arc::new(Inner {
+            slots: Arc::new(Semaphore::new(options.max_connections.max(1))),
+            config,
+            options,
+            budget,
+            idle: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            generation: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        });
+        inner.budget.register(&inner);
+        Self { inner }
+    }
+
+    /// Runs a batch on some connection: one vector of rows per statement.
+    ///
+    /// A batch is sent again only when the server said that nothing of it was executed because a
+    /// prepared statement was out of date.
+    ///
+    /// # Errors
+    ///
+    /// Every [`WireError`]; its documentation says which of them mean that nothing was executed.
+    pub async fn run(&self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+        let mut lease = Inner::acquire(&self.inner).await?;
+        match lease.run(batch).await {
+            Err(WireError::Database(error)) if error.is_stale_statement() => {
+                if let Some(session) = &mut lease.session {
+                    session.connection.forget_statements();
+                }
+                lease.run(batch).await
+            }
+            result => result,
+        }
+    }
+
+    /// Makes every connection prepare its statements anew, after the schema changed.
+    pub fn forget_statements(&self) {
+        self.inner.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes connections that nobody has used for `idle_for`.
+    pub fn close_idle(&self, idle_for: Duration) {
+        lock(&self.inner.idle).retain(|idle| idle.since.elapsed() < idle_for);
+    }
+
+    /// Closes the pool: idle connections at once, busy ones after their answer; callers that wait
+    /// or come later get [`WireError::Closed`].
+    pub fn close(&self) {
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.slots.close();
+        lock(&self.inner.idle).clear();
+    }
+
+    /// What the pool is doing now.
+    pub fn status(&self) -> PoolStatus {
+        let idle = lock(&self.inner.idle).len();
+        let busy =
+            self.inner.options.max_connections.saturating_sub(self.inner.slots.available_permits());
+        PoolStatus { idle, busy, waiting: self.inner.waiting.load(Ordering::Relaxed) }
+    }
+}
+
+impl Inner {
+    async fn acquire(self: &Arc<Self>) -> Result<Lease, WireError> {
+        let limit = self.options.acquire_timeout;
+        if let Ok(slot) = self.slots.clone().try_acquire_owned()
+            && let Some(session) = self.take_idle()
+        {
+            return Ok(self.lease(slot, session));
+        }
+        let ahead = self.waiting.load(Ordering::Relaxed);
+        if ahead >= self.options.max_waiting {
+            return Err(WireError::Overloaded(ahead));
+        }
+        let _waiting = Counted::enter(&self.waiting);
+        let acquired = tokio::time::timeout(limit, self.acquire_slowly()).await;
+        acquired.unwrap_or(Err(WireError::PoolTimeout(limit)))
+    }
+
+    async fn acquire_slowly(self: &Arc<Self>) -> Result<Lease, WireError> {
+        let slot = self.slots.clone().acquire_owned().await.map_err(|_closed| WireError::Closed)?;
+        if let Some(session) = self.take_idle() {
+            return Ok(self.lease(slot, session));
+        }
+        let permit = self.budget.acquire().await;
+        let generation = self.generation.load(Ordering::Relaxed);
+        let connection = Connection::open(&self.config, self.options.cached_statements).await?;
+        Ok(self.lease(slot, Session { connection, generation, _budget: permit }))
+    }
+
+    fn lease(self: &Arc<Self>, slot: OwnedSemaphorePermit, session: Session) -> Lease {
+        Lease { pool: self.clone(), session: Some(session), slot: Some(slot) }
+    }
+
+    /// The most recently used idle session that the server has not hung up on.
+    fn take_idle(&self) -> Option<Session> {
+        loop {
+            let mut session = lock(&self.idle).pop()?.session;
+            if !session.connection.is_reusable() {
+                continue;
+            }
+            let generation = self.generation.load(Ordering::Relaxed);
+            if session.generation != generation {
+                session.connection.forget_statements();
+                session.generation = generation;
+            }
+            return Some(session);
+        }
+    }
+
+    fn give_back(&self, session: Session) {
+        let wanted_elsewhere = self.budget.waiting.load(Ordering::Relaxed) > 0;
+        if !wanted_elsewhere && !self.closed.load(Ordering::Acquire) {
+            lock(&self.idle).push(Idle { session, since: Instant::now() });
+        }
+    }
+}
+
+impl Lease {
+    async fn run(&mut self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+        let limit = self.pool.options.answer_timeout;
+        let Some(session) = &mut self.session else { return Err(WireError::Closed) };
+        let result = tokio::time::timeout(limit, session.connection.run(batch))
+            .await
+            .unwrap_or(Err(WireError::AnswerTimeout(limit)));
+        if !matches!(result, Ok(_) | Err(WireError::Database(_))) {
+            self.session = None;
+        }
+        result
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        let slot = self.slot.take();
+        let pool = self.pool.clone();
+        if !session.connection.is_busy() {
+            pool.give_back(session);
+            return;
+        }
+        // The caller went away in the middle. Without a runtime the socket is simply closed.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let drained = tokio::time::timeout(DRAIN_LIMIT, session.connection.drain()).await;
+            if matches!(drained, Ok(Ok(()))) {
+                pool.give_back(session);
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// One of those counted; leaves the count when it is dropped, however that comes about.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// No invariant of these lists can be broken by a panic in between, so poisoning is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
