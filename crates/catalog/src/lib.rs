@@ -1,15 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod function;
+mod load;
 mod relation;
 mod relationship;
 
 pub use function::{Function, Parameter, ReturnType, Volatility};
+pub use load::{LoadError, LoadOptions, time_zones};
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// A schema and a name inside it, both as stored in `pg_catalog` (unquoted, case preserved).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,7 +54,7 @@ pub struct Catalog {
     /// Comments of schemas.
     schema_comments: HashMap<String, String>,
     /// Time zone names, for `Prefer: timezone=…`.
-    time_zones: std::collections::HashSet<String>,
+    time_zones: Arc<HashSet<String>>,
     /// PostgreSQL's `server_version_num`, such as 160014.
     server_version: u32,
 }
