@@ -1,0 +1,47 @@
+# Every target sets up what it needs and is quick when nothing is missing.
+SHELL := /bin/sh
+CARGO ?= cargo
+PYTHON ?= python3
+NPM ?= npm
+PLINTH := target/release/plinth
+
+.PHONY: help setup up test check bench clean
+
+help: ## Show these lines
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: .postgres/.stamp tests/clients/node_modules/.stamp tests/clients/.python/.stamp ## Fetch PostgreSQL and the packages of the test clients
+
+up: .postgres/.stamp ## Build and start everything; print URLs and keys
+	$(CARGO) build --release --locked --package plinth-server
+	@exec $(PLINTH) up $(ARGS)
+
+test: setup ## Run every test
+	$(CARGO) test --workspace --locked
+	tests/clients/run
+
+check: ## Check format, lints, documentation and dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	$(PYTHON) scripts/audit-dependencies
+
+bench: .postgres/.stamp ## Measure requests per second beside pgbench's replay of the same work
+	$(CARGO) build --release --locked --package plinth-server --package plinth-bench
+	target/release/plinth-bench $(ARGS)
+
+clean: ## Remove what was built, fetched and stored (the default data folder too)
+	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python
+
+.postgres/.stamp: scripts/fetch-postgres
+	$(PYTHON) scripts/fetch-postgres
+	@touch $@
+
+tests/clients/node_modules/.stamp: tests/clients/package-lock.json
+	$(NPM) ci --prefix tests/clients --no-audit --no-fund
+	@touch $@
+
+tests/clients/.python/.stamp: tests/clients/requirements.txt
+	rm -rf tests/clients/.python
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target tests/clients/.python -r $<
+	@touch $@
