@@ -1,0 +1,351 @@
+//! Administrative connections: few, short-lived, one statement after the other. The data plane has its own in `wire`.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::secret::Secret;
+use crate::sqlstate;
+
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `pg_stat_activity` shows for these connections.
+const APPLICATION_NAME: &str = "plinth";
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Directory of its unix socket.
+    Unix(PathBuf),
+    /// Name or address.
+    Tcp(String),
+}
+
+/// A role that may connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Name of the role.
+    pub role: String,
+    /// Its password; `None` where the server asks for none.
+    pub password: Option<Secret>,
+}
+
+/// A server and the login that administers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where to connect.
+    pub host: Host,
+    /// Port, also part of the unix socket's name.
+    pub port: u16,
+    /// The administrator.
+    pub admin: Login,
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The connection URL does not parse.
+    #[error("the database URL is not valid")]
+    Url(#[source] tokio_postgres::Error),
+    /// The URL lacks something that has no default.
+    #[error("the database URL names no {0}")]
+    Incomplete(&'static str),
+    /// The URL asks for encryption.
+    #[error(
+        "the database URL asks for TLS (sslmode={0}), which administrative connections cannot do yet; \
+         use a unix socket, a private network or a local TLS proxy, and sslmode=disable"
+    )]
+    Tls(&'static str),
+    /// The server could not be reached, or refused.
+    #[error("cannot connect to database `{database}` at {place} as `{role}`")]
+    Open {
+        /// Database asked for.
+        database: String,
+        /// Host and port.
+        place: String,
+        /// Login used.
+        role: String,
+        /// What went wrong.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+}
+
+impl ConnectError {
+    /// SQLSTATE of the server's refusal, if it came that far.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Open { source, .. } => source.code().map(|code| code.code()),
+            _ => None,
+        }
+    }
+
+    /// The server is there but not ready for connections yet, or not any more.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => match source.code() {
+                Some(code) => matches!(
+                    code.code(),
+                    sqlstate::CANNOT_CONNECT_NOW
+                        | sqlstate::ADMIN_SHUTDOWN
+                        | sqlstate::CRASH_SHUTDOWN
+                ),
+                None => true,
+            },
+            _ => false,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Reads a `postgres://` URL or a `key=value` string; returns the endpoint and the database that it names.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if it does not parse, names no user, or asks for TLS.
+    pub fn from_url(url: &str) -> Result<(Self, Option<String>), ConnectError> {
+        // The parser knows no `verify-…` and would only say "invalid value".
+        if let Some(mode) = ["verify-ca", "verify-full"]
+            .into_iter()
+            .find(|mode| url.contains(&format!("sslmode={mode}")))
+        {
+            return Err(ConnectError::Tls(mode));
+        }
+        let config: Config = url.parse().map_err(ConnectError::Url)?;
+        if let SslMode::Require = config.get_ssl_mode() {
+            return Err(ConnectError::Tls("require"));
+        }
+        let host = match config.get_hosts().first() {
+            Some(tokio_postgres::config::Host::Tcp(name)) => Host::Tcp(name.clone()),
+            #[cfg(unix)]
+            Some(tokio_postgres::config::Host::Unix(dir)) => Host::Unix(dir.clone()),
+            None => match config.get_hostaddrs().first() {
+                Some(address) => Host::Tcp(address.to_string()),
+                None => return Err(ConnectError::Incomplete("host")),
+            },
+        };
+        let role = config.get_user().ok_or(ConnectError::Incomplete("user"))?.to_owned();
+        let password = config
+            .get_password()
+            .map(|bytes| Secret::new(String::from_utf8_lossy(bytes).into_owned()));
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        Ok((
+            Self { host, port, admin: Login { role, password } },
+            config.get_dbname().map(str::to_owned),
+        ))
+    }
+
+    /// Opens a connection to `database` as the administrator.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Open`] if the server is not there or refuses.
+    pub async fn connect(&self, database: &str) -> Result<Connection, ConnectError> {
+        self.connect_as(&self.admin, database).await
+    }
+
+    /// Opens a connection to `database` as `login`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Open`] if the server is not there or refuses.
+    pub async fn connect_as(
+        &self,
+        login: &Login,
+        database: &str,
+    ) -> Result<Connection, ConnectError> {
+        let failed = |source| ConnectError::Open {
+            database: database.to_owned(),
+            place: self.to_string(),
+            role: login.role.clone(),
+            source,
+        };
+        let (client, driver) = self.config(login, database).connect(NoTls).await.map_err(failed)?;
+        let driver = tokio::spawn(async move {
+            // The client of this connection sees the failure itself; here it would be said twice.
+            let _ = driver.await;
+        });
+        Ok(Connection { client, driver })
+    }
+
+    /// A `postgresql://` URL for `login` and `database`, for people and their tools. It holds the password.
+    pub fn url(&self, login: &Login, database: &str) -> Secret {
+        let mut url = String::from("postgresql://");
+        url.push_str(&percent_encode(&login.role));
+        if let Some(password) = &login.password {
+            url.push(':');
+            url.push_str(&percent_encode(password.expose()));
+        }
+        url.push('@');
+        match &self.host {
+            Host::Tcp(name) if name.contains(':') => url.push_str(&format!("[{name}]")),
+            Host::Tcp(name) => url.push_str(name),
+            Host::Unix(dir) => url.push_str(&percent_encode(&dir.to_string_lossy())),
+        }
+        url.push_str(&format!(":{}/{}", self.port, percent_encode(database)));
+        Secret::new(url)
+    }
+
+    fn config(&self, login: &Login, database: &str) -> Config {
+        let mut config = Config::new();
+        match &self.host {
+            Host::Unix(dir) => config.host_path(dir),
+            Host::Tcp(name) => config.host(name),
+        };
+        config
+            .port(self.port)
+            .user(&login.role)
+            .dbname(database)
+            .application_name(APPLICATION_NAME)
+            .ssl_mode(SslMode::Disable)
+            .connect_timeout(CONNECT_TIMEOUT);
+        if let Some(password) = &login.password {
+            config.password(password.expose());
+        }
+        config
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Unix(dir) => write!(f, "{} port {}", dir.display(), self.port),
+            Host::Tcp(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// An open connection. Dropping it ends the session; [`Connection::close`] also waits for the end of the socket.
+#[derive(Debug)]
+pub struct Connection {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Ends the session and waits until the goodbye is written.
+    pub async fn close(self) {
+        drop(self.client);
+        let _ = self.driver.await;
+    }
+
+    /// The client, for transactions.
+    pub fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Holds the lock `name` until the session ends. Other sessions of the same database that ask for the name wait.
+    ///
+    /// Returns `false` when the lock was not to be had within `wait`.
+    pub(crate) async fn lock(
+        &self,
+        name: &str,
+        wait: Duration,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let millis = wait.as_millis().max(1).to_string();
+        self.execute("select set_config('lock_timeout', $1, false)", &[&millis]).await?;
+        let locked =
+            self.execute("select pg_advisory_lock(hashtextextended($1, 0))", &[&name]).await;
+        self.batch_execute("reset lock_timeout").await?;
+        match locked {
+            Ok(_) => Ok(true),
+            Err(error) if has_code(&error, sqlstate::LOCK_NOT_AVAILABLE) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Like [`Connection::lock`], without waiting.
+    pub(crate) async fn try_lock(&self, name: &str) -> Result<bool, tokio_postgres::Error> {
+        let row = self
+            .query_one("select pg_try_advisory_lock(hashtextextended($1, 0))", &[&name])
+            .await?;
+        Ok(row.get(0))
+    }
+
+    /// Gives back a lock taken by [`Connection::lock`] or [`Connection::try_lock`].
+    pub(crate) async fn unlock(&self, name: &str) -> Result<(), tokio_postgres::Error> {
+        self.execute("select pg_advisory_unlock(hashtextextended($1, 0))", &[&name]).await.map(drop)
+    }
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Whether `error` came from the server with this SQLSTATE.
+pub(crate) fn has_code(error: &tokio_postgres::Error, code: &str) -> bool {
+    error.code().is_some_and(|found| found.code() == code)
+}
+
+fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte))
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<(Endpoint, Option<String>), ConnectError> {
+        Endpoint::from_url(url)
+    }
+
+    #[test]
+    fn a_url_names_host_port_login_and_database() {
+        let (endpoint, database) = parse("postgres://me:p%40ss@db.internal:6000/app").unwrap();
+        assert_eq!(endpoint.host, Host::Tcp("db.internal".to_owned()));
+        assert_eq!(endpoint.port, 6000);
+        assert_eq!(
+            endpoint.admin,
+            Login { role: "me".to_owned(), password: Some(Secret::new("p@ss")) }
+        );
+        assert_eq!(database.as_deref(), Some("app"));
+    }
+
+    #[test]
+    fn encryption_that_is_asked_for_is_never_silently_left_out() {
+        assert!(matches!(
+            parse("postgres://me@h/app?sslmode=require"),
+            Err(ConnectError::Tls("require"))
+        ));
+        assert!(matches!(
+            parse("postgres://me@h/app?sslmode=verify-full"),
+            Err(ConnectError::Tls("verify-full"))
+        ));
+    }
+
+    #[test]
+    fn a_url_without_user_or_host_is_refused() {
+        assert!(matches!(parse("postgres://h/app"), Err(ConnectError::Incomplete("user"))));
+        assert!(matches!(parse("user=me"), Err(ConnectError::Incomplete("host"))));
+        assert!(matches!(parse("http://h/app"), Err(ConnectError::Url(_))));
+    }
+
+    #[test]
+    fn a_printed_url_reads_back_as_the_same_endpoint() {
+        for host in [Host::Tcp("127.0.0.1".into()), Host::Unix("/tmp/a b".into())] {
+            let admin =
+                Login { role: "postgres.my-app".into(), password: Some(Secret::new("a/b:c@d")) };
+            let endpoint = Endpoint { host, port: 54322, admin };
+            let url = endpoint.url(&endpoint.admin, "my-app");
+            assert_eq!(parse(url.expose()).unwrap(), (endpoint, Some("my-app".to_owned())));
+        }
+    }
+}
