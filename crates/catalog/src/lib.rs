@@ -49,6 +49,8 @@ pub struct Catalog {
     composites: HashMap<QualifiedName, Vec<Column>>,
     /// Enum types with their labels in sort order.
     enums: HashMap<QualifiedName, Vec<String>>,
+    /// Foreign keys by the relation that has the referring columns.
+    foreign_keys: HashMap<QualifiedName, Vec<String>>,
     /// Per request role: settings of `alter role … [in database …] set`, as `(name, value)`.
     role_settings: HashMap<String, Vec<(String, String)>>,
     /// Comments of schemas.
@@ -73,6 +75,12 @@ impl Catalog {
     /// Every relationship that starts at `name`, in a stable order.
     pub fn relationships_from(&self, name: &QualifiedName) -> &[Relationship] {
         self.relationships.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether `relation` is the referring side of the foreign key `constraint`. The two directions of a one-to-one
+    /// relationship look alike otherwise.
+    pub fn owns_foreign_key(&self, relation: &QualifiedName, constraint: &str) -> bool {
+        self.foreign_keys.get(relation).is_some_and(|keys| keys.iter().any(|key| key == constraint))
     }
 
     /// Every overload of the function `name`, in a stable order.
@@ -105,6 +113,11 @@ impl Catalog {
         self.role_settings.get(role).map_or(&[], Vec::as_slice)
     }
 
+    /// Every role that carries settings for this database, with them.
+    pub fn all_role_settings(&self) -> impl Iterator<Item = (&str, &[(String, String)])> {
+        self.role_settings.iter().map(|(role, settings)| (role.as_str(), settings.as_slice()))
+    }
+
     /// The comment of a schema.
     pub fn schema_comment(&self, schema: &str) -> Option<&str> {
         self.schema_comments.get(schema).map(String::as_str)
@@ -128,6 +141,22 @@ impl Catalog {
     /// Adds a relationship; for building catalogs by hand in tests and while reading one.
     pub fn add_relationship(&mut self, relationship: Relationship) {
         self.relationships.entry(relationship.from.clone()).or_default().push(relationship);
+    }
+
+    /// Notes that `relation` has the foreign key `constraint`; for building catalogs by hand in tests and while
+    /// reading one. The relationships that follow from it are added by [`Catalog::add_relationship`].
+    pub fn add_foreign_key(&mut self, relation: QualifiedName, constraint: &str) {
+        self.foreign_keys.entry(relation).or_default().push(constraint.to_owned());
+    }
+
+    /// Adds an enum type with its labels in sort order; for building catalogs by hand in tests and while reading one.
+    pub fn add_enum(&mut self, name: QualifiedName, labels: Vec<String>) {
+        self.enums.insert(name, labels);
+    }
+
+    /// Adds a free-standing composite type; for building catalogs by hand in tests and while reading one.
+    pub fn add_composite(&mut self, name: QualifiedName, attributes: Vec<Column>) {
+        self.composites.insert(name, attributes);
     }
 
     /// Adds an overload of a function; for building catalogs by hand in tests and while reading one.

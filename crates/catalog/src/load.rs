@@ -103,6 +103,7 @@ impl Catalog {
     /// Derives relationships, in both directions and through junctions, from foreign keys.
     fn relate(&mut self, keys: &[ForeignKey]) {
         for key in keys {
+            self.add_foreign_key(key.from.clone(), &key.name);
             self.add_relationship(key.forward());
             self.add_relationship(key.backward());
         }
@@ -149,13 +150,13 @@ impl Catalog {
         let name = QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name"));
         let labels: Option<Vec<String>> = row.get("labels");
         if let Some(labels) = labels {
-            self.enums.insert(name, labels);
+            self.add_enum(name, labels);
             return Ok(());
         }
         let attributes: Option<String> = row.get("attributes");
         let attributes: Vec<JsonColumn> =
             serde_json::from_str(attributes.as_deref().unwrap_or("[]"))?;
-        self.composites.insert(name, attributes.into_iter().map(Column::from).collect());
+        self.add_composite(name, attributes.into_iter().map(Column::from).collect());
         Ok(())
     }
 
