@@ -8,7 +8,7 @@ do $extensions$
 declare
   wanted text;
 begin
-  foreach wanted in array array['uuid-ossp', 'pgcrypto', 'pg_trgm', 'pg_stat_statements'] loop
+  foreach wanted in array array['uuid-ossp', 'pgcrypto', 'pg_trgm'] loop
     continue when not exists (select from pg_catalog.pg_available_extensions where name = wanted);
     execute pg_catalog.format('create extension if not exists %I with schema extensions', wanted);
     -- A template database may have brought it along in another schema.
@@ -22,26 +22,34 @@ begin
 end
 $extensions$;
 
--- Statistics are one table for the whole cluster and the roles are shared, so its view would show every other
--- project's statements to whoever may read it. plinth.statement_stats() shows this database's.
+-- ------------------------------------------------------------------ statistics of statements
+
+-- They are one table for the whole cluster and the roles are shared, so whoever may read the extension's view sees the
+-- statements of other projects. It lives in our schema, closed; people's SQL finds this database's share under the
+-- usual name. What superusers ran is left out: it is the platform's, and utility statements keep their literals.
 do $statistics$
-declare
-  item record;
 begin
-  for item in
-    select case depend.classid when 'pg_catalog.pg_class'::pg_catalog.regclass then 'table' else 'function' end as kind,
-      case depend.classid
-        when 'pg_catalog.pg_class'::pg_catalog.regclass then depend.objid::pg_catalog.regclass::text
-        else depend.objid::pg_catalog.regprocedure::text
-      end as name
-    from pg_catalog.pg_extension as extension
-    join pg_catalog.pg_depend as depend
-      on depend.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and depend.refobjid = extension.oid
-    where extension.extname = 'pg_stat_statements' and depend.deptype = 'e'
-      and depend.classid in ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
-  loop
-    execute pg_catalog.format('revoke all on %s %s from public', item.kind, item.name);
-  end loop;
+  if not exists (select from pg_catalog.pg_available_extensions where name = 'pg_stat_statements') then
+    return;
+  end if;
+  create extension if not exists pg_stat_statements with schema plinth;
+  revoke all on all tables in schema plinth from public;
+  revoke all on all functions in schema plinth from public;
+
+  create function plinth.statement_stats() returns setof plinth.pg_stat_statements
+  language sql stable security definer
+  set search_path = ''
+  as $body$
+    select stats.*
+    from plinth.pg_stat_statements as stats
+    join pg_catalog.pg_database as here on here.oid = stats.dbid and here.datname = pg_catalog.current_database()
+    join pg_catalog.pg_roles as who on who.oid = stats.userid and not who.rolsuper
+  $body$;
+  revoke all on function plinth.statement_stats() from public;
+  grant execute on function plinth.statement_stats() to @owner@, service_role;
+
+  create view extensions.pg_stat_statements as select * from plinth.statement_stats();
+  grant select on extensions.pg_stat_statements to @owner@, service_role;
 end
 $statistics$;
 

@@ -9,8 +9,8 @@ create table realtime.messages (
   payload        jsonb,
   event          text,
   private        boolean default false,
-  updated_at     timestamp not null default now(),
-  inserted_at    timestamp not null default now(),
+  updated_at     timestamp not null default (now() at time zone 'utc'),
+  inserted_at    timestamp not null default (now() at time zone 'utc'),
   id             uuid not null default gen_random_uuid(),
   binary_payload bytea,
   primary key (id, inserted_at)
@@ -37,13 +37,14 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  today constant date := (pg_catalog.now() at time zone 'utc')::date;
   day   date;
   part  text;
   stale record;
 begin
   -- Two instances may come at once; the second finds nothing left to do.
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('realtime.make_partitions', 0));
-  for day in select pg_catalog.current_date() + ahead from pg_catalog.generate_series(0, days_ahead) as ahead loop
+  for day in select today + ahead from pg_catalog.generate_series(0, days_ahead) as ahead loop
     part := 'messages_' || pg_catalog.to_char(day, 'YYYY_MM_DD');
     continue when pg_catalog.to_regclass('realtime.' || part) is not null;
     execute pg_catalog.format('create table realtime.%I (like realtime.messages including defaults including constraints)', part);
@@ -60,14 +61,18 @@ begin
     join pg_catalog.pg_class as child on child.oid = link.inhrelid
     where link.inhparent = 'realtime.messages'::pg_catalog.regclass
       and child.relname ~ '^messages_\d{4}_\d\d_\d\d$'
-      and pg_catalog.to_date(pg_catalog.right(child.relname, 10), 'YYYY_MM_DD') + 1 <= pg_catalog.now() - keep
+      and pg_catalog.to_date(pg_catalog.right(child.relname, 10), 'YYYY_MM_DD') + 1 <= (pg_catalog.now() at time zone 'utc') - keep
   loop
     execute pg_catalog.format('drop table realtime.%I', stale.name);
   end loop;
-  delete from realtime.messages_default where inserted_at < pg_catalog.now() - keep;
+  delete from realtime.messages_default where inserted_at < (pg_catalog.now() at time zone 'utc') - keep;
 end
 $$;
+-- It works with the rights of the tables' owner, never a superuser's: moving a row fires the project's own triggers.
+grant create on schema realtime to supabase_realtime_admin;
+alter function realtime.make_partitions(integer, interval) owner to supabase_realtime_admin;
 revoke all on function realtime.make_partitions(integer, interval) from public;
+select realtime.make_partitions();
 
 -- ------------------------------------------------------------------ for policies
 
@@ -140,7 +145,3 @@ alter publication supabase_realtime owner to @owner@;
 
 create publication supabase_realtime_messages_publication for table realtime.messages
   with (publish = 'insert', publish_via_partition_root = true);
-
--- ------------------------------------------------------------------ first partitions
-
-alter function realtime.make_partitions(integer, interval) owner to supabase_realtime_admin;
