@@ -1,0 +1,523 @@
+//! The command line.
+
+mod output;
+
+pub use output::{Output, Paint, hinted};
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{ConfigError, Layers, RawConfig, Span, config_file, unknown_environment};
+
+/// The backend of an agent product in one binary: REST over PostgreSQL with row level security,
+/// many projects in one process.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plinth",
+    version,
+    propagate_version = true,
+    after_help = "Examples:
+  plinth up                               start PostgreSQL, make the five blueprints, serve them
+  plinth up --empty --default-project my-app
+  plinth project create mine --from path/to/supabase
+  plinth status --project echelon -o env > .env
+  plinth psql echelon -- -c 'select count(*) from agents'"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings for every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// Flags that every command understands.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Configuration file [default: plinth.toml, when it is there].
+    #[arg(long, global = true, env = "PLINTH_CONFIG", value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Folder of the managed cluster [default: .plinth].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub data_dir: Option<PathBuf>,
+    /// Use this PostgreSQL (administrator's URL) instead of a managed one.
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// What to log to standard error, such as `debug` or `plinth_server=debug,warn`.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start PostgreSQL, make sure that the blueprints exist as projects, and serve them.
+    Up(UpArgs),
+    /// Serve the projects that exist; prints no keys. For production.
+    Serve(ServeArgs),
+    /// Create, list, show and drop projects.
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Print URLs and keys, in the shape of `supabase status`.
+    Status(StatusArgs),
+    /// Run a project's SQL migrations (folders in Supabase's layout).
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// Open psql on a project's database, as its owner.
+    Psql(PsqlArgs),
+    /// Sign an access token for a user of a project.
+    Token(TokenArgs),
+    /// Print the effective configuration, secrets hidden.
+    Config(ConfigArgs),
+    /// Generate code for clients.
+    #[command(subcommand)]
+    Gen(GenCommand),
+    /// Serve the data API alone, at the root, over any database: a drop-in for PostgREST.
+    Rest(Box<RestArgs>),
+}
+
+/// Where to serve.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ListenArgs {
+    /// Where to serve HTTP: address:port or a port [default: 127.0.0.1:5400].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Project that answers at the root.
+    #[arg(long, value_name = "NAME")]
+    pub default_project: Option<String>,
+    /// First port that the managed PostgreSQL tries [default: 54322].
+    #[arg(long, value_name = "PORT")]
+    pub pg_port: Option<u16>,
+}
+
+/// Flags of `plinth up`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plinth up                          the five blueprints as projects
+  plinth up --only echelon,domo      only these two
+  plinth up --blueprint ./my-system  a project made from a folder of yours
+  plinth up --empty                  one bare project, named by --default-project (app)")]
+pub struct UpArgs {
+    /// Where to serve.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Only these of the built-in blueprints, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", conflicts_with = "empty")]
+    pub only: Vec<String>,
+    /// A blueprint, by name or by its folder; may be repeated.
+    #[arg(long, value_name = "NAME|PATH", conflicts_with_all = ["empty", "only"])]
+    pub blueprint: Vec<String>,
+    /// No blueprints: one bare project.
+    #[arg(long)]
+    pub empty: bool,
+    /// Print one line of JSON when ready instead of the banner.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `plinth serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to serve.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Print one line of JSON when ready.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plinth project …`
+#[derive(Debug, Subcommand)]
+pub enum ProjectCommand {
+    /// Create a project: a database with its own URL prefix, secret and keys.
+    #[command(after_help = "Examples:
+  plinth project create shop
+  plinth project create shop --blueprint echelon
+  plinth project create shop --from ./supabase     migrations/ and seed.sql in Supabase's layout")]
+    Create {
+        /// Lower-case letters, digits and `-`, 2 to 40 characters.
+        name: String,
+        /// A blueprint, by name or by its folder.
+        #[arg(long, value_name = "NAME|PATH", conflicts_with = "from")]
+        blueprint: Option<String>,
+        /// A folder with `migrations/` and `seed.sql`.
+        #[arg(long, value_name = "PATH")]
+        from: Option<PathBuf>,
+        /// Leave `seed.sql` out.
+        #[arg(long)]
+        no_seed: bool,
+        /// How to print the result.
+        #[arg(short, long, value_enum, default_value_t = Format::Pretty)]
+        output: Format,
+    },
+    /// List the projects.
+    List {
+        /// How to print them.
+        #[arg(short, long, value_enum, default_value_t = Format::Pretty)]
+        output: Format,
+    },
+    /// Show one project: URLs, keys, database URL.
+    Show {
+        /// The project.
+        name: String,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Format::Pretty)]
+        output: Format,
+    },
+    /// Drop a project with its database and everything in it.
+    Drop {
+        /// The project.
+        name: String,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Flags of `plinth status`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plinth status
+  plinth status --project echelon -o env > .env
+  plinth status -o json | jq -r .projects.echelon.ANON_KEY")]
+pub struct StatusArgs {
+    /// Only this project.
+    #[arg(long, env = "PLINTH_PROJECT", value_name = "NAME")]
+    pub project: Option<String>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = Format::Pretty)]
+    pub output: Format,
+}
+
+/// Which project and which folder a migration is about.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateTarget {
+    /// The project [default: the default project].
+    #[arg(long, env = "PLINTH_PROJECT", value_name = "NAME")]
+    pub project: Option<String>,
+    /// The folder that holds `migrations/` and `seed.sql`.
+    #[arg(long, value_name = "PATH", default_value = "supabase")]
+    pub dir: PathBuf,
+}
+
+/// `plinth migrate …`
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Make an empty migration file with the current time in its name.
+    New {
+        /// What it does, such as `add_tasks`.
+        name: String,
+        /// The folder that holds `migrations/`.
+        #[arg(long, value_name = "PATH", default_value = "supabase")]
+        dir: PathBuf,
+    },
+    /// Apply the migrations that are not applied yet.
+    Up {
+        /// Where.
+        #[command(flatten)]
+        target: MigrateTarget,
+        /// Say what would be applied, and apply nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Also run the seed files.
+        #[arg(long)]
+        seed: bool,
+    },
+    /// List migrations: applied, pending, changed, missing.
+    Status {
+        /// Where.
+        #[command(flatten)]
+        target: MigrateTarget,
+        /// How to print them.
+        #[arg(short, long, value_enum, default_value_t = Format::Pretty)]
+        output: Format,
+    },
+    /// Empty the project's database and apply everything again, seed files included.
+    Reset {
+        /// Where.
+        #[command(flatten)]
+        target: MigrateTarget,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Flags of `plinth psql`.
+#[derive(Debug, Args)]
+pub struct PsqlArgs {
+    /// The project [default: the default project].
+    pub project: Option<String>,
+    /// Arguments for psql, after `--`.
+    #[arg(last = true)]
+    pub args: Vec<String>,
+}
+
+/// Flags of `plinth token`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plinth token --project echelon --email ada@example.com
+  plinth token --project echelon --sub a0000000-0000-4000-8000-000000000001 --expires 8h")]
+pub struct TokenArgs {
+    /// The project [default: the default project].
+    #[arg(long, env = "PLINTH_PROJECT", value_name = "NAME")]
+    pub project: Option<String>,
+    /// The user, by the address in auth.users.
+    #[arg(long, conflicts_with = "sub", required_unless_present = "sub")]
+    pub email: Option<String>,
+    /// The user, by id.
+    #[arg(long, value_name = "UUID")]
+    pub sub: Option<uuid::Uuid>,
+    /// The database role that the token names.
+    #[arg(long, default_value = "authenticated")]
+    pub role: String,
+    /// How long it is valid.
+    #[arg(long, default_value = "1h", value_name = "DURATION")]
+    pub expires: Span,
+}
+
+/// Flags of `plinth config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = ConfigFormat::Toml)]
+    pub output: ConfigFormat,
+}
+
+/// `plinth gen …`
+#[derive(Debug, Subcommand)]
+pub enum GenCommand {
+    /// Print the types of a project's schemas.
+    #[command(after_help = "Example:
+  plinth gen types --lang typescript --project echelon > database.types.ts")]
+    Types {
+        /// The language.
+        #[arg(long, value_enum, default_value_t = Language::Typescript)]
+        lang: Language,
+        /// The project [default: the default project].
+        #[arg(long, env = "PLINTH_PROJECT", value_name = "NAME")]
+        project: Option<String>,
+        /// The schemas, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "public")]
+        schema: Vec<String>,
+    },
+}
+
+/// Flags of `plinth rest`; each has PostgREST's name as its variable.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  plinth rest --database-url postgres://authenticator:secret@localhost/app \\
+      --anon-role web_anon --schemas api --jwt-secret \"$SECRET\"
+The settings are also read from PostgREST's environment: PGRST_DB_URI, PGRST_DB_ANON_ROLE, …")]
+pub struct RestArgs {
+    /// Connection URL of the login role; --database-url is the same.
+    #[arg(long = "db-uri", env = "PGRST_DB_URI", value_name = "URL", hide_env_values = true)]
+    pub db_uri: Option<String>,
+    /// Role of callers without a token; without it they are refused.
+    #[arg(long, visible_alias = "db-anon-role", env = "PGRST_DB_ANON_ROLE", value_name = "ROLE")]
+    pub anon_role: Option<String>,
+    /// Exposed schemas, separated by commas; the first is the default.
+    #[arg(
+        long,
+        visible_alias = "db-schemas",
+        env = "PGRST_DB_SCHEMAS",
+        value_delimiter = ',',
+        default_value = "public"
+    )]
+    pub schemas: Vec<String>,
+    /// Schemas searched besides the request's own.
+    #[arg(
+        long,
+        env = "PGRST_DB_EXTRA_SEARCH_PATH",
+        value_delimiter = ',',
+        default_value = "public"
+    )]
+    pub db_extra_search_path: Vec<String>,
+    /// Verifies tokens (HS256).
+    #[arg(long, env = "PGRST_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub jwt_secret: Option<String>,
+    /// The secret is written in base64.
+    #[arg(long, env = "PGRST_JWT_SECRET_IS_BASE64", num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub jwt_secret_is_base64: bool,
+    /// Audience that tokens must name, if they name any.
+    #[arg(long, env = "PGRST_JWT_AUD", value_name = "NAME")]
+    pub jwt_aud: Option<String>,
+    /// Where the role is in a token's claims.
+    #[arg(long, env = "PGRST_JWT_ROLE_CLAIM_KEY", value_name = "PATH", default_value = ".role")]
+    pub jwt_role_claim_key: String,
+    /// Most rows of one read.
+    #[arg(long, visible_alias = "max-rows", env = "PGRST_DB_MAX_ROWS", value_name = "ROWS")]
+    pub db_max_rows: Option<u64>,
+    /// Connections.
+    #[arg(long, env = "PGRST_DB_POOL", value_name = "COUNT", default_value_t = 10)]
+    pub db_pool: usize,
+    /// Seconds that a request waits for a connection.
+    #[arg(
+        long,
+        env = "PGRST_DB_POOL_ACQUISITION_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 10
+    )]
+    pub db_pool_acquisition_timeout: u64,
+    /// A function to call before every request.
+    #[arg(long, env = "PGRST_DB_PRE_REQUEST", value_name = "FUNCTION")]
+    pub db_pre_request: Option<String>,
+    /// commit, commit-allow-override, rollback or rollback-allow-override.
+    #[arg(long, env = "PGRST_DB_TX_END", value_name = "END", default_value = "commit")]
+    pub db_tx_end: String,
+    /// Answer `Accept: application/vnd.pgrst.plan`.
+    #[arg(long, env = "PGRST_DB_PLAN_ENABLED", num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub db_plan_enabled: bool,
+    /// Allow count(), sum()… in `select`.
+    #[arg(long, env = "PGRST_DB_AGGREGATES_ENABLED", num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub db_aggregates_enabled: bool,
+    /// follow-privileges, ignore-privileges or disabled.
+    #[arg(
+        long,
+        env = "PGRST_OPENAPI_MODE",
+        value_name = "MODE",
+        default_value = "follow-privileges"
+    )]
+    pub openapi_mode: String,
+    /// Address to listen on.
+    #[arg(long, env = "PGRST_SERVER_HOST", value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = parse_host)]
+    pub server_host: IpAddr,
+    /// Port to listen on.
+    #[arg(long, env = "PGRST_SERVER_PORT", value_name = "PORT", default_value_t = 3000)]
+    pub server_port: u16,
+}
+
+/// Ways to print a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Pretty,
+    /// For scripts.
+    Json,
+    /// KEY="value" lines.
+    Env,
+}
+
+/// Ways to print the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConfigFormat {
+    /// As `plinth.toml` would say it.
+    Toml,
+    /// For scripts.
+    Json,
+    /// Every key with its meaning and its environment variable.
+    Keys,
+}
+
+/// Languages that types are generated for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// The `Database` type of supabase-js.
+    Typescript,
+}
+
+impl GlobalArgs {
+    /// The effective configuration: defaults < file < environment < flags.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the layer and the key.
+    pub fn raw_config(&self, listen: &ListenArgs) -> Result<RawConfig, ConfigError> {
+        let mut layers = Layers::default();
+        if let Some(path) = config_file(self.config.as_deref()) {
+            layers = layers.file(&path)?;
+        }
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        layers
+            .environment(|name| std::env::var(name).ok())?
+            .flag("data_dir", self.data_dir.as_ref().map(text))
+            .flag("database_url", self.database_url.clone())
+            .flag("log.filter", self.log.clone())
+            .flag("listen", listen.listen.clone())
+            .flag("default_project", listen.default_project.clone())
+            .flag("postgres.port", listen.pg_port.map(i64::from))
+            .finish()
+    }
+
+    /// Variables of the environment that look like settings and are none, as sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        unknown_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+            .into_iter()
+            .map(|(name, near)| match near {
+                Some(near) => format!("{name} is no setting of Plinth; did you mean {near}?"),
+                None => {
+                    format!("{name} is no setting of Plinth; `plinth config -o keys` lists them")
+                }
+            })
+            .collect()
+    }
+}
+
+/// PostgREST writes "any address" in ways of its own (`!4` and the like).
+fn parse_host(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "!4" | "*4" | "*" | "!" => Ok(IpAddr::from([0, 0, 0, 0])),
+        "!6" | "*6" => Ok(IpAddr::from([0_u16; 8])),
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        _ => text.parse().map_err(|_| format!("`{text}` is no address")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Cli, String> {
+        Cli::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let Command::Up(up) = parse("plinth up --only a,b --listen 1234").unwrap().command else {
+            panic!("not up")
+        };
+        assert_eq!(up.only, ["a", "b"]);
+        assert_eq!(up.listen.listen.as_deref(), Some("1234"));
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_after_the_command() {
+        for line in ["plinth --data-dir x status", "plinth status --data-dir x"] {
+            assert_eq!(parse(line).unwrap().global.data_dir, Some(PathBuf::from("x")), "{line}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "plinth up --empty --only a",
+            "plinth up --only a --blueprint b",
+            "plinth project create a --blueprint b --from c",
+            "plinth token --email a --sub a0000000-0000-4000-8000-000000000001",
+            "plinth token",
+            "plinth token --sub nonsense",
+            "plinth token --email a --expires 5",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn rest_knows_postgrests_ways_to_write_things() {
+        let line = "plinth rest --db-uri postgres://x --server-host !4 --jwt-secret-is-base64 --db-schemas a,b";
+        let Command::Rest(rest) = parse(line).unwrap().command else { panic!("not rest") };
+        assert_eq!(rest.server_host.to_string(), "0.0.0.0");
+        assert!(rest.jwt_secret_is_base64);
+        assert_eq!(rest.schemas, ["a", "b"]);
+    }
+}

@@ -1,0 +1,354 @@
+//! One typed configuration from four layers: defaults < `plinth.toml` < environment < flags.
+//!
+//! What was typed is [`RawConfig`]; what it means is [`Config`], built once at start. A key that is
+//! not known is an error in the file, and a warning in the environment, which other tools share.
+
+mod layers;
+mod raw;
+mod units;
+
+pub use layers::{Layers, config_file, unknown_environment};
+pub use raw::{KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgres, RawRest};
+pub use units::{ByteSize, Span};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plinth_wire::Secret;
+
+/// What the process was told, validated. No option is left that has a default.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// Whether to look for the next free port when `listen`'s is taken.
+    pub listen_anywhere: bool,
+    /// The folder of the managed cluster and everything that belongs to it.
+    pub data_dir: PathBuf,
+    /// The project that answers at the root; `None`: the one that was created first.
+    pub default_project: Option<String>,
+    /// Which PostgreSQL.
+    pub cluster: ClusterConfig,
+    /// The gateway's limits.
+    pub http: HttpConfig,
+    /// How callers are recognised.
+    pub keys: KeysConfig,
+    /// What the data API serves and how.
+    pub rest: plinth_rest::Config,
+    /// Connections.
+    pub pool: PoolConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// The PostgreSQL server that Plinth talks to.
+#[derive(Debug, Clone)]
+pub enum ClusterConfig {
+    /// A private one that Plinth starts below the data folder.
+    Managed {
+        /// First port to try on the loopback interface.
+        port: u16,
+        /// `postgresql.conf` settings that override Plinth's own.
+        settings: BTreeMap<String, String>,
+    },
+    /// One that is there already.
+    External {
+        /// Connection URL of an administrator.
+        url: Secret,
+    },
+}
+
+/// Limits of the HTTP side.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// A longer request body is answered 413.
+    pub body_bytes: usize,
+    /// A longer request head is answered 431.
+    pub header_bytes: usize,
+    /// More header fields than that are answered 431.
+    pub header_count: usize,
+    /// How long a client may take to send a request's head; also how long an idle kept-alive
+    /// connection stays open.
+    pub header_timeout: Duration,
+    /// How long a request may take in all before it is answered 504.
+    pub request_timeout: Duration,
+    /// Open connections; further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Requests under way; further ones are answered 503.
+    pub max_requests: usize,
+    /// How long requests under way may go on after the signal to stop.
+    pub drain_timeout: Duration,
+}
+
+/// How callers are recognised.
+#[derive(Debug, Clone)]
+pub struct KeysConfig {
+    /// Whether a request without an API key is refused (401); otherwise it is `anon`.
+    pub require_apikey: bool,
+    /// The audience that a token must name, when it names one.
+    pub jwt_audience: Option<String>,
+}
+
+/// Connections to PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// Connections of all projects together.
+    pub max_connections: usize,
+    /// How long a request waits for one before it is answered 504.
+    pub acquire_timeout: Duration,
+    /// How long a project may be unused before its connections, listener and catalog are dropped.
+    pub idle_timeout: Duration,
+}
+
+/// What is logged.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A filter such as `info` or `plinth_server=debug,warn`.
+    pub filter: String,
+    /// One JSON object per line instead of text.
+    pub json: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text is no TOML, a key is unknown, or a value has the wrong type.
+    #[error("{origin}: {message}")]
+    Invalid {
+        /// Where the value came from.
+        origin: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A value is well formed and makes no sense.
+    #[error("`{key}`: {message}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        message: String,
+    },
+}
+
+impl TryFrom<RawConfig> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
+        let rest = rest_config(&raw.rest)?;
+        positive("http.max_connections", raw.http.max_connections)?;
+        positive("http.max_requests", raw.http.max_requests)?;
+        positive("http.header_count", raw.http.header_count)?;
+        positive("pool.max_connections", raw.pool.max_connections)?;
+        // hyper cannot work with a smaller read buffer.
+        if raw.http.header_size.bytes() < 8192 {
+            return Err(value("http.header_size", "must be at least 8KiB"));
+        }
+        if let Some(name) = &raw.default_project
+            && !is_project_name(name)
+        {
+            return Err(value("default_project", format!("`{name}` is no project name")));
+        }
+        let cluster = match raw.database_url {
+            Some(url) => ClusterConfig::External { url: Secret::new(url) },
+            None => ClusterConfig::Managed {
+                port: raw.postgres.port,
+                settings: raw.postgres.settings.into_iter().collect(),
+            },
+        };
+        Ok(Self {
+            listen: parse_listen(&raw.listen)?,
+            listen_anywhere: false,
+            data_dir: raw.data_dir,
+            default_project: raw.default_project,
+            cluster,
+            http: HttpConfig {
+                body_bytes: raw.http.body_size.bytes(),
+                header_bytes: raw.http.header_size.bytes(),
+                header_count: raw.http.header_count,
+                header_timeout: raw.http.header_timeout.duration(),
+                request_timeout: raw.http.request_timeout.duration(),
+                max_connections: raw.http.max_connections,
+                max_requests: raw.http.max_requests,
+                drain_timeout: raw.http.drain_timeout.duration(),
+            },
+            keys: KeysConfig {
+                require_apikey: raw.keys.require_apikey,
+                jwt_audience: raw.keys.jwt_audience,
+            },
+            rest,
+            pool: PoolConfig {
+                max_connections: raw.pool.max_connections,
+                acquire_timeout: raw.pool.acquire_timeout.duration(),
+                idle_timeout: raw.pool.idle_timeout.duration(),
+            },
+            log: LogConfig { filter: raw.log.filter, json: raw.log.json },
+        })
+    }
+}
+
+fn rest_config(raw: &RawRest) -> Result<plinth_rest::Config, ConfigError> {
+    if raw.schemas.is_empty() || raw.schemas.iter().any(String::is_empty) {
+        return Err(value("rest.schemas", "needs at least one schema"));
+    }
+    Ok(plinth_rest::Config {
+        schemas: raw.schemas.clone(),
+        extra_search_path: raw.extra_search_path.clone(),
+        max_rows: (raw.max_rows > 0).then_some(raw.max_rows),
+        aggregates: raw.aggregates,
+        plan: raw.plan,
+        tx_end: parse_tx_end(&raw.tx_end).ok_or_else(|| {
+            value(
+                "rest.tx_end",
+                "must be commit, commit-allow-override, rollback or rollback-allow-override",
+            )
+        })?,
+        openapi_mode: parse_openapi_mode(&raw.openapi_mode).ok_or_else(|| {
+            value("rest.openapi_mode", "must be follow-privileges, ignore-privileges or disabled")
+        })?,
+        ..plinth_rest::Config::default()
+    })
+}
+
+/// Reads the value of `db-tx-end`, as PostgREST names it.
+pub fn parse_tx_end(text: &str) -> Option<plinth_rest::TxEnd> {
+    use plinth_rest::TxEnd;
+    Some(match text {
+        "commit" => TxEnd::Commit,
+        "commit-allow-override" => TxEnd::CommitAllowOverride,
+        "rollback" => TxEnd::Rollback,
+        "rollback-allow-override" => TxEnd::RollbackAllowOverride,
+        _ => return None,
+    })
+}
+
+/// Reads the value of `openapi-mode`, as PostgREST names it.
+pub fn parse_openapi_mode(text: &str) -> Option<plinth_rest::OpenApiMode> {
+    use plinth_rest::OpenApiMode;
+    Some(match text {
+        "follow-privileges" => OpenApiMode::FollowPrivileges,
+        "ignore-privileges" => OpenApiMode::IgnorePrivileges,
+        "disabled" => OpenApiMode::Disabled,
+        _ => return None,
+    })
+}
+
+/// Reads `address:port`, `:port`, `localhost:port` or a bare port (on the loopback interface).
+///
+/// # Errors
+///
+/// [`ConfigError::Value`] with what it should look like.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    let bare = text.trim().trim_start_matches(':');
+    if let Ok(port) = bare.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    let local = text.trim().replace("localhost:", "127.0.0.1:").replace("*:", "0.0.0.0:");
+    local.parse().map_err(|_| {
+        value("listen", format!("`{text}` is no address; write it like 127.0.0.1:5400"))
+    })
+}
+
+/// Whether `name` may be a project's: `^[a-z][a-z0-9-]{0,38}[a-z0-9]$`.
+pub fn is_project_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    (2..=40).contains(&bytes.len())
+        && bytes[0].is_ascii_lowercase()
+        && bytes[bytes.len() - 1] != b'-'
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+}
+
+fn positive(key: &'static str, number: usize) -> Result<(), ConfigError> {
+    if number == 0 { Err(value(key, "must be at least 1")) } else { Ok(()) }
+}
+
+fn value(key: &'static str, message: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key, message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let config = Config::try_from(RawConfig::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:5400");
+        assert!(config.keys.require_apikey);
+        assert!(matches!(config.cluster, ClusterConfig::Managed { port: 54322, .. }));
+    }
+
+    #[test]
+    fn listen_is_read_in_its_short_forms() {
+        for (text, address) in [
+            ("5500", "127.0.0.1:5500"),
+            (":5500", "127.0.0.1:5500"),
+            ("localhost:5500", "127.0.0.1:5500"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(parse_listen(text).unwrap().to_string(), address, "{text}");
+        }
+        for text in ["", "example.org:80", "1.2.3.4", "127.0.0.1:99999"] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_named() {
+        let mut raw = RawConfig::default();
+        raw.http.max_requests = 0;
+        let error = Config::try_from(raw).unwrap_err().to_string();
+        assert!(error.contains("http.max_requests"), "{error}");
+
+        let mut raw = RawConfig::default();
+        raw.rest.tx_end = "maybe".to_owned();
+        assert!(Config::try_from(raw).unwrap_err().to_string().contains("rest.tx_end"));
+
+        let raw =
+            RawConfig { default_project: Some("No Such Name".to_owned()), ..RawConfig::default() };
+        assert!(Config::try_from(raw).unwrap_err().to_string().contains("default_project"));
+    }
+
+    #[test]
+    fn project_names_are_those_that_fit_a_host_name() {
+        for name in ["ab", "echelon", "a-1", "a234567890123456789012345678901234567890"] {
+            assert!(is_project_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "a",
+            "-a",
+            "a-",
+            "A1",
+            "1a",
+            "a_b",
+            "a.b",
+            "a/b",
+            "a23456789012345678901234567890123456789012",
+        ] {
+            assert!(!is_project_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_database_url_means_an_external_cluster_and_is_not_printed() {
+        let raw = RawConfig {
+            database_url: Some("postgres://me:hunter2@db/x".to_owned()),
+            ..RawConfig::default()
+        };
+        let config = Config::try_from(raw).unwrap();
+        assert!(matches!(config.cluster, ClusterConfig::External { .. }));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

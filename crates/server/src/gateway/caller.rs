@@ -1,0 +1,387 @@
+//! From a request's credentials to the caller: database role and claims.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::json;
+
+use super::jwt::{MissingRole, Verified, Verifier};
+use super::keys::{ApiKeys, KeyClass, PresentedKey};
+use super::token_cache::{TokenCache, fingerprint};
+
+/// Verified tokens kept per project.
+const CACHED_TOKENS: usize = 2048;
+
+/// Bearer tokens with this prefix are opaque keys, not tokens.
+const OPAQUE_PREFIX: &str = "sb_";
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Role and claims.
+    pub identity: Arc<Verified>,
+    /// Whether this is the role of callers who showed no identity: PostgreSQL's 42501 is then a
+    /// 401 (log in first) rather than a 403.
+    pub anonymous: bool,
+    /// What the `Authorization` header became for those behind the gateway, when it was rewritten.
+    pub authorization: Option<HeaderValue>,
+    /// Whether the key came in the query string and must be taken out of it.
+    pub key_in_query: bool,
+}
+
+/// Why a request is not let in.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It brought no API key.
+    NoKey,
+    /// It brought several.
+    AmbiguousKey,
+    /// It brought one that is not this project's.
+    UnknownKey,
+    /// Its token is refused.
+    Token(plinth_rest::Error),
+}
+
+/// A key of the project with the token that it stands for.
+struct Standing {
+    identity: Arc<Verified>,
+    authorization: Option<HeaderValue>,
+}
+
+/// The credentials that one project accepts.
+pub struct Access {
+    keys: ApiKeys,
+    verifier: Verifier,
+    tokens: TokenCache,
+    anon: Standing,
+    service: Standing,
+    require_apikey: bool,
+    /// Whether there is a gateway at all: without one, `apikey` means nothing.
+    reads_apikey: bool,
+    /// Whether callers without a token get a role.
+    allows_anonymous: bool,
+}
+
+/// The keys of a project, as its owner knows them.
+pub struct ProjectKeys<'a> {
+    /// Signs and verifies tokens.
+    pub jwt_secret: &'a str,
+    /// Legacy key: a token with the role `anon`.
+    pub anon: &'a str,
+    /// Legacy key: a token with the role `service_role`.
+    pub service_role: &'a str,
+    /// Opaque key for browsers.
+    pub publishable: &'a str,
+    /// Opaque key for servers.
+    pub secret: &'a str,
+}
+
+impl Access {
+    /// The access rules of a project behind the gateway.
+    pub fn project(keys: &ProjectKeys<'_>, audience: Option<String>, require_apikey: bool) -> Self {
+        let verifier =
+            Verifier::new(Some(keys.jwt_secret.as_bytes()), audience, MissingRole::Refuse);
+        Self {
+            keys: ApiKeys::new([
+                (keys.publishable, KeyClass::Anon),
+                (keys.anon, KeyClass::Anon),
+                (keys.secret, KeyClass::Service),
+                (keys.service_role, KeyClass::Service),
+            ]),
+            anon: Standing::of(&verifier, keys.anon, "anon"),
+            service: Standing::of(&verifier, keys.service_role, "service_role"),
+            verifier,
+            tokens: TokenCache::new(CACHED_TOKENS),
+            require_apikey,
+            reads_apikey: true,
+            allows_anonymous: true,
+        }
+    }
+
+    /// The access rules of the data API alone, without a gateway: a token or nothing. Without an
+    /// anonymous role, nothing is refused.
+    pub fn alone(verifier: Verifier, anonymous_role: Option<&str>) -> Self {
+        let anon = Standing::bare(anonymous_role.unwrap_or_default());
+        Self {
+            keys: ApiKeys::new([]),
+            service: Standing { identity: anon.identity.clone(), authorization: None },
+            anon,
+            verifier,
+            tokens: TokenCache::new(CACHED_TOKENS),
+            require_apikey: false,
+            reads_apikey: false,
+            allows_anonymous: anonymous_role.is_some(),
+        }
+    }
+
+    /// Finds out who asks, by the rules of `gateway.md` §2 of the protocol notes: the key first,
+    /// then the token, then what the key stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says what to answer.
+    pub fn caller(&self, headers: &HeaderMap, query: &str) -> Result<Caller, Refusal> {
+        let now = unix_now();
+        let bearer = bearer_token(headers);
+        let key = if self.reads_apikey {
+            PresentedKey::find(headers, query)
+        } else {
+            PresentedKey::Absent
+        };
+        let class = self.key_class(&key, bearer, now)?;
+        // A token that is no opaque key counts whatever the key is; other schemes mean no token.
+        match (headers.get(header::AUTHORIZATION), bearer) {
+            (Some(_), Some(token)) if !(self.reads_apikey && token.starts_with(OPAQUE_PREFIX)) => {
+                let identity = self.verified(token, now).map_err(Refusal::Token)?;
+                Ok(self.caller_of(identity, None, &key))
+            }
+            (Some(_), None) => self.anonymous(&key),
+            _ => match class {
+                Some(KeyClass::Service) => Ok(self.standing(&self.service, &key)),
+                Some(KeyClass::Anon) => Ok(self.standing(&self.anon, &key)),
+                None => self.anonymous(&key),
+            },
+        }
+    }
+
+    fn key_class(
+        &self,
+        key: &PresentedKey,
+        bearer: Option<&str>,
+        now: i64,
+    ) -> Result<Option<KeyClass>, Refusal> {
+        let text = match key {
+            PresentedKey::Ambiguous => return Err(Refusal::AmbiguousKey),
+            PresentedKey::Absent if self.require_apikey => return Err(Refusal::NoKey),
+            // Without the need for a key, an opaque one may also come as a bearer token.
+            PresentedKey::Absent => match bearer {
+                Some(token) if self.reads_apikey && token.starts_with(OPAQUE_PREFIX) => token,
+                _ => return Ok(None),
+            },
+            PresentedKey::Header(text) | PresentedKey::Query(text) => text,
+        };
+        if let Some(class) = self.keys.class(&fingerprint(text)) {
+            return Ok(Some(class));
+        }
+        // A token that was signed with this project's secret for one of the two key roles is as
+        // good as the registered one: people sign their own with another expiry.
+        match self.verified(text, now).as_ref().map(|token| &*token.role) {
+            Ok("anon") => Ok(Some(KeyClass::Anon)),
+            Ok("service_role") => Ok(Some(KeyClass::Service)),
+            _ => Err(Refusal::UnknownKey),
+        }
+    }
+
+    fn verified(&self, token: &str, now: i64) -> Result<Arc<Verified>, plinth_rest::Error> {
+        let key = fingerprint(token);
+        if let Some(known) = self.tokens.get(&key, now) {
+            return Ok(known);
+        }
+        let verified = Arc::new(self.verifier.verify(token, now)?);
+        self.tokens.put(key, verified.clone());
+        Ok(verified)
+    }
+
+    fn anonymous(&self, key: &PresentedKey) -> Result<Caller, Refusal> {
+        if !self.allows_anonymous {
+            return Err(Refusal::Token(plinth_rest::Error::anonymous_disabled()));
+        }
+        Ok(self.caller_of(self.anon.identity.clone(), None, key))
+    }
+
+    fn standing(&self, standing: &Standing, key: &PresentedKey) -> Caller {
+        self.caller_of(standing.identity.clone(), standing.authorization.clone(), key)
+    }
+
+    fn caller_of(
+        &self,
+        identity: Arc<Verified>,
+        authorization: Option<HeaderValue>,
+        key: &PresentedKey,
+    ) -> Caller {
+        let anonymous = self.allows_anonymous && identity.role == self.anon.identity.role;
+        Caller {
+            identity,
+            anonymous,
+            authorization,
+            key_in_query: matches!(key, PresentedKey::Query(_)),
+        }
+    }
+}
+
+impl Standing {
+    /// What the legacy key `token` says; the bare role when it is no token of this project.
+    fn of(verifier: &Verifier, token: &str, role: &str) -> Self {
+        let verified = verifier.verify(token, unix_now()).ok().filter(|found| &*found.role == role);
+        let Some(identity) = verified else { return Self::bare(role) };
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok();
+        if let Some(value) = &mut authorization {
+            value.set_sensitive(true);
+        }
+        Self { identity: Arc::new(identity), authorization }
+    }
+
+    fn bare(role: &str) -> Self {
+        let claims = Bytes::from(json!({ "role": role }).to_string());
+        let identity = Verified { role: Arc::from(role), claims, valid_until: i64::MAX };
+        Self { identity: Arc::new(identity), authorization: None }
+    }
+}
+
+/// The token of an `Authorization: Bearer …` header; `None` for other schemes (RFC 6750 §2.1).
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Unix time in seconds.
+pub fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jwt::sign;
+    use super::*;
+    use serde_json::Value;
+
+    const SECRET: &str = "a-secret-that-is-at-least-32-bytes-long";
+
+    fn token(claims: Value) -> String {
+        sign(&claims, SECRET.as_bytes()).unwrap()
+    }
+
+    struct Keys {
+        anon: String,
+        service: String,
+    }
+
+    fn keys() -> Keys {
+        let key =
+            |role: &str| token(json!({"role": role, "iss": "supabase", "exp": 4_000_000_000_i64}));
+        Keys { anon: key("anon"), service: key("service_role") }
+    }
+
+    fn access(require_apikey: bool) -> Access {
+        let keys = keys();
+        let keys = ProjectKeys {
+            jwt_secret: SECRET,
+            anon: &keys.anon,
+            service_role: &keys.service,
+            publishable: "sb_publishable_p",
+            secret: "sb_secret_s",
+        };
+        Access::project(&keys, None, require_apikey)
+    }
+
+    /// The role that a request with these headers gets, or the name of the refusal.
+    fn who(access: &Access, headers: &[(&str, &str)]) -> String {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                (name.parse::<http::HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
+            })
+            .collect();
+        match access.caller(&headers, "") {
+            Ok(caller) => caller.identity.role.to_string(),
+            Err(Refusal::Token(error)) => error.code.clone(),
+            Err(refusal) => format!("{refusal:?}"),
+        }
+    }
+
+    #[test]
+    fn a_key_alone_stands_for_its_role() {
+        let keys = keys();
+        for (key, role) in [
+            ("sb_publishable_p", "anon"),
+            ("sb_secret_s", "service_role"),
+            (keys.anon.as_str(), "anon"),
+            (keys.service.as_str(), "service_role"),
+        ] {
+            assert_eq!(who(&access(true), &[("apikey", key)]), role, "{key}");
+        }
+    }
+
+    #[test]
+    fn missing_and_foreign_keys_are_refused() {
+        let user = token(json!({"role": "authenticated"}));
+        let foreign =
+            sign(&json!({"role": "anon"}), b"of another project, also 32 bytes long").unwrap();
+        let access = access(true);
+        assert_eq!(who(&access, &[]), "NoKey");
+        assert_eq!(who(&access, &[("authorization", &format!("Bearer {user}"))]), "NoKey");
+        for key in ["sb_publishable_", "sb_secret_x", "x", foreign.as_str(), user.as_str()] {
+            assert_eq!(who(&access, &[("apikey", key)]), "UnknownKey", "{key}");
+        }
+        assert_eq!(who(&access, &[("apikey", "a"), ("apikey", "b")]), "AmbiguousKey");
+    }
+
+    #[test]
+    fn a_token_wins_over_the_key_unless_it_is_an_opaque_key_itself() {
+        let user = token(json!({"role": "authenticated"}));
+        let access = access(true);
+        let both = |key: &str, bearer: &str| {
+            who(&access, &[("apikey", key), ("authorization", &format!("Bearer {bearer}"))])
+        };
+        assert_eq!(both("sb_publishable_p", &user), "authenticated");
+        assert_eq!(both("sb_secret_s", &user), "authenticated");
+        assert_eq!(both("sb_publishable_p", "sb_publishable_p"), "anon");
+        assert_eq!(both("sb_secret_s", "sb_publishable_p"), "service_role");
+        assert_eq!(both("sb_publishable_p", "sb_secret_s"), "anon", "the key decides");
+        assert_eq!(both("sb_secret_s", "not-a-token"), "PGRST301");
+        assert_eq!(both("sb_secret_s", ""), "PGRST301");
+        let expired = token(json!({"role": "authenticated", "exp": 1}));
+        assert_eq!(
+            both("sb_secret_s", &expired),
+            "PGRST303",
+            "the key does not help an expired token"
+        );
+    }
+
+    #[test]
+    fn other_schemes_are_no_token() {
+        let headers = [("apikey", "sb_secret_s"), ("authorization", "Basic dTpw")];
+        assert_eq!(who(&access(true), &headers), "anon");
+    }
+
+    #[test]
+    fn without_the_need_for_a_key_nobody_is_anon_and_wrong_keys_are_still_refused() {
+        let open = access(false);
+        assert_eq!(who(&open, &[]), "anon");
+        assert_eq!(who(&open, &[("apikey", "wrong")]), "UnknownKey");
+        assert_eq!(who(&open, &[("authorization", "Bearer sb_secret_s")]), "service_role");
+        assert_eq!(who(&open, &[("authorization", "Bearer sb_secret_wrong")]), "UnknownKey");
+        let user = token(json!({"role": "authenticated"}));
+        assert_eq!(who(&open, &[("authorization", &format!("bearer {user}"))]), "authenticated");
+    }
+
+    #[test]
+    fn an_opaque_key_becomes_the_legacy_token_for_those_behind_the_gateway() {
+        let mut headers = HeaderMap::new();
+        headers.insert("apikey", HeaderValue::from_static("sb_publishable_p"));
+        let caller = access(true).caller(&headers, "").unwrap();
+        let authorization = caller.authorization.unwrap();
+        assert_eq!(authorization.to_str().unwrap(), format!("Bearer {}", keys().anon));
+        assert!(caller.anonymous);
+        let claims: Value = serde_json::from_slice(&caller.identity.claims).unwrap();
+        assert_eq!(claims["iss"], "supabase");
+    }
+
+    #[test]
+    fn alone_there_are_tokens_and_an_optional_anonymous_role() {
+        let verifier = || {
+            Verifier::new(Some(SECRET.as_bytes()), None, MissingRole::Assume(Arc::from("web_anon")))
+        };
+        let open = Access::alone(verifier(), Some("web_anon"));
+        assert_eq!(who(&open, &[("apikey", "anything")]), "web_anon");
+        let user = token(json!({"role": "author"}));
+        assert_eq!(who(&open, &[("authorization", &format!("Bearer {user}"))]), "author");
+        assert_eq!(who(&open, &[("authorization", "Bearer sb_secret_x")]), "PGRST301");
+        let closed = Access::alone(verifier(), None);
+        assert_eq!(who(&closed, &[]), "PGRST302");
+    }
+}

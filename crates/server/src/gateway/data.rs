@@ -1,0 +1,240 @@
+//! `/rest/v1`: one request of the data API, from its bytes to its answer.
+//!
+//! Everything is pure but one call: `pool.run`, which is one round trip.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use plinth_postgres::{RequestContext, enter, sqlstate};
+use plinth_rest::{DatabaseFacts, Error, Outcome, Prepared, RawRequest, Response};
+use plinth_wire::{Batch, Statement, WireError};
+
+use super::caller::Caller;
+use super::context::{cookies_json, headers_json};
+use crate::runtime::{Live, LiveError, Project, Snapshot};
+
+/// What a client may do about a database that is away for a moment.
+const RETRY_HINT: &str =
+    "PostgreSQL is not reachable right now. Plinth keeps trying; repeat the request in a moment.";
+
+/// A request of the data API, borrowed from the one that came over the wire.
+pub(super) struct DataRequest<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path below the API's root.
+    pub path: &'a str,
+    /// The query string, the API key removed.
+    pub query: &'a str,
+    /// The headers as they came.
+    pub headers: &'a HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// The public prefix of the API.
+    pub base_path: &'a str,
+}
+
+/// Answers a request as `caller`.
+///
+/// # Errors
+///
+/// [`Error`] is the client's answer.
+pub(super) async fn answer(
+    project: &Project,
+    caller: &Caller,
+    request: DataRequest<'_>,
+) -> Result<Response, Error> {
+    let live = project.live().await.map_err(|error| unavailable(&error))?;
+    let snapshot = live.snapshot();
+    let raw = RawRequest {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        headers: request.headers,
+        body: request.body.clone(),
+        base_path: request.base_path,
+    };
+    match plinth_rest::prepare(&raw, &snapshot.catalog, &snapshot.config)? {
+        Outcome::Answer(response) => Ok(response),
+        Outcome::Query(prepared) => execute(&live, &snapshot, caller, &request, prepared).await,
+    }
+}
+
+async fn execute(
+    live: &Live,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    request: &DataRequest<'_>,
+    mut prepared: Prepared,
+) -> Result<Response, Error> {
+    let context = request_context(snapshot, caller, request, &prepared);
+    let identity = plinth_postgres::Caller {
+        role: caller.identity.role.clone(),
+        claims_json: caller.identity.claims.clone(),
+    };
+    let (sql, params) = enter(&identity, &context);
+    let mut statements = Vec::with_capacity(prepared.statements.len() + 2);
+    statements.push(Statement { sql, params });
+    if let Some(sql) = &snapshot.pre_request {
+        statements.push(Statement { sql: sql.clone(), params: Vec::new() });
+    }
+    let ahead = statements.len();
+    let own = std::mem::take(&mut prepared.statements);
+    statements.extend(own.into_iter().map(|own| Statement { sql: own.sql, params: own.params }));
+    let batch = Batch { role: identity.role, statements, rollback: prepared.rollback };
+    let mut results =
+        live.pool().run(&batch).await.map_err(|error| failure(error, caller.anonymous))?;
+    results.drain(..ahead.min(results.len()));
+    prepared.respond(results)
+}
+
+fn request_context(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    request: &DataRequest<'_>,
+    prepared: &Prepared,
+) -> RequestContext {
+    RequestContext {
+        method: Bytes::copy_from_slice(request.method.as_str().as_bytes()),
+        path: Bytes::copy_from_slice(request.path.as_bytes()),
+        headers_json: headers_json(request.headers, caller.authorization.as_ref()),
+        cookies_json: cookies_json(request.headers),
+        statement_timeout: None,
+        search_path: snapshot.search_path(&prepared.schema),
+        read_only: prepared.read_only,
+        time_zone: prepared.time_zone.clone().map(Bytes::from),
+        settings: snapshot.role_settings(&caller.identity.role),
+    }
+}
+
+/// What it means for the client that a project cannot be served right now.
+fn unavailable(error: &LiveError) -> Error {
+    let mut answer = match error {
+        LiveError::Connect(_) | LiveError::Recently | LiveError::Dropped => {
+            Error::connection_lost("no connection to the project's database")
+        }
+        LiveError::Load(_) | LiveError::Timeout => Error::no_catalog(),
+    };
+    answer.hint = Some(RETRY_HINT.to_owned());
+    answer
+}
+
+/// What a failed batch means for the client. What PostgreSQL said about the connection itself (the
+/// login, its password, the server's settings) is none of the client's business and goes to the log.
+fn failure(error: WireError, anonymous: bool) -> Error {
+    match error {
+        WireError::Database(database) if !is_connection_failure(&database.code) => {
+            let facts = DatabaseFacts {
+                code: &database.code,
+                message: &database.message,
+                detail: database.detail.as_deref(),
+                hint: database.hint.as_deref(),
+            };
+            Error::from_database(&facts, anonymous)
+        }
+        WireError::Database(_) | WireError::Terminated(_) | WireError::Lost(_) => {
+            lost("the connection was lost; it is not known whether the request was executed")
+        }
+        WireError::Connect(_) | WireError::Closed => {
+            lost("no connection to the project's database")
+        }
+        WireError::Refused(refusal) => {
+            tracing::warn!(sqlstate = %refusal.code, error = %refusal.message, "PostgreSQL refused a connection");
+            lost("PostgreSQL accepts no connection right now")
+        }
+        WireError::PoolTimeout(_) | WireError::Overloaded(_) => {
+            let mut answer = Error::pool_timeout();
+            answer.hint = Some("All connections are busy. Repeat the request in a moment, or raise pool.max_connections.".to_owned());
+            answer
+        }
+        WireError::AnswerTimeout(_) => {
+            let mut answer = Error::pool_timeout();
+            sqlstate::QUERY_CANCELED.clone_into(&mut answer.code);
+            "canceling statement due to statement timeout".clone_into(&mut answer.message);
+            answer
+        }
+        WireError::Protocol(_) | WireError::InvalidUrl(_) => {
+            tracing::error!(error = %error, "unexpected answer from PostgreSQL");
+            let mut answer = lost("unexpected answer from PostgreSQL");
+            answer.status = StatusCode::INTERNAL_SERVER_ERROR;
+            answer
+        }
+    }
+}
+
+fn lost(details: &str) -> Error {
+    let mut answer = Error::connection_lost(details);
+    answer.hint = Some(RETRY_HINT.to_owned());
+    answer
+}
+
+/// SQLSTATEs that end a session for reasons that have nothing to do with the request.
+fn is_connection_failure(code: &str) -> bool {
+    code.starts_with("08")
+        || [
+            sqlstate::ADMIN_SHUTDOWN,
+            sqlstate::CRASH_SHUTDOWN,
+            sqlstate::CANNOT_CONNECT_NOW,
+            sqlstate::DATABASE_DROPPED,
+        ]
+        .contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn database(code: &str) -> WireError {
+        WireError::Database(Box::new(plinth_wire::DatabaseError {
+            code: code.to_owned(),
+            message: "message".to_owned(),
+            ..Default::default()
+        }))
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_a_503_with_a_hint() {
+        let io = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        for error in [
+            database("57P01"),
+            database("57P02"),
+            database("57P03"),
+            database("57P04"),
+            database("08006"),
+            WireError::Lost(io()),
+            WireError::Connect(io()),
+            WireError::Closed,
+        ] {
+            let answer = failure(error, false);
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.code, "PGRST001");
+            assert!(answer.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn a_refused_login_is_not_told_to_the_client() {
+        let refusal = plinth_wire::DatabaseError {
+            code: "28P01".to_owned(),
+            message: "password authentication failed for user \"authenticator.x\"".to_owned(),
+            ..Default::default()
+        };
+        let answer = failure(WireError::Refused(Box::new(refusal)), false);
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!format!("{answer:?}").contains("authenticator"));
+    }
+
+    #[test]
+    fn an_exhausted_pool_is_a_504() {
+        for error in [WireError::PoolTimeout(Duration::from_secs(1)), WireError::Overloaded(9)] {
+            let answer = failure(error, true);
+            assert_eq!((answer.status.as_u16(), answer.code.as_str()), (504, "PGRST003"));
+        }
+        let answer = failure(WireError::AnswerTimeout(Duration::from_secs(1)), true);
+        assert_eq!((answer.status.as_u16(), answer.code.as_str()), (504, "57014"));
+    }
+
+    #[test]
+    fn an_error_of_the_clients_own_sql_keeps_its_code() {
+        assert_eq!(failure(database("23505"), false).code, "23505");
+    }
+}

@@ -1,0 +1,307 @@
+//! The HTTP side: project → caller → limits → the part of the product that answers.
+
+mod caller;
+mod context;
+mod cors;
+mod data;
+mod jwt;
+mod keys;
+mod listen;
+mod pages;
+mod response;
+mod routes;
+mod token_cache;
+
+pub use caller::{Access, ProjectKeys, unix_now};
+pub use jwt::{MissingRole, Verifier, sign};
+pub use listen::{Server, ServerError};
+pub use routes::{Guard, INSTANCE_PATHS, ROUTES, Route, Service};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use self::caller::Caller;
+use self::data::DataRequest;
+use self::response::{Answer, Situation, empty, json_answer, rest_answer};
+use self::routes::{Selector, Target, resolve};
+use crate::config::HttpConfig;
+use crate::runtime::{Project, Projects};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken over from a client.
+const MAX_REQUEST_ID: usize = 128;
+
+/// What is served.
+pub enum Site {
+    /// Projects below their prefixes.
+    Projects(Arc<Projects>),
+    /// The data API of one database at the root.
+    Alone(Arc<Project>),
+}
+
+/// Answers HTTP requests.
+pub struct Gateway {
+    site: Site,
+    limits: HttpConfig,
+    under_way: Semaphore,
+    request_ids: RequestIds,
+}
+
+impl Gateway {
+    /// A gateway to `site` within `limits`.
+    pub fn new(site: Site, limits: HttpConfig) -> Self {
+        let under_way = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
+        Self { site, limits, under_way, request_ids: RequestIds::new() }
+    }
+
+    /// The limits that the listener enforces.
+    pub fn limits(&self) -> &HttpConfig {
+        &self.limits
+    }
+
+    /// Answers one request, in bounded time, whatever it is.
+    pub async fn handle(&self, request: Request<Incoming>) -> Answer {
+        let begun = Instant::now();
+        let (mut parts, body) = request.into_parts();
+        let id = self.request_ids.of(&parts.headers);
+        // SQL reads the id from the headers, as everything else about the request.
+        parts.headers.insert(REQUEST_ID, id.clone());
+        let mut answer = match self.under_way.try_acquire() {
+            Err(_) => Situation::Busy.answer(),
+            Ok(_permit) => {
+                tokio::time::timeout(self.limits.request_timeout, self.dispatch(&parts, body))
+                    .await
+                    .unwrap_or_else(|_elapsed| Situation::RequestTimeout.answer())
+            }
+        };
+        let browser = parts.headers.contains_key(header::ORIGIN);
+        if !cors::is_preflight(&parts.method, &parts.headers) {
+            cors::decorate(browser, answer.headers_mut());
+        }
+        log(&parts, &answer, &id, begun);
+        answer.headers_mut().insert(REQUEST_ID, id);
+        answer
+    }
+
+    async fn dispatch(&self, parts: &Parts, body: Incoming) -> Answer {
+        if cors::is_preflight(&parts.method, &parts.headers) {
+            return cors::preflight(&parts.headers);
+        }
+        let projects = match &self.site {
+            Site::Alone(project) => return self.alone(project, parts, body).await,
+            Site::Projects(projects) => projects,
+        };
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        match resolve(host, parts.uri.path()) {
+            Target::Instance(path) => instance(projects, parts, path).await,
+            Target::Unrouted(_) => Situation::NoRoute.answer(),
+            Target::Project { selector, route, base_path, path } => {
+                match select(projects, selector) {
+                    Err(situation) => situation.answer(),
+                    Ok(project) => {
+                        self.project(&project, route, parts, body, (base_path, path)).await
+                    }
+                }
+            }
+        }
+    }
+
+    async fn project(
+        &self,
+        project: &Project,
+        route: &Route,
+        parts: &Parts,
+        body: Incoming,
+        (base_path, path): (&str, &str),
+    ) -> Answer {
+        let query = parts.uri.query().unwrap_or_default();
+        // Every route is guarded the same way; a new kind of guard does not compile unnoticed.
+        let Guard::ApiKey = route.guard;
+        let caller = match project.access().caller(&parts.headers, query) {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal.answer(),
+        };
+        match route.service {
+            Service::NotYet(part) => Situation::NotYet(part).answer(),
+            Service::Rest if caller.key_in_query => {
+                let query = keys::without_apikey(query);
+                self.data(project, &caller, parts, body, (base_path, path, &query)).await
+            }
+            Service::Rest => {
+                self.data(project, &caller, parts, body, (base_path, path, query)).await
+            }
+        }
+    }
+
+    async fn alone(&self, project: &Project, parts: &Parts, body: Incoming) -> Answer {
+        let caller = match project.access().caller(&parts.headers, "") {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal.answer(),
+        };
+        let query = parts.uri.query().unwrap_or_default();
+        self.data(project, &caller, parts, body, ("", parts.uri.path(), query)).await
+    }
+
+    async fn data(
+        &self,
+        project: &Project,
+        caller: &Caller,
+        parts: &Parts,
+        body: Incoming,
+        (base_path, path, query): (&str, &str, &str),
+    ) -> Answer {
+        let body = match self.read(body).await {
+            Ok(body) => body,
+            Err(situation) => return situation.answer(),
+        };
+        let (method, headers) = (&parts.method, &parts.headers);
+        let request = DataRequest { method, path, query, headers, body, base_path };
+        match data::answer(project, caller, request).await {
+            Ok(response) => rest_answer(response),
+            Err(error) => rest_answer(error.to_response()),
+        }
+    }
+
+    /// Reads a body of bounded length.
+    async fn read(&self, body: Incoming) -> Result<Bytes, Situation<'static>> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let limit = self.limits.body_bytes;
+        // Refused before a byte of it is read when the client says how long it is.
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Situation::BodyTooLarge(limit));
+        }
+        match Limited::new(body, limit).collect().await {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Situation::BodyTooLarge(limit)),
+            Err(_) => Err(Situation::BodyUnreadable),
+        }
+    }
+}
+
+fn select<'a>(projects: &Projects, selector: Selector<'a>) -> Result<Arc<Project>, Situation<'a>> {
+    match selector {
+        Selector::Path(name) | Selector::Host(name) => {
+            projects.get(name).ok_or(Situation::UnknownProject(name))
+        }
+        Selector::Default => projects.default_project().ok_or(Situation::NoDefaultProject),
+    }
+}
+
+/// The instance's own page and probes.
+async fn instance(projects: &Projects, parts: &Parts, path: &str) -> Answer {
+    if parts.method != Method::GET && parts.method != Method::HEAD {
+        return Situation::MethodNotAllowed.answer();
+    }
+    let answer = match path {
+        "/health" => json_answer(StatusCode::OK, &json!({"status": "alive"})),
+        "/ready" => match projects.ready().await {
+            Ok(()) => json_answer(StatusCode::OK, &json!({"status": "ready"})),
+            Err(reason) => json_answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({"status": "not ready", "reason": reason}),
+            ),
+        },
+        _ => {
+            let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let origin = format!("http://{}", host.unwrap_or("localhost"));
+            let default = projects.default_project();
+            pages::index(
+                &origin,
+                &projects.names(),
+                default.as_ref().map(|project| &**project.name()),
+            )
+        }
+    };
+    if parts.method == Method::HEAD { without_body(answer) } else { answer }
+}
+
+fn without_body(answer: Answer) -> Answer {
+    let mut bare = empty(answer.status());
+    *bare.headers_mut() = answer.headers().clone();
+    bare
+}
+
+/// One line per request for those who debug, and one per failure of ours for everybody. The query
+/// string is left out: it holds values, and sometimes a key.
+fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant) {
+    let status = answer.status();
+    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        tracing::warn!(
+            request.id = ?id,
+            http.method = %parts.method,
+            http.path = parts.uri.path(),
+            http.status = status.as_u16(),
+            duration_ms = begun.elapsed().as_millis(),
+            "a request failed"
+        );
+    } else {
+        tracing::debug!(
+            request.id = ?id,
+            http.method = %parts.method,
+            http.path = parts.uri.path(),
+            http.status = status.as_u16(),
+            duration_us = begun.elapsed().as_micros(),
+            "answered a request"
+        );
+    }
+}
+
+/// Names for requests: the client's own when it is a harmless one, else a number in this process.
+struct RequestIds {
+    prefix: u32,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        let random = uuid::Uuid::new_v4().as_u128();
+        #[expect(clippy::cast_possible_truncation, reason = "any 32 of its random bits will do")]
+        let prefix = random as u32;
+        Self { prefix, next: AtomicU64::new(1) }
+    }
+
+    fn of(&self, headers: &HeaderMap) -> HeaderValue {
+        let harmless = |value: &&HeaderValue| {
+            (1..=MAX_REQUEST_ID).contains(&value.len())
+                && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        };
+        if let Some(theirs) = headers.get(REQUEST_ID).filter(harmless) {
+            return theirs.clone();
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("{:08x}-{number:x}", self.prefix))
+            .unwrap_or(HeaderValue::from_static("0"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_request_id_is_taken_over_only_when_it_is_harmless() {
+        let ids = RequestIds::new();
+        let given = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(text).unwrap());
+            ids.of(&headers)
+        };
+        assert_eq!(given("abc-123"), "abc-123");
+        for text in ["two words", "", &"x".repeat(129)] {
+            assert_ne!(given(text), text);
+        }
+        assert_ne!(ids.of(&HeaderMap::new()), ids.of(&HeaderMap::new()));
+    }
+}

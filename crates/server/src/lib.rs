@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod gateway;
+pub mod runtime;

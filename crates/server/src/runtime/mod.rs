@@ -1,0 +1,238 @@
+//! What is being served: the projects, each opened on its first request and closed when idle.
+
+mod listener;
+mod live;
+mod project;
+mod snapshot;
+
+pub use listener::{Backoff, Listener, Target};
+pub use live::{Live, LiveError};
+pub use project::{Project, ProjectParts};
+pub use snapshot::{Snapshot, SnapshotOptions};
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use plinth_postgres::{Endpoint, Host};
+use plinth_wire::{Budget, ConnectConfig, PoolOptions, Secret};
+
+use crate::config::Config;
+use crate::gateway::{Access, ProjectKeys};
+
+/// How often idle projects are looked for, at most.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Answers that take longer than the request itself may are given up.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// Prepared statements kept per connection.
+const CACHED_STATEMENTS: usize = 256;
+
+/// Callers that wait for one project's connections; one more is answered 504 at once.
+const MAX_WAITING: usize = 4096;
+
+/// All projects of an instance.
+pub struct Projects {
+    map: RwLock<BTreeMap<String, Entry>>,
+    factory: Factory,
+    default_name: Option<String>,
+    idle_timeout: Duration,
+    /// Whether the platform schema of every project was brought up to date.
+    migrated: AtomicBool,
+}
+
+struct Entry {
+    /// What it was made from; another one takes its place when the registry says something else.
+    source: Source,
+    project: Arc<Project>,
+}
+
+/// The part of a registered project that decides how it is served.
+#[derive(Clone, PartialEq)]
+struct Source {
+    generation: i64,
+    keys: plinth_postgres::Keys,
+    login: plinth_postgres::Login,
+    created_at: std::time::SystemTime,
+}
+
+/// What all projects share.
+struct Factory {
+    endpoint: Endpoint,
+    budget: Arc<Budget>,
+    config: Config,
+    time_zones: Arc<HashSet<String>>,
+}
+
+impl Projects {
+    /// No projects yet, in the cluster at `endpoint`.
+    pub fn new(endpoint: Endpoint, config: Config, time_zones: Arc<HashSet<String>>) -> Arc<Self> {
+        let budget = Budget::new(config.pool.max_connections);
+        Arc::new(Self {
+            map: RwLock::default(),
+            default_name: config.default_project.clone(),
+            idle_timeout: config.pool.idle_timeout,
+            factory: Factory { endpoint, budget, config, time_zones },
+            migrated: AtomicBool::new(false),
+        })
+    }
+
+    /// The project of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Project>> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.get(name).map(|entry| entry.project.clone())
+    }
+
+    /// The project that answers at the root: the configured one, else the oldest.
+    pub fn default_project(&self) -> Option<Arc<Project>> {
+        if let Some(name) = &self.default_name {
+            return self.get(name);
+        }
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = map.values().min_by_key(|entry| entry.source.created_at);
+        oldest.map(|entry| entry.project.clone())
+    }
+
+    /// Every project's name, in alphabetical order.
+    pub fn names(&self) -> Vec<String> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Makes the projects those of the registry: new ones appear, dropped ones end at once, and
+    /// those whose keys or database changed begin anew.
+    pub fn sync(&self, registered: &[plinth_postgres::Project]) {
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        map.retain(|name, entry| {
+            let wanted = registered.iter().find(|project| project.name == *name).map(source);
+            let keep = wanted.as_ref() == Some(&entry.source);
+            if !keep {
+                entry.project.drop_now();
+                tracing::info!(project.name = %name, "the project is not served any more");
+            }
+            keep
+        });
+        for project in registered {
+            map.entry(project.name.clone()).or_insert_with(|| {
+                tracing::info!(project.name = %project.name, "serving the project");
+                Entry { source: source(project), project: self.factory.project(project) }
+            });
+        }
+    }
+
+    /// Says that every project's platform schema is up to date.
+    pub fn set_migrated(&self) {
+        self.migrated.store(true, Ordering::Release);
+    }
+
+    /// Whether requests can be answered: the platform schema is there and the database answers.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for a probe's log.
+    pub async fn ready(&self) -> Result<(), &'static str> {
+        if !self.migrated.load(Ordering::Acquire) {
+            return Err("the platform schema is being brought up to date");
+        }
+        let probe = async {
+            let connection = self.factory.endpoint.connect("postgres").await.ok()?;
+            connection.simple_query("select 1").await.ok()
+        };
+        match tokio::time::timeout(Duration::from_secs(5), probe).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err("the database does not answer"),
+        }
+    }
+
+    /// Puts unused projects to sleep, for ever; its owner aborts it.
+    pub async fn sweep(self: Arc<Self>) {
+        let interval = SWEEP_INTERVAL.min(self.idle_timeout / 2).max(Duration::from_millis(100));
+        loop {
+            tokio::time::sleep(interval).await;
+            let projects: Vec<Arc<Project>> = {
+                let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+                map.values().map(|entry| entry.project.clone()).collect()
+            };
+            for project in projects {
+                if project.rest(self.idle_timeout) {
+                    tracing::debug!(project.name = %project.name(), "put an idle project to sleep");
+                }
+            }
+        }
+    }
+
+    /// Ends the service of every project.
+    pub fn close(&self) {
+        self.sync(&[]);
+    }
+}
+
+fn source(project: &plinth_postgres::Project) -> Source {
+    Source {
+        generation: project.generation,
+        keys: project.keys.clone(),
+        login: project.authenticator_login.clone(),
+        created_at: project.created_at,
+    }
+}
+
+impl Factory {
+    fn project(&self, project: &plinth_postgres::Project) -> Arc<Project> {
+        let login = &project.authenticator_login;
+        let keys = ProjectKeys {
+            jwt_secret: project.keys.jwt_secret.expose(),
+            anon: project.keys.anon_key.expose(),
+            service_role: project.keys.service_role_key.expose(),
+            publishable: project.keys.publishable_key.expose(),
+            secret: project.keys.secret_key.expose(),
+        };
+        let rules = &self.config.keys;
+        Project::new(ProjectParts {
+            name: Arc::from(project.name.as_str()),
+            access: Access::project(&keys, rules.jwt_audience.clone(), rules.require_apikey),
+            target: Target::new(&self.endpoint, login, &project.database),
+            connect: connect_config(&self.endpoint, login, &project.database),
+            budget: self.budget.clone(),
+            pool: pool_options(&self.config),
+            snapshot: SnapshotOptions {
+                rest: self.config.rest.clone(),
+                pre_request: None,
+                configured_by: vec!["authenticator".to_owned(), login.role.clone()],
+                always_search_path: false,
+                time_zones: self.time_zones.clone(),
+            },
+        })
+    }
+}
+
+/// The bounds of a pool: one project may use the whole budget while no other wants it.
+pub fn pool_options(config: &Config) -> PoolOptions {
+    PoolOptions {
+        max_connections: config.pool.max_connections,
+        acquire_timeout: config.pool.acquire_timeout,
+        max_waiting: MAX_WAITING,
+        answer_timeout: config.http.request_timeout + ANSWER_MARGIN,
+        cached_statements: CACHED_STATEMENTS,
+    }
+}
+
+/// Where and as whom requests connect.
+pub fn connect_config(
+    endpoint: &Endpoint,
+    login: &plinth_postgres::Login,
+    database: &str,
+) -> ConnectConfig {
+    ConnectConfig {
+        host: match &endpoint.host {
+            Host::Unix(folder) => plinth_wire::Host::Unix(folder.clone()),
+            Host::Tcp(name) => plinth_wire::Host::Tcp(name.clone()),
+        },
+        port: endpoint.port,
+        user: login.role.clone(),
+        password: login.password.as_ref().map(|password| Secret::new(password.expose())),
+        database: database.to_owned(),
+        application_name: "plinth".to_owned(),
+        settings: Vec::new(),
+    }
+}

@@ -1,0 +1,161 @@
+//! One project as the gateway sees it: cheap until somebody asks it something.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+
+use super::listener::Target;
+use super::live::{Live, LiveError};
+use super::snapshot::SnapshotOptions;
+use crate::gateway::Access;
+
+/// After a failed attempt, further requests fail at once for this long.
+const FAILURE_PAUSE: Duration = Duration::from_millis(250);
+
+/// Idle connections of a project in use are closed after this long.
+const CONNECTION_IDLE: Duration = Duration::from_secs(60);
+
+/// What it takes to serve a project.
+pub struct ProjectParts {
+    /// The name.
+    pub name: Arc<str>,
+    /// Which credentials are accepted.
+    pub access: Access,
+    /// For the listener and the catalog.
+    pub target: Target,
+    /// For requests.
+    pub connect: ConnectConfig,
+    /// The cluster's connections.
+    pub budget: Arc<Budget>,
+    /// Bounds of the project's pool.
+    pub pool: PoolOptions,
+    /// How to read the catalog.
+    pub snapshot: SnapshotOptions,
+}
+
+/// A project that can be served.
+pub struct Project {
+    parts: ProjectParts,
+    live: RwLock<Option<Arc<Live>>>,
+    /// Held while connecting, so that a hundred first requests cause one connection.
+    opening: tokio::sync::Mutex<()>,
+    last_failure: Mutex<Option<Instant>>,
+    dropped: AtomicBool,
+    born: Instant,
+    /// Milliseconds since `born`.
+    last_used_ms: AtomicU64,
+}
+
+impl Project {
+    /// A project that nobody has asked anything yet.
+    pub fn new(parts: ProjectParts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            live: RwLock::default(),
+            opening: tokio::sync::Mutex::default(),
+            last_failure: Mutex::default(),
+            dropped: AtomicBool::new(false),
+            born: Instant::now(),
+            last_used_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// The name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.parts.name
+    }
+
+    /// Which credentials are accepted.
+    pub fn access(&self) -> &Access {
+        &self.parts.access
+    }
+
+    /// Connections and catalog, opened now if they are not open.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError`] when that is not possible; never waits longer than the limit for a connection.
+    pub async fn live(&self) -> Result<Arc<Live>, LiveError> {
+        self.last_used_ms.store(self.age_ms(), Ordering::Relaxed);
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let limit = self.parts.pool.acquire_timeout;
+        tokio::time::timeout(limit, self.open()).await.unwrap_or(Err(LiveError::Timeout))
+    }
+
+    async fn open(&self) -> Result<Arc<Live>, LiveError> {
+        let _opening = self.opening.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        if self.dropped.load(Ordering::Acquire) {
+            return Err(LiveError::Dropped);
+        }
+        if self.failed_recently() {
+            return Err(LiveError::Recently);
+        }
+        let parts = &self.parts;
+        let pool = Pool::new(parts.connect.clone(), parts.budget.clone(), parts.pool.clone());
+        let opened =
+            Live::open(&parts.name, parts.target.clone(), parts.snapshot.clone(), pool).await;
+        let live = Arc::new(opened.inspect_err(|error| self.note_failure(error))?);
+        let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        // Dropped while it was being opened: then nobody would ever close it.
+        if self.dropped.load(Ordering::Acquire) {
+            return Err(LiveError::Dropped);
+        }
+        *slot = Some(live.clone());
+        Ok(live)
+    }
+
+    /// What is open, without opening anything.
+    pub fn current(&self) -> Option<Arc<Live>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes what nobody uses: the whole live part after `idle`, single connections sooner.
+    /// Returns whether the project was put to sleep.
+    pub fn rest(&self, idle: Duration) -> bool {
+        let unused = self.age_ms().saturating_sub(self.last_used_ms.load(Ordering::Relaxed));
+        let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(live) = slot.as_ref() else { return false };
+        // A request that is under way holds the other reference.
+        if Duration::from_millis(unused) >= idle && Arc::strong_count(live) == 1 {
+            *slot = None;
+            return true;
+        }
+        live.pool().close_idle(CONNECTION_IDLE.min(idle));
+        false
+    }
+
+    /// Ends the project's service at once: waiting and later requests fail, connections are closed.
+    pub fn drop_now(&self) {
+        self.dropped.store(true, Ordering::Release);
+        let live = self.live.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(live) = live {
+            live.pool().close();
+        }
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn failed_recently(&self) -> bool {
+        let last = *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < FAILURE_PAUSE)
+    }
+
+    fn note_failure(&self, error: &LiveError) {
+        let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        // Said once per outage rather than four times a second.
+        if last.is_none_or(|at| at.elapsed() > Duration::from_secs(5)) {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(project.name = %self.parts.name, error = %error, cause, "cannot open the project");
+        }
+        *last = Some(Instant::now());
+    }
+}
