@@ -18,6 +18,14 @@ alter database @database@ set default_text_search_config = 'pg_catalog.english';
 -- app.settings.jwt_secret is missing on purpose: settings of databases and roles are readable by every role of the
 -- whole cluster (pg_db_role_setting), and nothing here verifies tokens in SQL.
 alter database @database@ set app.settings.jwt_exp = '3600';
+-- Who creates a role may also become it and give it objects, as before PostgreSQL 16.
+do $creators$
+begin
+  if pg_catalog.current_setting('server_version_num')::integer >= 160000 then
+    alter database @database@ set createrole_self_grant = 'set, inherit';
+  end if;
+end
+$creators$;
 
 -- They do not take effect on SET ROLE; the data API reads them from the catalog and applies them to each request.
 alter role anon in database @database@ set statement_timeout = '3s';

@@ -3,13 +3,19 @@ set local search_path = '';
 
 -- ------------------------------------------------------------------ extensions that every project has
 
--- `vector` is left to the project: it is trusted, so the owner role creates it where its migrations say.
+-- `vector` only where its packager did not mark it as trusted: then the owner role could not create it, and finds it
+-- here (`create extension if not exists vector` says so and goes on). A trusted one is left to the migrations.
 do $extensions$
 declare
   wanted text;
 begin
-  foreach wanted in array array['uuid-ossp', 'pgcrypto', 'pg_trgm'] loop
-    continue when not exists (select from pg_catalog.pg_available_extensions where name = wanted);
+  for wanted in
+    select available.name
+    from pg_catalog.pg_available_extensions as available
+    join pg_catalog.pg_available_extension_versions as version
+      on version.name = available.name and version.version = available.default_version
+    where available.name in ('uuid-ossp', 'pgcrypto', 'pg_trgm') or available.name = 'vector' and not version.trusted
+  loop
     execute pg_catalog.format('create extension if not exists %I with schema extensions', wanted);
     -- A template database may have brought it along in another schema.
     if exists (
