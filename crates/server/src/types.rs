@@ -34,7 +34,7 @@ const HELPERS: &str = include_str!("types/helpers.ts");
 ///
 /// Sorted by name throughout, so that equal databases give equal text. A schema that the catalog does not have
 /// comes out empty.
-pub(crate) fn typescript(catalog: &Catalog, schemas: &[String]) -> String {
+pub fn typescript(catalog: &Catalog, schemas: &[String]) -> String {
     let mut schemas = schemas.to_vec();
     schemas.sort_by(|a, b| by_name(a, b));
     schemas.dedup();
@@ -66,10 +66,19 @@ fn schema(mapping: &Mapping<'_>, name: &str) -> Ts {
     let views = relations().filter(|relation| is_view(relation.kind));
     let composites = mapping.catalog.composites().filter(|(known, _)| known.schema == name);
     Ts::Block(vec![
-        Field::new("Tables", sorted(tables.map(|table| (table.name.name.as_str(), table_type(mapping, table))))),
-        Field::new("Views", sorted(views.map(|view| (view.name.name.as_str(), view_type(mapping, view))))),
+        Field::new(
+            "Tables",
+            sorted(tables.map(|table| (table.name.name.as_str(), table_type(mapping, table)))),
+        ),
+        Field::new(
+            "Views",
+            sorted(views.map(|view| (view.name.name.as_str(), view_type(mapping, view)))),
+        ),
         Field::new("Functions", functions(mapping, name)),
-        Field::new("Enums", sorted(enums(mapping, name).map(|(name, labels)| (name, enum_type(labels))))),
+        Field::new(
+            "Enums",
+            sorted(enums(mapping, name).map(|(name, labels)| (name, enum_type(labels)))),
+        ),
         Field::new(
             "CompositeTypes",
             sorted(composites.map(|(known, attributes)| {
@@ -94,7 +103,9 @@ fn table_type(mapping: &Mapping<'_>, table: &Relation) -> Ts {
         let ts = mapping.nullable_column(column);
         match column {
             Column { generated: true, .. } => Field::optional(&column.name, Ts::name("never")),
-            Column { nullable: false, default: None, identity: false, .. } => Field::new(&column.name, ts),
+            Column { nullable: false, default: None, identity: false, .. } => {
+                Field::new(&column.name, ts)
+            }
             _ => Field::optional(&column.name, ts),
         }
     });
@@ -137,7 +148,9 @@ fn computed_fields(mapping: &Mapping<'_>, table: &Relation) -> Vec<Field> {
     let mut functions: Vec<&Function> = mapping
         .catalog
         .all_functions()
-        .filter(|function| function::computed_field_of(mapping, function).as_ref() == Some(&table.name))
+        .filter(|function| {
+            function::computed_field_of(mapping, function).as_ref() == Some(&table.name)
+        })
         .collect();
     functions.sort_by(|a, b| by_name(&a.name.name, &b.name.name));
     let field = |function: &&Function| {
@@ -154,7 +167,9 @@ fn relationships(mapping: &Mapping<'_>, relation: &QualifiedName) -> Ts {
         .iter()
         .filter(|known| known.to.schema == relation.schema && known.cardinality.is_to_one())
         .filter_map(|known| match &known.via {
-            Via::ForeignKey { constraint, columns } if refers(mapping, known, constraint.as_str()) => {
+            Via::ForeignKey { constraint, columns }
+                if refers(mapping, known, constraint.as_str()) =>
+            {
                 let from = columns.iter().map(|pair| pair.from.as_str()).collect();
                 let to = columns.iter().map(|pair| pair.to.as_str()).collect();
                 Some((constraint.as_str(), from, known, to))
@@ -163,9 +178,13 @@ fn relationships(mapping: &Mapping<'_>, relation: &QualifiedName) -> Ts {
         })
         .collect();
     keys.sort_by(|a, b| {
-        by_name(a.0, b.0).then_with(|| by_name(&a.2.to.name, &b.2.to.name)).then_with(|| a.3.cmp(&b.3))
+        by_name(a.0, b.0)
+            .then_with(|| by_name(&a.2.to.name, &b.2.to.name))
+            .then_with(|| a.3.cmp(&b.3))
     });
-    let tuple = |names: &[&str]| Ts::Tuple(names.iter().map(|name| Ts::Literal((*name).to_owned())).collect());
+    let tuple = |names: &[&str]| {
+        Ts::Tuple(names.iter().map(|name| Ts::Literal((*name).to_owned())).collect())
+    };
     let entry = |(constraint, from, known, to): &(&str, Vec<&str>, &Relationship, Vec<&str>)| {
         let one_to_one = known.cardinality == plinth_catalog::Cardinality::OneToOne;
         Ts::Block(vec![
@@ -196,7 +215,10 @@ fn functions(mapping: &Mapping<'_>, schema: &str) -> Ts {
     sorted(by_name.iter().map(|(name, overloads)| (*name, function::overloads(mapping, overloads))))
 }
 
-fn enums<'a>(mapping: &'a Mapping<'_>, schema: &str) -> impl Iterator<Item = (&'a str, &'a [String])> {
+fn enums<'a>(
+    mapping: &'a Mapping<'_>,
+    schema: &str,
+) -> impl Iterator<Item = (&'a str, &'a [String])> {
     let enums = mapping.catalog.enums().filter(move |(known, _)| known.schema == schema);
     enums.map(|(known, labels)| (known.name.as_str(), labels))
 }
@@ -246,7 +268,10 @@ fn by_name(a: &str, b: &str) -> Ordering {
             .collect()
     };
     let upper_last = |text: &str| -> Vec<bool> { text.chars().map(char::is_uppercase).collect() };
-    primary(a).cmp(&primary(b)).then_with(|| upper_last(a).cmp(&upper_last(b))).then_with(|| a.cmp(b))
+    primary(a)
+        .cmp(&primary(b))
+        .then_with(|| upper_last(a).cmp(&upper_last(b)))
+        .then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]

@@ -14,14 +14,18 @@ const BODY_TYPES: [&str; 3] = ["json", "jsonb", "text"];
 pub(super) fn is_callable(mapping: &Mapping<'_>, function: &Function) -> bool {
     match function.parameters.as_slice() {
         [only] if only.name.is_empty() => {
-            BODY_TYPES.contains(&only.type_name.as_str()) || mapping.row_type(&only.type_name).is_some()
+            BODY_TYPES.contains(&only.type_name.as_str())
+                || mapping.row_type(&only.type_name).is_some()
         }
         parameters => parameters.iter().all(|parameter| !parameter.name.is_empty()),
     }
 }
 
 /// The relation that the function computes a field of: it takes its row, unnamed, and gives no rows itself.
-pub(super) fn computed_field_of(mapping: &Mapping<'_>, function: &Function) -> Option<QualifiedName> {
+pub(super) fn computed_field_of(
+    mapping: &Mapping<'_>,
+    function: &Function,
+) -> Option<QualifiedName> {
     let [Parameter { name, type_name, .. }] = function.parameters.as_slice() else { return None };
     if !name.is_empty() || returned_relation(mapping, function).is_some() {
         return None;
@@ -93,9 +97,8 @@ pub(super) fn returns(mapping: &Mapping<'_>, function: &Function) -> Ts {
         ReturnType::Table(columns) => {
             let mut columns: Vec<_> = columns.iter().collect();
             columns.sort_by(|a, b| by_name(&a.name, &b.name));
-            let field = |column: &&plinth_catalog::Column| {
-                Field::new(&column.name, mapping.column(column))
-            };
+            let field =
+                |column: &&plinth_catalog::Column| Field::new(&column.name, mapping.column(column));
             Ts::Block(columns.iter().map(field).collect())
         }
     };
@@ -110,7 +113,10 @@ fn row(mapping: &Mapping<'_>, name: &QualifiedName) -> Ts {
     }
 }
 
-fn returned_relation<'a>(mapping: &Mapping<'_>, function: &'a Function) -> Option<&'a QualifiedName> {
+fn returned_relation<'a>(
+    mapping: &Mapping<'_>,
+    function: &'a Function,
+) -> Option<&'a QualifiedName> {
     match &function.returns {
         ReturnType::Composite(name) => mapping.catalog.relation(name).map(|_| name),
         _ => None,
@@ -139,7 +145,11 @@ fn row_options(mapping: &Mapping<'_>, function: &Function) -> Option<Ts> {
 }
 
 /// How many rows the computed relationship gives that the function makes.
-fn cardinality(mapping: &Mapping<'_>, from: &QualifiedName, function: &Function) -> Option<Cardinality> {
+fn cardinality(
+    mapping: &Mapping<'_>,
+    from: &QualifiedName,
+    function: &Function,
+) -> Option<Cardinality> {
     let made_by = |via: &Via| matches!(via, Via::Function(name) if *name == function.name);
     let relationships = mapping.catalog.relationships_from(from);
     relationships.iter().find(|known| made_by(&known.via)).map(|known| known.cardinality)

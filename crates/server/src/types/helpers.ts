@@ -12,9 +12,9 @@ type Relations<Schema extends { Tables: unknown; Views: unknown }> =
 
 export type Tables<
   NameOrOptions extends keyof Relations<DefaultSchema> | InSchema,
-  Name extends NameOrOptions extends InSchema
+  Name extends (NameOrOptions extends InSchema
     ? keyof Relations<SchemaOf<NameOrOptions>>
-    : never = never,
+    : never) = never,
 > = (
   NameOrOptions extends InSchema
     ? Relations<SchemaOf<NameOrOptions>>[Name]
@@ -27,9 +27,9 @@ export type Tables<
 
 export type TablesInsert<
   NameOrOptions extends keyof DefaultSchema["Tables"] | InSchema,
-  Name extends NameOrOptions extends InSchema
+  Name extends (NameOrOptions extends InSchema
     ? keyof SchemaOf<NameOrOptions>["Tables"]
-    : never = never,
+    : never) = never,
 > = (
   NameOrOptions extends InSchema
     ? SchemaOf<NameOrOptions>["Tables"][Name]
@@ -42,9 +42,9 @@ export type TablesInsert<
 
 export type TablesUpdate<
   NameOrOptions extends keyof DefaultSchema["Tables"] | InSchema,
-  Name extends NameOrOptions extends InSchema
+  Name extends (NameOrOptions extends InSchema
     ? keyof SchemaOf<NameOrOptions>["Tables"]
-    : never = never,
+    : never) = never,
 > = (
   NameOrOptions extends InSchema
     ? SchemaOf<NameOrOptions>["Tables"][Name]
@@ -57,9 +57,9 @@ export type TablesUpdate<
 
 export type Enums<
   NameOrOptions extends keyof DefaultSchema["Enums"] | InSchema,
-  Name extends NameOrOptions extends InSchema
+  Name extends (NameOrOptions extends InSchema
     ? keyof SchemaOf<NameOrOptions>["Enums"]
-    : never = never,
+    : never) = never,
 > = NameOrOptions extends InSchema
   ? SchemaOf<NameOrOptions>["Enums"][Name]
   : NameOrOptions extends keyof DefaultSchema["Enums"]
@@ -68,9 +68,9 @@ export type Enums<
 
 export type CompositeTypes<
   NameOrOptions extends keyof DefaultSchema["CompositeTypes"] | InSchema,
-  Name extends NameOrOptions extends InSchema
+  Name extends (NameOrOptions extends InSchema
     ? keyof SchemaOf<NameOrOptions>["CompositeTypes"]
-    : never = never,
+    : never) = never,
 > = NameOrOptions extends InSchema
   ? SchemaOf<NameOrOptions>["CompositeTypes"][Name]
   : NameOrOptions extends keyof DefaultSchema["CompositeTypes"]

@@ -55,7 +55,8 @@ impl Mapping<'_> {
 
     /// `Database["schema"]["kind"]["name"]`, or what stands for it when its schema is left out.
     pub(super) fn user_defined(&self, name: &QualifiedName) -> Option<Ts> {
-        let labels = self.catalog.enums().find(|(known, _)| *known == name).map(|(_, labels)| labels);
+        let labels =
+            self.catalog.enums().find(|(known, _)| *known == name).map(|(_, labels)| labels);
         let (kind, tail) = match labels {
             Some(labels) if !self.covers(name) => {
                 return Some(Ts::Union(labels.iter().cloned().map(Ts::Literal).collect()));
@@ -84,7 +85,9 @@ fn built_in(name: &str) -> Option<&'static str> {
     Some(match name {
         "boolean" => "boolean",
         "smallint" | "integer" | "bigint" | "real" | "double precision" | "numeric" => "number",
-        "bytea" | "character" | "bpchar" | "character varying" | "date" | "text" | "uuid" => "string",
+        "bytea" | "character" | "bpchar" | "character varying" | "date" | "text" | "uuid" => {
+            "string"
+        }
         "time without time zone" | "time with time zone" => "string",
         "timestamp without time zone" | "timestamp with time zone" => "string",
         "json" | "jsonb" => "Json",

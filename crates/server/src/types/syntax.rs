@@ -49,11 +49,14 @@ impl Field {
         let key = format!("{}{}", " ".repeat(indent), self.key());
         let used = key.chars().count() + 1;
         out.push_str(&key);
-        // A broken union begins on a line of its own.
         if !matches!(self.ts, Ts::Union(_)) || self.ts.line_within(used).is_some() {
             out.push(' ');
+            self.ts.write(out, indent, used, separator);
+        } else if let Some(line) = self.ts.line_within(indent + 2) {
+            out.push_str(&format!("\n{}{line}", " ".repeat(indent + 2)));
+        } else {
+            self.ts.write(out, indent, used, separator);
         }
-        self.ts.write(out, indent, used, separator);
         out.push_str(separator);
         out.push('\n');
     }
@@ -155,8 +158,10 @@ impl Ts {
             Self::Name(text) => Some(text.clone()),
             Self::Literal(text) => Some(literal(text)),
             Self::Object(fields) => {
-                let parts: Option<Vec<String>> =
-                    fields.iter().map(|field| Some(format!("{} {}", field.key(), field.ts.line()?))).collect();
+                let parts: Option<Vec<String>> = fields
+                    .iter()
+                    .map(|field| Some(format!("{} {}", field.key(), field.ts.line()?)))
+                    .collect();
                 Some(format!("{{ {} }}", parts?.join("; ")))
             }
             Self::Block(fields) => fields.is_empty().then(|| "{}".to_owned()),
@@ -176,9 +181,14 @@ impl Ts {
     }
 }
 
-/// A string literal.
+/// A string literal, in the quotes that need fewer escapes.
 pub(super) fn literal(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let quoted = serde_json::Value::from(text).to_string();
+    if text.matches('"').count() <= text.matches('\'').count() {
+        return quoted;
+    }
+    let inside = quoted[1..quoted.len() - 1].replace("\\\"", "\"").replace('\'', "\\'");
+    format!("'{inside}'")
 }
 
 /// A property's name, quoted where it must be. The mapped `[_ in never]` is no name.
@@ -216,6 +226,9 @@ mod tests {
         let long = "x".repeat(40);
         let union = Ts::Union(vec![Ts::Literal(long.clone()), Ts::Literal(long.clone())]);
         assert_eq!(written(&union), format!("key:\n  | \"{long}\"\n  | \"{long}\""));
+        let (x, y) = ("x".repeat(36), "y".repeat(35));
+        let shorter = Ts::Union(vec![Ts::Literal(x.clone()), Ts::Literal(y.clone())]);
+        assert_eq!(written(&shorter), format!("key:\n  \"{x}\" | \"{y}\""));
         let nested = Ts::Block(vec![Field::new("inner", union)]);
         assert_eq!(
             written(&nested),
@@ -231,8 +244,18 @@ mod tests {
     }
 
     #[test]
+    fn literals_use_the_quotes_that_need_fewer_escapes() {
+        assert_eq!(literal("a"), r#""a""#);
+        assert_eq!(literal("it's"), r#""it's""#);
+        assert_eq!(literal(r#"3" x"#), r#"'3" x'"#);
+        assert_eq!(literal(r#"'a" ""#), r#"'\'a" "'"#);
+        assert_eq!(literal("\\"), r#""\\""#);
+    }
+
+    #[test]
     fn names_are_quoted_where_they_must_be() {
-        for (name, expected) in [("a_1$", "a_1$"), ("1a", "\"1a\""), ("", "\"\""), ("é", "\"é\"")] {
+        for (name, expected) in [("a_1$", "a_1$"), ("1a", "\"1a\""), ("", "\"\""), ("é", "\"é\"")]
+        {
             assert_eq!(property(name), expected);
         }
     }

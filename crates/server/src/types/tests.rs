@@ -33,7 +33,12 @@ fn parameter(name: &str, type_name: &str, required: bool) -> Parameter {
     Parameter { name, type_name, required, variadic: false }
 }
 
-fn function(name: &str, parameters: Vec<Parameter>, returns: ReturnType, returns_set: bool) -> Function {
+fn function(
+    name: &str,
+    parameters: Vec<Parameter>,
+    returns: ReturnType,
+    returns_set: bool,
+) -> Function {
     Function {
         name: public(name),
         parameters,
@@ -85,11 +90,23 @@ fn sample() -> Catalog {
         "tasks",
         RelationKind::Table,
         vec![
-            Column { identity: true, generated: true, default: Some("identity".to_owned()), ..required("id", "bigint") },
+            Column {
+                identity: true,
+                generated: true,
+                default: Some("identity".to_owned()),
+                ..required("id", "bigint")
+            },
             required("title", "text"),
-            Column { default: Some("'open'".to_owned()), ..required("status", "public.task_status") },
+            Column {
+                default: Some("'open'".to_owned()),
+                ..required("status", "public.task_status")
+            },
             Column::plain("tags", "text[]"),
-            Column { generated: true, default: Some("…".to_owned()), ..Column::plain("search", "tsvector") },
+            Column {
+                generated: true,
+                default: Some("…".to_owned()),
+                ..Column::plain("search", "tsvector")
+            },
             required("owner_id", "uuid"),
             Column::plain("due at", "timestamp with time zone"),
             Column::plain("place", "public.place"),
@@ -103,7 +120,11 @@ fn sample() -> Catalog {
         deletable: false,
         ..relation("board", RelationKind::View, vec![Column::plain("count", "bigint")])
     });
-    catalog.add_relation(relation("open_tasks", RelationKind::View, vec![Column::plain("id", "bigint")]));
+    catalog.add_relation(relation(
+        "open_tasks",
+        RelationKind::View,
+        vec![Column::plain("id", "bigint")],
+    ));
     foreign_key(&mut catalog, ("tasks", "owner_id"), "people", Cardinality::ManyToOne);
     foreign_key(&mut catalog, ("profiles", "id"), "people", Cardinality::OneToOne);
     catalog.add_enum(public("task_status"), vec!["open".to_owned(), "done".to_owned()]);
@@ -126,17 +147,42 @@ fn functions_show_their_arguments_rows_and_overloads() {
     let text = || ReturnType::Scalar("text".to_owned());
     let id = || parameter("id", "bigint", true);
     let search = vec![parameter("query", "text", true), parameter("max", "integer", false)];
-    catalog.add_function(function("search", search, ReturnType::Composite(public("open_tasks")), true));
+    catalog.add_function(function(
+        "search",
+        search,
+        ReturnType::Composite(public("open_tasks")),
+        true,
+    ));
     catalog.add_function(function("now_void", vec![], ReturnType::Void, false));
     catalog.add_function(function("either", vec![id()], text(), false));
     catalog.add_function(function("either", vec![], text(), false));
     catalog.add_function(function("unclear", vec![parameter("x", "bytea", true)], text(), false));
-    catalog.add_function(function("unclear", vec![parameter("x", "character varying", true)], text(), false));
+    catalog.add_function(function(
+        "unclear",
+        vec![parameter("x", "character varying", true)],
+        text(),
+        false,
+    ));
     let pair = vec![Column::plain("value", "integer"), Column::plain("key", "public.task_status")];
     catalog.add_function(function("pairs", vec![id()], ReturnType::Table(pair), true));
-    catalog.add_function(function("body", vec![parameter("", "json", true)], ReturnType::Record, true));
-    catalog.add_function(function("two_unnamed", vec![parameter("", "integer", true); 2], text(), false));
-    catalog.add_function(function("age", vec![parameter("", "public.people", true)], text(), false));
+    catalog.add_function(function(
+        "body",
+        vec![parameter("", "json", true)],
+        ReturnType::Record,
+        true,
+    ));
+    catalog.add_function(function(
+        "two_unnamed",
+        vec![parameter("", "integer", true); 2],
+        text(),
+        false,
+    ));
+    catalog.add_function(function(
+        "age",
+        vec![parameter("", "public.people", true)],
+        text(),
+        false,
+    ));
     let owner = vec![parameter("", "public.tasks", true)];
     catalog.add_function(function("owner", owner, ReturnType::Composite(public("people")), true));
     catalog.add_relationship(Relationship {
@@ -154,7 +200,8 @@ fn functions_show_their_arguments_rows_and_overloads() {
 #[test]
 fn enums_are_types_and_values() {
     let mut catalog = sample();
-    catalog.add_enum(public("long"), (1..=9).map(|n| format!("a label to fill lines {n}")).collect());
+    catalog
+        .add_enum(public("long"), (1..=9).map(|n| format!("a label to fill lines {n}")).collect());
     let output = typescript(&catalog, &["public".to_owned()]);
     assert_snapshot("enums", part(&output, "    Enums: {", "type DatabaseWithoutInternals"));
     assert_snapshot("constants", &output[output.find("export const").unwrap()..]);
