@@ -1,0 +1,235 @@
+// Starts the real binary on a fresh data folder, and gives the tests clients of its projects.
+//
+// The server is shared: `run` starts it once for all suites (`node harness.mjs start FILE`), names the state file in
+// PLINTH_TEST_STATE, and stops it at the end (`node harness.mjs stop FILE`). A test file that is run alone starts a server
+// of its own and stops it when it is done.
+import { spawn, execFile } from 'node:child_process';
+import { createHmac, randomUUID } from 'node:crypto';
+import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createClient } from '@supabase/supabase-js';
+import pg from 'pg';
+
+export const here = path.dirname(fileURLToPath(import.meta.url));
+export const root = path.resolve(here, '../..');
+const binary = path.resolve(root, process.env.PLINTH_BIN ?? 'target/debug/plinth');
+
+/** The three sign-ups that every blueprint's seed has. eve owns nothing. */
+export const people = {
+  ada: { id: 'a0000000-0000-4000-8000-000000000001', email: 'ada@example.com' },
+  ben: { id: 'b0000000-0000-4000-8000-000000000002', email: 'ben@example.com' },
+  eve: { id: 'e0000000-0000-4000-8000-000000000003', email: 'eve@example.com' },
+};
+export const blueprints = ['paradyze', 'echelon', 'chatbot', 'domo', 'aethercrown'];
+
+// ---- the process ----------------------------------------------------------------------------------------------------
+
+const alive = (pid) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+async function freePort() {
+  const probe = createServer();
+  await new Promise((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** Starts `plinth up` on the state's data folder and port, and waits until it is ready. Returns the new state. */
+async function launch(state) {
+  const log = await open(path.join(state.folder, 'log'), 'a');
+  const started = Date.now();
+  const child = spawn(binary, ['up', '--data-dir', state.dataDir, '--listen', `127.0.0.1:${state.port}`], {
+    cwd: root, detached: true, stdio: ['ignore', log.fd, log.fd],
+  });
+  await log.close();
+  let exited = null;
+  child.on('exit', (code, signal) => { exited = code ?? signal; });
+  child.on('error', (error) => { exited = error.message; });
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${state.port}/ready`, { signal: AbortSignal.timeout(5000) }).catch(() => null);
+    if (answer?.ok) break;
+    if (exited !== null || Date.now() - started > 120_000) {
+      throw new Error(`plinth is not ready (${exited ?? 'still starting'}):\n${await tail(state)}`);
+    }
+    await sleep(50);
+  }
+  child.unref();
+  return { ...state, pid: child.pid, readyMs: Date.now() - started };
+}
+
+async function tail(state) {
+  const text = await readFile(path.join(state.folder, 'log'), 'utf8').catch(() => '');
+  return text.split('\n').slice(-40).join('\n');
+}
+
+async function end(pid, signal, graceMs = 20_000) {
+  if (!alive(pid)) return;
+  process.kill(pid, signal);
+  const until = Date.now() + graceMs;
+  while (alive(pid)) {
+    if (Date.now() > until) throw new Error(`plinth did not stop within ${graceMs} ms of ${signal}`);
+    await sleep(20);
+  }
+}
+
+async function start() {
+  const folder = await mkdtemp(path.join(tmpdir(), 'plinth-clients-'));
+  await chmod(folder, 0o755); // the cluster of a root user runs as somebody else, who has to get in
+  return launch({ folder, dataDir: path.join(folder, 'data'), port: await freePort() });
+}
+
+async function stop(state) {
+  try {
+    await end(state.pid, 'SIGTERM');
+  } finally {
+    if (alive(state.pid)) await end(state.pid, 'SIGKILL');
+    await rm(state.folder, { recursive: true, force: true });
+  }
+}
+
+// ---- what tests use ---------------------------------------------------------------------------------------------------
+
+let shared;
+
+async function stateOf() {
+  if (process.env.PLINTH_TEST_STATE) return JSON.parse(await readFile(process.env.PLINTH_TEST_STATE, 'utf8'));
+  shared ??= start().then((state) => {
+    after(() => shared.then(stop));
+    return state;
+  });
+  return shared;
+}
+
+/** The running server. */
+export async function server() {
+  const state = await stateOf();
+  return { ...state, url: `http://127.0.0.1:${state.port}`, log: () => tail(state) };
+}
+
+/** Ends the server with the signal and starts it again on the same data, with the time that took. */
+export async function restart(signal) {
+  const before = await stateOf();
+  await end(before.pid, signal);
+  const state = await launch(before);
+  if (process.env.PLINTH_TEST_STATE) await writeFile(process.env.PLINTH_TEST_STATE, JSON.stringify(state));
+  else shared = Promise.resolve(state);
+  projects = undefined;
+  return state;
+}
+
+/** Runs `plinth …` on the server's data folder; resolves with stdout, rejects with stderr in the message. */
+export async function plinth(...args) {
+  const { dataDir } = await stateOf();
+  const { stdout } = await promisify(execFile)(binary, [...args, '--data-dir', dataDir], {
+    cwd: root, maxBuffer: 64 << 20,
+  });
+  return stdout;
+}
+
+let projects;
+
+/** URLs and keys of one project, as `plinth status` prints them. */
+export async function project(name) {
+  projects ??= plinth('status', '-o', 'json').then(JSON.parse);
+  const found = (await projects).projects[name];
+  if (!found) throw new Error(`plinth status knows no project ${name}`);
+  return { name, ...found };
+}
+
+/** Makes `project()` ask again, after projects were created or dropped. */
+export function forgetProjects() {
+  projects = undefined;
+}
+
+const part = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+
+/** A token signed as the auth server would; `claims` and `header` override what is in it. */
+export function sign(of, person, claims = {}, header = {}) {
+  const now = Math.floor(Date.now() / 1000);
+  const head = part({ alg: 'HS256', typ: 'JWT', ...header });
+  const body = part({
+    sub: person.id, email: person.email, role: 'authenticated', aud: 'authenticated', iat: now, exp: now + 3600, ...claims,
+  });
+  const signature = createHmac('sha256', of.JWT_SECRET).update(`${head}.${body}`).digest('base64url');
+  return `${head}.${body}.${signature}`;
+}
+
+const quiet = { auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false } };
+
+/** A client with the publishable key and nothing else. */
+export const visitor = (of, options = {}) => createClient(of.API_URL, of.PUBLISHABLE_KEY, { ...quiet, ...options });
+
+/** A client of a signed-in person. */
+export const signedIn = (of, person, options = {}) =>
+  createClient(of.API_URL, of.PUBLISHABLE_KEY, { accessToken: async () => sign(of, person), ...options });
+
+/** A client with the secret key. */
+export const backend = (of, options = {}) => createClient(of.API_URL, of.SECRET_KEY, { ...quiet, ...options });
+
+/** Runs `work` with a connection to the project's database as its owner. */
+export async function database(of, work) {
+  const client = new pg.Client({ connectionString: of.DB_URL });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Signs somebody up whom no other test knows; everything that is theirs goes when the test `t` ends. */
+export async function newcomer(t, of, name = 'nina') {
+  const id = randomUUID();
+  const person = { id, email: `${name}-${id.slice(0, 8)}@example.com` };
+  await database(of, (db) => db.query(
+    `insert into auth.users (id, aud, role, email, raw_app_meta_data, raw_user_meta_data)
+     values ($1, 'authenticated', 'authenticated', $2, '{"provider": "email"}', $3)`, [id, person.email, { name }]));
+  t.after(() => database(of, (db) => db.query('delete from auth.users where id = $1', [id])));
+  return person;
+}
+
+/** Data of an answer that must be a success. */
+export function ok({ data, error, status }) {
+  if (error) throw new Error(`HTTP ${status}: ${JSON.stringify(error)}`);
+  return data;
+}
+
+/** Whether an answer shows nothing: an error of permission, or no row. */
+export const refused = ({ data, error }) => (error ? error.code === '42501' : (data ?? []).length === 0);
+
+// ---- command line -----------------------------------------------------------------------------------------------------
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [, , command, file] = process.argv;
+  if (command === 'start') {
+    const state = await start();
+    await writeFile(file, JSON.stringify(state));
+    process.exit(0);
+  } else if (command === 'stop') {
+    await stop(JSON.parse(await readFile(file, 'utf8')));
+  } else if (command === 'env') {
+    // For suites in other languages: what `plinth status` says, and tokens of the three people.
+    process.env.PLINTH_TEST_STATE = file;
+    const status = JSON.parse(await plinth('status', '-o', 'json'));
+    for (const of of Object.values(status.projects)) {
+      of.tokens = Object.fromEntries(Object.entries(people).map(([name, person]) => [name, sign(of, person)]));
+    }
+    console.log(JSON.stringify(status));
+  } else {
+    console.error('usage: node harness.mjs start|stop|env FILE');
+    process.exit(2);
+  }
+}
