@@ -63,6 +63,35 @@ begin
 end
 $roles$;
 
+-- ------------------------------------------------------------------ administration
+
+-- Whoever administers a shared role could rename it, drop it or hand it on, and so reach every project. The owner role
+-- may create roles and administers those that it creates: a name that it took before Plinth did is taken back here.
+do $administration$
+declare
+  fine    constant boolean := pg_catalog.current_setting('server_version_num')::integer >= 160000;
+  held    record;
+begin
+  for held in
+    select distinct role.rolname as role, member.rolname as member, grantor.rolname as grantor
+    from pg_catalog.pg_auth_members as membership
+    join pg_catalog.pg_roles as role on role.oid = membership.roleid
+    join pg_catalog.pg_roles as member on member.oid = membership.member
+    left join pg_catalog.pg_roles as grantor on grantor.oid = membership.grantor
+    where membership.admin_option
+      and not member.rolsuper
+      and role.rolname in (
+        'anon', 'authenticated', 'service_role', 'authenticator', 'supabase_auth_admin', 'supabase_storage_admin',
+        'supabase_realtime_admin', 'supabase_functions_admin', 'supabase_replication_admin', 'supabase_etl_admin',
+        'supabase_read_only_user', 'dashboard_user', 'pgbouncer', (pg_catalog.parse_ident('@owner@'))[1])
+  loop
+    execute pg_catalog.format('revoke admin option for %I from %I', held.role, held.member)
+      || case when fine then pg_catalog.format(' granted by %I', held.grantor) else '' end
+      || ' cascade';
+  end loop;
+end
+$administration$;
+
 -- ------------------------------------------------------------------ memberships
 
 do $memberships$
@@ -96,7 +125,9 @@ begin
       where roleid = pg_catalog.quote_ident(wanted.role)::pg_catalog.regrole
         and member = pg_catalog.quote_ident(wanted.member)::pg_catalog.regrole
         -- to_jsonb, because the columns are not there before PostgreSQL 16.
-        and coalesce((pg_catalog.to_jsonb(pg_auth_members) ->> 'set_option')::boolean, wanted.may_become) = wanted.may_become
+        and (not fine
+          or (pg_catalog.to_jsonb(pg_auth_members) ->> 'set_option')::boolean = wanted.may_become
+            and (wanted.may_become or (pg_catalog.to_jsonb(pg_auth_members) ->> 'inherit_option')::boolean))
     ) into present;
     continue when present;
 
@@ -105,33 +136,6 @@ begin
   end loop;
 end
 $memberships$;
-
--- Whoever administers a shared role could rename it, drop it or hand it on, and so reach every project. The owner role
--- may create roles and administers those that it creates: a name that it took before Plinth did is taken back here.
-do $administration$
-declare
-  fine    constant boolean := pg_catalog.current_setting('server_version_num')::integer >= 160000;
-  held    record;
-begin
-  for held in
-    select distinct role.rolname as role, member.rolname as member, grantor.rolname as grantor
-    from pg_catalog.pg_auth_members as membership
-    join pg_catalog.pg_roles as role on role.oid = membership.roleid
-    join pg_catalog.pg_roles as member on member.oid = membership.member
-    left join pg_catalog.pg_roles as grantor on grantor.oid = membership.grantor
-    where membership.admin_option
-      and not member.rolsuper
-      and role.rolname in (
-        'anon', 'authenticated', 'service_role', 'authenticator', 'supabase_auth_admin', 'supabase_storage_admin',
-        'supabase_realtime_admin', 'supabase_functions_admin', 'supabase_replication_admin', 'supabase_etl_admin',
-        'supabase_read_only_user', 'dashboard_user', 'pgbouncer', 'supabase_admin', 'postgres', (pg_catalog.parse_ident('@owner@'))[1])
-  loop
-    execute pg_catalog.format('revoke admin option for %I from %I', held.role, held.member)
-      || case when fine then pg_catalog.format(' granted by %I', held.grantor) else '' end
-      || ' cascade';
-  end loop;
-end
-$administration$;
 
 -- ------------------------------------------------------------------ what the owner role may set
 
