@@ -2,7 +2,8 @@
 
 -- People ---------------------------------------------------------------------------------------------------------
 
--- Runs inside the sign-up's transaction, as the owner: the auth service has no rights in public.
+-- Runs inside the sign-up's transaction, as the owner: the auth service has no rights in public. Who signs up without
+-- an address (anonymously, by phone) gets the row when an address is known, for the document wants one.
 create function public.handle_new_user()
 returns trigger
 language plpgsql
@@ -10,13 +11,20 @@ security definer
 set search_path = ''
 as $$
 begin
-    insert into public.users (id, email, name)
+    if new.email is null then
+        return new;
+    end if;
+
+    insert into public.users (id, email, name, last_login)
     values (
         new.id,
         new.email,
         coalesce(new.raw_user_meta_data ->> 'name', new.raw_user_meta_data ->> 'full_name',
-                 new.raw_user_meta_data ->> 'display_name', split_part(new.email, '@', 1))
-    );
+                 new.raw_user_meta_data ->> 'display_name', split_part(new.email, '@', 1)),
+        new.last_sign_in_at
+    )
+    -- Later on address and last sign-in follow; what people call themselves is theirs.
+    on conflict (id) do update set email = excluded.email, last_login = excluded.last_login;
     return new;
 end;
 $$;
@@ -25,26 +33,12 @@ create trigger on_auth_user_created
     after insert on auth.users
     for each row execute function public.handle_new_user();
 
-create function public.handle_user_updated()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-    update public.users
-    set email = new.email, last_login = new.last_sign_in_at
-    where id = new.id;
-    return new;
-end;
-$$;
-
 create trigger on_auth_user_updated
     after update of email, last_sign_in_at on auth.users
     for each row when (
         old.email is distinct from new.email or old.last_sign_in_at is distinct from new.last_sign_in_at
     )
-    execute function public.handle_user_updated();
+    execute function public.handle_new_user();
 
 -- People who signed up before this blueprint was applied.
 insert into public.users (id, email, name, last_login)

@@ -22,11 +22,16 @@ declare
     upper_bound timestamptz := (starts + interval '1 month') at time zone 'UTC';
     partition text := 'activity_logs_' || to_char(starts, 'YYYY_MM');
 begin
-    -- One instance at a time, and no line may go to the default partition between moving and attaching.
-    lock table public.activity_logs in share row exclusive mode;
-
     if to_regclass(format('public.%I', partition)) is not null then
         return false;
+    end if;
+
+    -- One instance at a time, and no line may go to the default partition between moving and attaching. The strongest
+    -- lock at once, because attaching takes it later: raising a weaker one could meet a reader that wants to write.
+    lock table public.activity_logs in access exclusive mode;
+
+    if to_regclass(format('public.%I', partition)) is not null then
+        return false; -- made by another instance meanwhile
     end if;
 
     -- Made on its own and attached when it is filled: as a partition from the start it would be refused while the
@@ -88,7 +93,7 @@ begin
     if keep_months is null or keep_months < 0 then
         raise exception 'keep_months must not be negative' using errcode = 'invalid_parameter_value';
     end if;
-    lock table public.activity_logs in share row exclusive mode;
+    lock table public.activity_logs in access exclusive mode; -- as above
     oldest_kept := to_char(now() at time zone 'UTC', 'YYYY-MM-01')::date - make_interval(months => keep_months);
 
     -- Old lines that never got a month of their own leave in one, too.
@@ -332,7 +337,6 @@ to service_role;
 -- Triggers call their functions by themselves; nobody else has a use for them.
 revoke execute on function
     public.handle_new_user(),
-    public.handle_user_updated(),
     public.update_updated_at_column(),
     public.set_completed_at(),
     public.log_activity()

@@ -7,6 +7,13 @@ from users u where u.id = 'f0000000-0000-4000-8000-000000000004';
 select tests.as_user('f0000000-0000-4000-8000-000000000004');
 select tests.rows($$ select name from users $$, 1);
 
+-- test: who signs up without an address gets the row with the address
+select tests.sign_up('f0000000-0000-4000-8000-000000000005', null);
+select tests.rows($$ select from users where id = 'f0000000-0000-4000-8000-000000000005' $$, 0);
+update auth.users set email = 'gil@example.com' where id = 'f0000000-0000-4000-8000-000000000005';
+select tests.is(row(u.email, u.name)::text, '(gil@example.com,gil)', 'row')
+from users u where u.id = 'f0000000-0000-4000-8000-000000000005';
+
 -- test: a row of users is somebody who can sign in
 select tests.throws($$ insert into users (email) values ('nobody@example.com') $$, '23503');
 
