@@ -5,15 +5,20 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
 
+use crate::quote::ident;
 use crate::secret::Secret;
 use crate::sqlstate;
 
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Notifications that wait for a slow listener.
+const NOTIFICATIONS_HELD: usize = 64;
 /// What `pg_stat_activity` shows for these connections.
 const APPLICATION_NAME: &str = "plinth";
 
@@ -173,6 +178,42 @@ impl Endpoint {
         Ok(Connection { client, driver })
     }
 
+    /// Opens a connection to `database` as `login` that receives the notifications of `channels`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Open`] if the server is not there or refuses.
+    pub async fn listen(
+        &self,
+        login: &Login,
+        database: &str,
+        channels: &[&str],
+    ) -> Result<Listener, ConnectError> {
+        let failed = |source| ConnectError::Open {
+            database: database.to_owned(),
+            place: self.to_string(),
+            role: login.role.clone(),
+            source,
+        };
+        let (client, mut connection) =
+            self.config(login, database).connect(NoTls).await.map_err(failed)?;
+        let (sender, receiver) = mpsc::channel(NOTIFICATIONS_HELD);
+        let driver = tokio::spawn(async move {
+            let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notification(notification) = message {
+                    // A listener that is this far behind will look at everything anyway when it comes to read.
+                    let _ = sender.try_send(notification);
+                }
+            }
+        });
+        let connection = Connection { client, driver };
+        let listen: Vec<String> =
+            channels.iter().map(|channel| format!("listen {}", ident(channel))).collect();
+        connection.batch_execute(&listen.join("; ")).await.map_err(failed)?;
+        Ok(Listener { connection, receiver })
+    }
+
     /// A `postgresql://` URL for `login` and `database`, for people and their tools. It holds the password.
     pub fn url(&self, login: &Login, database: &str) -> Secret {
         let mut url = String::from("postgresql://");
@@ -278,6 +319,26 @@ impl Deref for Connection {
 
     fn deref(&self) -> &Client {
         &self.client
+    }
+}
+
+/// A connection that listens on notification channels. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    connection: Connection,
+    receiver: mpsc::Receiver<Notification>,
+}
+
+impl Listener {
+    /// The next notification; `None` when the connection has ended. At most 64 wait for this call, more are dropped:
+    /// take one as "something has changed".
+    pub async fn next(&mut self) -> Option<Notification> {
+        self.receiver.recv().await
+    }
+
+    /// The connection, to read what the notifications are about.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 }
 

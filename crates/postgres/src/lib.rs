@@ -1,15 +1,32 @@
 #![doc = include_str!("../README.md")]
 
 mod caller;
+mod cluster;
 mod connection;
+mod external;
 mod keys;
+mod managed;
+pub mod migrate;
+mod numbered;
+mod platform;
 mod project;
 mod quote;
+mod registry;
 mod secret;
 pub mod sqlstate;
 
 pub use caller::{Caller, RequestContext, enter};
-pub use connection::{ConnectError, Connection, Endpoint, Host, Login};
+pub use cluster::Cluster;
+pub use connection::{ConnectError, Connection, Endpoint, Host, Listener, Login};
+pub use external::Finding;
 pub use keys::{KeyError, Keys, OpaqueKind, opaque_kind};
+pub use managed::{
+    Binaries, BinariesError, ClusterError, DEFAULT_PORT, ManagedCluster, ManagedOptions,
+    ManagedReport, OLDEST_MAJOR,
+};
+pub use numbered::PlatformError;
 pub use project::{MAX_NAME, NameError, Project, validate_name};
+pub use registry::{
+    CHANNEL, CONTROL_DATABASE, Changes, CreateProject, Listing, Registry, RegistryError,
+};
 pub use secret::Secret;

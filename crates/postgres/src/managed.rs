@@ -1,0 +1,725 @@
+//! A private PostgreSQL cluster below Plinth's data folder.
+//!
+//! One Plinth at a time manages a data folder ([`lock`]). The server is no child that dies with Plinth: when Plinth is
+//! killed it goes on, and the next start adopts it. Who starts it is in [`account`], where its files are in [`place`].
+
+mod account;
+mod binaries;
+mod initdb;
+mod leash;
+mod lock;
+mod place;
+mod postmaster;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read as _, Seek as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use self::account::Account;
+pub use self::binaries::{Binaries, BinariesError, OLDEST_MAJOR};
+use self::leash::Leash;
+use self::lock::DataLock;
+use self::place::{Place, file_error};
+use self::postmaster::{PidFile, Postmaster};
+use crate::connection::{ConnectError, Connection, Endpoint, Host, Login};
+use crate::keys::{self, KeyError};
+use crate::secret::Secret;
+use crate::sqlstate;
+
+/// The bootstrap superuser of a managed cluster.
+pub(crate) const SUPERUSER: &str = "supabase_admin";
+/// Port that a managed cluster prefers.
+pub const DEFAULT_PORT: u16 = 54322;
+/// How many ports after the preferred one are tried.
+const PORTS_TRIED: u16 = 100;
+/// How long a server may take to be ready; recovery after a crash is the long case.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the last processes of a killed server may take to leave its shared memory.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a fast shutdown may take before it becomes an immediate one.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an immediate shutdown may take.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
+/// A log larger than this is set aside at start; one older log is kept.
+const LOG_MAX_BYTES: u64 = 16 << 20;
+/// How much of the log an error quotes.
+const LOG_TAIL_LINES: usize = 12;
+
+/// Why a managed cluster cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Another Plinth has the data folder.
+    #[error("another Plinth (process {holder}) is using {}; stop it, or choose another --data-dir", .data_dir.display())]
+    InUse {
+        /// The data folder.
+        data_dir: PathBuf,
+        /// Process id of the other, as it wrote it down.
+        holder: String,
+    },
+    /// No unprivileged user to run as.
+    #[error(
+        "PostgreSQL cannot run as root, and there is no unprivileged user `{0}`; name one with PLINTH_PG_USER"
+    )]
+    NoAccount(String),
+    /// Another user is wanted but Plinth is not root.
+    #[error("only root can run PostgreSQL as another user (`{0}`)")]
+    NotRoot(String),
+    /// A folder belongs to someone else.
+    #[error("{} belongs to the user with id {uid}; run Plinth as that user or as root", .folder.display())]
+    NotOurs {
+        /// The folder.
+        folder: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// The cluster's user cannot reach its data.
+    #[error("the user `{user}`, who runs PostgreSQL, cannot enter {}; let others pass (chmod o+x)", .folder.display())]
+    Unreachable {
+        /// The folder.
+        folder: PathBuf,
+        /// The user.
+        user: String,
+    },
+    /// A file operation failed.
+    #[error("{}", .path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// A setting is not the operator's to make, or not well formed.
+    #[error("PostgreSQL setting `{name}`: {why}")]
+    Setting {
+        /// Its name.
+        name: String,
+        /// The reason.
+        why: &'static str,
+    },
+    /// The password cannot be made.
+    #[error("cannot make a password")]
+    Key(#[source] KeyError),
+    /// The cluster is there and its password is not.
+    #[error(
+        "{} is gone, and with it the password of the cluster in {}; put it back, or remove both to begin anew",
+        .path.display(), .pgdata.display()
+    )]
+    PasswordLost {
+        /// The file with the password.
+        path: PathBuf,
+        /// The cluster.
+        pgdata: PathBuf,
+    },
+    /// `initdb` failed.
+    #[error("initdb failed:\n{output}")]
+    Initdb {
+        /// What it said.
+        output: String,
+    },
+    /// The cluster was made by another major version.
+    #[error(
+        "the cluster in {} was made by PostgreSQL {found}, the programs are {programs}; \
+         set PLINTH_PG_BIN to PostgreSQL {found}, or dump and restore",
+        .pgdata.display()
+    )]
+    OtherMajor {
+        /// The cluster.
+        pgdata: PathBuf,
+        /// Its major version.
+        found: String,
+        /// Version of the programs.
+        programs: String,
+    },
+    /// No port is free.
+    #[error("no free port from {0} to {1}")]
+    NoPort(u16, u16),
+    /// A program could not be started.
+    #[error("cannot start `{program}`")]
+    Spawn {
+        /// The program.
+        program: &'static str,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The server ended instead of starting.
+    #[error("PostgreSQL did not start; {} ends with:\n{tail}", .log.display())]
+    Start {
+        /// The log.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// The server is not ready in time.
+    #[error("PostgreSQL (process {pid}) was not ready after {} s; {} ends with:\n{tail}", START_TIMEOUT.as_secs(), .log.display())]
+    NotReady {
+        /// The server's process.
+        pid: i32,
+        /// The log.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// A server runs in the data folder but does not know our password.
+    #[error("the PostgreSQL (process {pid}) that runs in {} refuses the password in {}", .pgdata.display(), .file.display())]
+    Stranger {
+        /// The server's process.
+        pid: i32,
+        /// The cluster.
+        pgdata: PathBuf,
+        /// The file with the password.
+        file: PathBuf,
+    },
+    /// The server does not end.
+    #[error("PostgreSQL (process {0}) does not end")]
+    WontStop(i32),
+    /// The server is ready and yet cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A question to the running server failed.
+    #[error("the running PostgreSQL cannot be asked")]
+    Query(#[source] tokio_postgres::Error),
+    /// The start was cut short with the runtime.
+    #[error("the start was interrupted")]
+    Interrupted,
+}
+
+/// How to run a managed cluster.
+#[derive(Clone, Debug)]
+pub struct ManagedOptions {
+    /// Plinth's data folder; made if it is not there.
+    pub data_dir: PathBuf,
+    /// The programs.
+    pub binaries: Binaries,
+    /// Port on the loopback address; the next free one is taken when it is not free, and 0 means any.
+    pub port: u16,
+    /// PostgreSQL settings above Plinth's own.
+    pub settings: BTreeMap<String, String>,
+    /// Operating system's user for the cluster when Plinth is root (`PLINTH_PG_USER`).
+    pub run_as: Option<String>,
+    throwaway: bool,
+}
+
+impl ManagedOptions {
+    /// A lasting cluster below `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>, binaries: Binaries) -> Self {
+        let data_dir = data_dir.into();
+        Self {
+            data_dir,
+            binaries,
+            port: DEFAULT_PORT,
+            settings: BTreeMap::new(),
+            run_as: None,
+            throwaway: false,
+        }
+    }
+
+    /// A cluster for tests in a new folder below the system's temporary folder, on any port, that does not wait for the
+    /// disk. It ends, and the folder goes, when it is dropped or when this process ends, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::Key`] if there is no random name to be had.
+    pub fn throwaway(binaries: Binaries) -> Result<Self, ClusterError> {
+        let name = keys::password().map_err(ClusterError::Key)?;
+        let folder = format!("plinth-test-{}", &name.expose()[..12]);
+        let data_dir = std::env::temp_dir().join(folder);
+        Ok(Self { port: 0, throwaway: true, ..Self::new(data_dir, binaries) })
+    }
+}
+
+/// What happened at the start of a managed cluster, for the operator.
+#[derive(Clone, Debug)]
+pub struct ManagedReport {
+    /// A server that an earlier Plinth left running was taken over.
+    pub adopted: bool,
+    /// The cluster was made just now.
+    pub created: bool,
+    /// Version of the programs.
+    pub version: String,
+    /// The unprivileged user that the cluster runs as, when Plinth is root.
+    pub user: Option<String>,
+    /// PostgreSQL's data folder.
+    pub pgdata: PathBuf,
+    /// The data folder is not below `data_dir`, since the cluster's user cannot go there.
+    pub data_moved: bool,
+    /// Folder of a copy of the programs, made since the cluster's user cannot reach the originals.
+    pub copied_binaries: Option<PathBuf>,
+    /// PostgreSQL's log.
+    pub log: PathBuf,
+    /// Port it listens on.
+    pub port: u16,
+    /// The port that was asked for was taken.
+    pub port_was_taken: bool,
+}
+
+/// A running cluster that this process manages.
+///
+/// Dropping it leaves a lasting cluster running, for the next start to adopt; [`ManagedCluster::stop`] stops it.
+#[derive(Debug)]
+pub struct ManagedCluster {
+    place: Place,
+    endpoint: Endpoint,
+    report: ManagedReport,
+    postmaster: Mutex<Postmaster>,
+    throwaway: bool,
+    leash: Option<Leash>,
+    _lock: DataLock,
+}
+
+impl ManagedCluster {
+    /// Makes the cluster if need be, starts or adopts its server, and waits until it takes connections.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`], each with what to do about it.
+    pub async fn start(options: ManagedOptions) -> Result<Self, ClusterError> {
+        let blocking = options.clone();
+        let prepared = tokio::task::spawn_blocking(move || Prepared::new(&blocking));
+        let prepared = prepared.await.map_err(|_| ClusterError::Interrupted)??;
+        let created = prepared.created;
+        let mut leash = None;
+        if options.throwaway {
+            let tied = Leash::tie(&prepared.place.data_dir, &prepared.place.pgdata);
+            leash = Some(tied.map_err(|source| ClusterError::Spawn { program: "sh", source })?);
+        }
+        let running = prepared.run(options.port).await?;
+        let report = report(&prepared.place, &options, &running, created);
+        tracing::info!(
+            postgres.port = report.port,
+            postgres.adopted = report.adopted,
+            postgres.created = created,
+            postgres.version = report.version,
+            "PostgreSQL is ready"
+        );
+        let admin = prepared.admin();
+        let host = Host::Unix(running.socket_dir);
+        Ok(Self {
+            endpoint: Endpoint { host, port: running.port, admin },
+            place: prepared.place,
+            report,
+            postmaster: Mutex::new(running.postmaster),
+            throwaway: options.throwaway,
+            leash,
+            _lock: prepared.lock,
+        })
+    }
+
+    /// Where the server listens for Plinth: its unix socket, as the superuser.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What happened at the start.
+    pub fn report(&self) -> &ManagedReport {
+        &self.report
+    }
+
+    /// The programs that run it, for `psql` and `pg_dump`.
+    pub fn binaries(&self) -> &Binaries {
+        &self.place.binaries
+    }
+
+    /// Process id of the server.
+    pub async fn pid(&self) -> i32 {
+        self.postmaster.lock().await.pid()
+    }
+
+    /// Starts the server again if it has ended, on the same port. Returns whether that was needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] if it does not come back.
+    pub async fn ensure_running(&self) -> Result<bool, ClusterError> {
+        let mut postmaster = self.postmaster.lock().await;
+        if postmaster.is_alive() {
+            return Ok(false);
+        }
+        tracing::warn!(postgres.pid = postmaster.pid(), "PostgreSQL has ended; starting it again");
+        *postmaster = launch(&self.place, &self.endpoint.admin, self.endpoint.port).await?;
+        Ok(true)
+    }
+
+    /// Stops the server and starts it again on the same port.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] if it does not end or does not come back.
+    pub async fn restart(&self) -> Result<(), ClusterError> {
+        let mut postmaster = self.postmaster.lock().await;
+        stop(&mut postmaster).await?;
+        *postmaster = launch(&self.place, &self.endpoint.admin, self.endpoint.port).await?;
+        Ok(())
+    }
+
+    /// Stops the server: connections are cut and everything is written. Bounded; a server that does not end in time is
+    /// ended at once, which costs a recovery at the next start.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::WontStop`] if even that does not help.
+    pub async fn stop(&self) -> Result<(), ClusterError> {
+        stop(&mut *self.postmaster.lock().await).await
+    }
+}
+
+impl Drop for ManagedCluster {
+    fn drop(&mut self) {
+        if !self.throwaway {
+            return;
+        }
+        let postmaster = self.postmaster.get_mut();
+        let deadline = Instant::now() + QUIT_TIMEOUT;
+        // A throw-away cluster is ended at once: there is nothing to keep.
+        let _ = postmaster.stop_immediately();
+        while postmaster.is_alive() && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        if let Some(leash) = &mut self.leash {
+            leash.release();
+        }
+    }
+}
+
+/// Everything that blocks: folders, lock, password, `initdb`, configuration.
+struct Prepared {
+    place: Place,
+    password: Secret,
+    lock: DataLock,
+    created: bool,
+    /// The configuration on disk differs from the one that a running server read.
+    changed: bool,
+}
+
+/// A server that takes connections.
+struct Running {
+    postmaster: Postmaster,
+    port: u16,
+    socket_dir: PathBuf,
+    adopted: bool,
+}
+
+impl Prepared {
+    fn new(options: &ManagedOptions) -> Result<Self, ClusterError> {
+        let conf = settings::render(&options.settings, options.throwaway)?;
+        let data_dir = place::make_data_dir(&options.data_dir)?;
+        // Before anything else is touched: the rest belongs to whoever holds the lock.
+        let lock = DataLock::take(&data_dir)?;
+        let place = Place::prepare(options, data_dir)?;
+        let password = initdb::password(&place)?;
+        let created = !place.pgdata.join("PG_VERSION").exists();
+        initdb::ensure(&place, &password, options.throwaway)?;
+        if options.run_as.is_some() && !created {
+            place.hand_over_all(&place.pgdata)?;
+        }
+        let changed = write_if_changed(&place, settings::FILE, &conf)?;
+        let changed = write_if_changed(&place, settings::HBA_FILE, settings::HBA)? || changed;
+        Ok(Self { place, password, lock, created, changed })
+    }
+
+    fn admin(&self) -> Login {
+        Login { role: SUPERUSER.to_owned(), password: Some(self.password.clone()) }
+    }
+
+    async fn run(&self, wanted_port: u16) -> Result<Running, ClusterError> {
+        if let Some(running) = self.adopt().await? {
+            return Ok(running);
+        }
+        let mut port = free_port(wanted_port, wanted_port)?;
+        loop {
+            match launch(&self.place, &self.admin(), port).await {
+                Ok(postmaster) => {
+                    let socket_dir = self.place.socket_dir.clone();
+                    return Ok(Running { postmaster, port, socket_dir, adopted: false });
+                }
+                // Someone was faster than our look at the port.
+                Err(ClusterError::Start { tail, .. })
+                    if tail.contains("could not create any TCP/IP sockets") =>
+                {
+                    port = free_port(
+                        if wanted_port == 0 { 0 } else { port.saturating_add(1) },
+                        wanted_port,
+                    )?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes over the server that runs in the data folder, if one does and it has our configuration; else ends it.
+    async fn adopt(&self) -> Result<Option<Running>, ClusterError> {
+        let pgdata = &self.place.pgdata;
+        let Some(found) = PidFile::read(pgdata) else { return Ok(None) };
+        if !postmaster::serves(found.pid, pgdata) {
+            // PostgreSQL would not start beside a pid file whose number is now some other process of its user.
+            tracing::info!(
+                postgres.pid = found.pid,
+                "removing the pid file of a server that has ended"
+            );
+            let path = PidFile::path(pgdata);
+            fs::remove_file(&path).map_err(file_error(&path))?;
+            return Ok(None);
+        }
+        let mut postmaster = Postmaster::adopted(found.pid);
+        if self.changed {
+            tracing::info!(
+                postgres.pid = found.pid,
+                "the configuration has changed; restarting PostgreSQL"
+            );
+            return stop(&mut postmaster).await.map(|()| None);
+        }
+        let Some((connection, found)) = self.greet(&mut postmaster).await? else { return Ok(None) };
+        let row =
+            connection.query_one("show data_directory", &[]).await.map_err(ClusterError::Query)?;
+        connection.close().await;
+        if Path::new(row.get::<_, &str>(0)) != pgdata {
+            return Err(self.stranger(found.pid));
+        }
+        Ok(Some(Running {
+            postmaster,
+            port: found.port,
+            socket_dir: found.socket_dir,
+            adopted: true,
+        }))
+    }
+
+    /// Connects to the found server, which may be starting or ending; `None` when it has ended.
+    async fn greet(
+        &self,
+        postmaster: &mut Postmaster,
+    ) -> Result<Option<(Connection, PidFile)>, ClusterError> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while postmaster.is_alive() && Instant::now() < deadline {
+            if let Some(found) = PidFile::read(&self.place.pgdata).filter(|found| found.ready) {
+                let endpoint = Endpoint {
+                    host: Host::Unix(found.socket_dir.clone()),
+                    port: found.port,
+                    admin: self.admin(),
+                };
+                match endpoint.connect("postgres").await {
+                    Ok(connection) => return Ok(Some((connection, found))),
+                    Err(error) if error.sqlstate() == Some(sqlstate::INVALID_PASSWORD) => {
+                        return Err(self.stranger(found.pid));
+                    }
+                    Err(error) if error.is_transient() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            sleep(POLL).await;
+        }
+        if postmaster.is_alive() {
+            return Err(not_ready(&self.place, postmaster.pid()));
+        }
+        Ok(None)
+    }
+
+    fn stranger(&self, pid: i32) -> ClusterError {
+        ClusterError::Stranger {
+            pid,
+            pgdata: self.place.pgdata.clone(),
+            file: self.place.password_file(),
+        }
+    }
+}
+
+/// Starts the server and waits until it takes connections.
+async fn launch(place: &Place, admin: &Login, port: u16) -> Result<Postmaster, ClusterError> {
+    let orphans_deadline = Instant::now() + ORPHANS_TIMEOUT;
+    loop {
+        match launch_once(place, admin, port).await {
+            // The processes of a server that was killed notice it one by one.
+            Err(ClusterError::Start { tail, .. })
+                if tail.contains("pre-existing shared memory block")
+                    && Instant::now() < orphans_deadline =>
+            {
+                sleep(POLL * 10).await;
+            }
+            launched => return launched,
+        }
+    }
+}
+
+async fn launch_once(place: &Place, admin: &Login, port: u16) -> Result<Postmaster, ClusterError> {
+    let log_from = rotate_log(place)?;
+    let mut postmaster = spawn(place, port)?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    let endpoint =
+        Endpoint { host: Host::Unix(place.socket_dir.clone()), port, admin: admin.clone() };
+    loop {
+        if !postmaster.is_alive() {
+            return Err(ClusterError::Start {
+                log: place.log.clone(),
+                tail: log_tail(&place.log, log_from),
+            });
+        }
+        let file = PidFile::read(&place.pgdata);
+        if file.is_some_and(|file| file.pid == postmaster.pid() && file.ready) {
+            match endpoint.connect("postgres").await {
+                Ok(connection) => {
+                    connection.close().await;
+                    return Ok(postmaster);
+                }
+                Err(error) if error.is_transient() => {}
+                Err(error) => {
+                    let _ = stop(&mut postmaster).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        if Instant::now() > deadline {
+            let _ = stop(&mut postmaster).await;
+            return Err(not_ready(place, postmaster.pid()));
+        }
+        sleep(POLL).await;
+    }
+}
+
+fn spawn(place: &Place, port: u16) -> Result<Postmaster, ClusterError> {
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&place.log)
+        .map_err(file_error(&place.log))?;
+    let error_log = log.try_clone().map_err(file_error(&place.log))?;
+    let mut command = place.binaries.command("postgres");
+    command
+        .arg("-D")
+        .arg(&place.pgdata)
+        .args(["-p", &port.to_string()])
+        .arg("-k")
+        .arg(&place.socket_dir)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(error_log)
+        // Ctrl-C in the terminal is for Plinth, which stops the server in good order.
+        .process_group(0);
+    Account::apply(place.account.as_ref(), &mut command);
+    let child =
+        command.spawn().map_err(|source| ClusterError::Spawn { program: "postgres", source })?;
+    Ok(Postmaster::started(child))
+}
+
+async fn stop(postmaster: &mut Postmaster) -> Result<(), ClusterError> {
+    let failed = |_| ClusterError::WontStop(postmaster.pid());
+    postmaster.stop_fast().map_err(failed)?;
+    if ended(postmaster, STOP_TIMEOUT).await {
+        return Ok(());
+    }
+    tracing::warn!(
+        postgres.pid = postmaster.pid(),
+        "PostgreSQL does not end in time; ending it at once"
+    );
+    let failed = |_| ClusterError::WontStop(postmaster.pid());
+    postmaster.stop_immediately().map_err(failed)?;
+    if ended(postmaster, QUIT_TIMEOUT).await {
+        Ok(())
+    } else {
+        Err(ClusterError::WontStop(postmaster.pid()))
+    }
+}
+
+async fn ended(postmaster: &mut Postmaster, wait: Duration) -> bool {
+    let deadline = Instant::now() + wait;
+    while postmaster.is_alive() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(POLL).await;
+    }
+    true
+}
+
+/// The first free port from `from` on, or any when it is 0.
+fn free_port(from: u16, wanted: u16) -> Result<u16, ClusterError> {
+    let last = wanted.saturating_add(PORTS_TRIED);
+    let bind = |port| {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr())
+    };
+    let mut candidates = if from == 0 { 0..=0 } else { from..=last };
+    candidates
+        .find_map(|port| bind(port).ok())
+        .map(|address| address.port())
+        .ok_or(ClusterError::NoPort(wanted, last))
+}
+
+fn write_if_changed(place: &Place, name: &str, text: &str) -> Result<bool, ClusterError> {
+    let path = place.pgdata.join(name);
+    if fs::read_to_string(&path).is_ok_and(|found| found == text) {
+        return Ok(false);
+    }
+    place.write(&path, text).map(|()| true)
+}
+
+/// Sets a large log aside; returns where the lines of the coming start begin.
+fn rotate_log(place: &Place) -> Result<u64, ClusterError> {
+    let length = fs::metadata(&place.log).map_or(0, |meta| meta.len());
+    if length <= LOG_MAX_BYTES {
+        return Ok(length);
+    }
+    let older = place.log.with_extension("log.1");
+    fs::rename(&place.log, &older).map_err(file_error(&place.log)).map(|()| 0)
+}
+
+fn log_tail(log: &Path, from: u64) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = fs::File::open(log)?;
+        file.seek(io::SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_MAX_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_else(|error| format!("(not readable: {error})"));
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}
+
+fn not_ready(place: &Place, pid: i32) -> ClusterError {
+    ClusterError::NotReady { pid, log: place.log.clone(), tail: log_tail(&place.log, 0) }
+}
+
+fn report(
+    place: &Place,
+    options: &ManagedOptions,
+    running: &Running,
+    created: bool,
+) -> ManagedReport {
+    let copied = place.binaries.bin() != options.binaries.bin();
+    ManagedReport {
+        adopted: running.adopted,
+        created,
+        version: place.binaries.version().to_owned(),
+        user: place.account.as_ref().map(|account| account.name.clone()),
+        pgdata: place.pgdata.clone(),
+        data_moved: place.base != place.data_dir,
+        copied_binaries: copied.then(|| place.binaries.bin().to_owned()),
+        log: place.log.clone(),
+        port: running.port,
+        port_was_taken: options.port != 0 && options.port != running.port,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_gives_the_next_free_one() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        if port < u16::MAX {
+            assert!(free_port(port, port).unwrap() > port);
+        }
+        assert_ne!(free_port(0, 0).unwrap(), 0);
+    }
+}

@@ -1,0 +1,43 @@
+//! The schema that every project has: roles, `auth`, `storage`, `realtime`, grants. The SQL is in `platform/`.
+
+use crate::numbered::File;
+
+/// Roles of the whole cluster; applied at every start, and written to change nothing when nothing has to.
+pub(crate) const CLUSTER: &str = include_str!("platform/cluster.sql");
+
+macro_rules! files {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(File { file: concat!($name, ".sql"), sql: include_str!(concat!($folder, "/", $name, ".sql")) }),*]
+    };
+}
+pub(crate) use files;
+
+/// The files of a project's database, in order.
+pub(crate) const FILES: &[File] = files!["platform":
+    "0001_schemas",
+    "0002_extensions",
+    "0003_auth",
+    "0004_storage",
+    "0005_realtime",
+    "0006_catalog_events",
+    "0007_guard",
+    "0008_settings",
+    "0009_storage_listing",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_in_the_folder_is_in_the_binary_and_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/platform");
+        let mut found: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".sql") && name != "cluster.sql")
+            .collect();
+        found.sort();
+        assert_eq!(FILES.iter().map(|file| file.file).collect::<Vec<_>>(), found);
+    }
+}

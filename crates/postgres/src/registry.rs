@@ -1,0 +1,236 @@
+//! The control database: which projects there are.
+//!
+//! Making, resetting and dropping projects is in [`lifecycle`]; this file opens the registry and reads it.
+
+mod changes;
+mod lifecycle;
+mod store;
+
+use futures_util::{StreamExt as _, stream};
+
+pub use self::changes::Changes;
+pub use self::lifecycle::CreateProject;
+use crate::cluster::Cluster;
+use crate::connection::{ConnectError, Connection, has_code};
+use crate::keys::KeyError;
+use crate::migrate::{MigrateError, Migrator};
+use crate::numbered::{self, File, PlatformError};
+use crate::platform::{self, files};
+use crate::project::{NameError, Project};
+use crate::quote::ident;
+use crate::secret::Secret;
+use crate::sqlstate;
+
+/// The control database. No project can have this name.
+pub const CONTROL_DATABASE: &str = "plinth";
+/// The channel of the control database that tells of changes to the registry.
+pub const CHANNEL: &str = "plinth_projects";
+/// Databases that are looked after at the same time.
+const CONCURRENCY: usize = 8;
+/// Held while roles and leftovers of the cluster are put in order.
+const LOCK: &str = "plinth:cluster";
+
+const FILES: &[File] = files!["control": "0001_project"];
+
+/// Why something about projects failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A connection could not be opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A statement of ours failed.
+    #[error("{doing}")]
+    Query {
+        /// What was being done.
+        doing: String,
+        /// The server's error.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// The name will not do.
+    #[error("`{name}` cannot be a project's name")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: NameError,
+    },
+    /// There is a project of this name.
+    #[error("project `{0}` exists already")]
+    Exists(String),
+    /// There is a database of this name that is no project.
+    #[error("there is a database `{0}` that is no project of Plinth; choose another name")]
+    DatabaseTaken(String),
+    /// There is no project of this name.
+    #[error("there is no project `{0}`")]
+    NotFound(String),
+    /// Someone else is making, resetting or dropping this project.
+    #[error("someone else is working on project `{0}`; try again")]
+    Busy(String),
+    /// A connection or replication slot keeps a database in use.
+    #[error("database `{0}` stays in use by others")]
+    InUse(String),
+    /// No secrets could be made.
+    #[error("cannot make the keys of a project")]
+    Key(#[from] KeyError),
+    /// The platform schema could not be applied.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The project's own SQL could not be applied.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+}
+
+/// The projects of a cluster.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    cluster: Cluster,
+    owner_role: String,
+}
+
+/// The projects at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Grows with every change of the registry.
+    pub revision: i64,
+    /// In the order of their names.
+    pub projects: Vec<Project>,
+}
+
+impl Registry {
+    /// Opens the registry of `cluster`: makes the control database and the shared roles if need be, and removes what
+    /// a process that was killed while making or dropping a project left behind. Safe with several instances at once.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the cluster cannot be reached or prepared.
+    pub async fn open(cluster: &Cluster) -> Result<Self, RegistryError> {
+        let mut control = open_control(cluster).await?;
+        let waited =
+            control.lock(LOCK, store::LOCK_WAIT).await.map_err(query("cannot lock the cluster"))?;
+        if !waited {
+            return Err(RegistryError::Busy(CONTROL_DATABASE.to_owned()));
+        }
+        // The owner role is chosen after the registry's tables are there to remember it; they do not name it.
+        numbered::apply(&mut control, FILES, "", CONTROL_DATABASE).await?;
+        let owner_role =
+            store::owner_role(&control).await.map_err(query("cannot choose the owner role"))?;
+        let roles = numbered::fill(platform::CLUSTER, &owner_role, CONTROL_DATABASE);
+        control
+            .batch_execute(&roles)
+            .await
+            .map_err(query("cannot prepare the roles of the cluster"))?;
+        let registry = Self { cluster: cluster.clone(), owner_role };
+        registry.remove_leftovers(&control).await?;
+        control.close().await;
+        Ok(registry)
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The role that owns what projects' migrations make: `postgres`, or `plinth_owner` where that is a superuser.
+    pub fn owner_role(&self) -> &str {
+        &self.owner_role
+    }
+
+    /// All projects, with a marker to tell whether something changed since.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the control database cannot be asked.
+    pub async fn list(&self) -> Result<Listing, RegistryError> {
+        let control = self.control().await?;
+        let listing =
+            store::project_list(&control).await.map_err(query("cannot list the projects"));
+        control.close().await;
+        listing
+    }
+
+    /// The project `name`, if it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the control database cannot be asked.
+    pub async fn by_name(&self, name: &str) -> Result<Option<Project>, RegistryError> {
+        let control = self.control().await?;
+        let project =
+            store::project_find(&control, name).await.map_err(query("cannot read the registry"));
+        control.close().await;
+        project
+    }
+
+    /// Notices of changes, also those of other processes. See [`Changes`].
+    pub fn changes(&self) -> Changes {
+        Changes::watch(self.cluster.endpoint().clone())
+    }
+
+    /// A `postgresql://` URL of the project's database for people and their tools, as its owner. It holds the password.
+    pub fn url(&self, project: &Project) -> Secret {
+        self.cluster.url(&project.owner_login, &project.database)
+    }
+
+    /// Applies people's migrations to the database of `project`.
+    pub fn migrator(&self, project: &Project) -> Migrator {
+        Migrator::new(self.cluster.endpoint(), project)
+    }
+
+    /// Brings the platform schema of every project up to date, a few databases at a time; returns the projects that
+    /// could not be, with the reason. Costs one query per project that is up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the projects cannot be listed.
+    pub async fn apply_platform(&self) -> Result<Vec<(String, RegistryError)>, RegistryError> {
+        let projects = self.list().await?.projects;
+        let outcomes = stream::iter(projects).map(|project| async move {
+            let outcome = self.apply_platform_to(&project.database, &project.owner_role).await;
+            outcome.err().map(|error| (project.name, error))
+        });
+        Ok(outcomes.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await)
+    }
+
+    async fn apply_platform_to(
+        &self,
+        database: &str,
+        owner_role: &str,
+    ) -> Result<usize, RegistryError> {
+        let mut connection = self.cluster.connect(database).await?;
+        let applied = numbered::apply(&mut connection, platform::FILES, owner_role, database).await;
+        connection.close().await;
+        Ok(applied?)
+    }
+
+    async fn control(&self) -> Result<Connection, RegistryError> {
+        Ok(self.cluster.connect(CONTROL_DATABASE).await?)
+    }
+}
+
+/// Connects to the control database, which is made if it is not there.
+async fn open_control(cluster: &Cluster) -> Result<Connection, RegistryError> {
+    match cluster.connect(CONTROL_DATABASE).await {
+        Err(error) if error.sqlstate() == Some(sqlstate::INVALID_CATALOG_NAME) => {}
+        opened => return Ok(opened?),
+    }
+    let maintenance = cluster.connect(cluster.maintenance()).await?;
+    let create =
+        format!("create database {} template template0 encoding 'UTF8'", ident(CONTROL_DATABASE));
+    match maintenance.batch_execute(&create).await {
+        Ok(()) => {}
+        // Another instance was faster.
+        Err(error)
+            if has_code(&error, sqlstate::DUPLICATE_DATABASE)
+                || has_code(&error, sqlstate::UNIQUE_VIOLATION) => {}
+        Err(source) => return Err(query("cannot make the control database")(source)),
+    }
+    maintenance.close().await;
+    Ok(cluster.connect(CONTROL_DATABASE).await?)
+}
+
+fn query(doing: &str) -> impl FnOnce(tokio_postgres::Error) -> RegistryError {
+    let doing = doing.to_owned();
+    move |source| RegistryError::Query { doing, source }
+}

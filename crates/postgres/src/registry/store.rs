@@ -1,0 +1,190 @@
+//! The statements on the registry's tables, one function each.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, Error, GenericClient, Row};
+
+use super::Listing;
+use crate::connection::Login;
+use crate::keys::Keys;
+use crate::project::{self, Project};
+use crate::quote::ident;
+use crate::secret::Secret;
+
+/// How long to wait for someone who works on the same thing.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+const COLUMNS: &str = "name, generation, owner_role, owner_password, authenticator_password, jwt_secret, anon_key, \
+                       service_role_key, publishable_key, secret_key, blueprint, created_at";
+
+/// The owner role of the cluster, chosen at the first call and kept since.
+pub(super) async fn owner_role(control: &Client) -> Result<String, Error> {
+    // `postgres` where it is free to be an ordinary role; a cluster whose superuser it is keeps it.
+    let choose = "insert into plinth.setting (name, value)
+        select 'owner_role', case when exists (select from pg_roles where rolname = 'postgres' and rolsuper)
+                                  then 'plinth_owner' else 'postgres' end
+        on conflict (name) do nothing";
+    control.execute(choose, &[]).await?;
+    let row = control
+        .query_one("select value from plinth.setting where name = 'owner_role'", &[])
+        .await?;
+    Ok(row.get(0))
+}
+
+pub(super) async fn project_list(control: &Client) -> Result<Listing, Error> {
+    // One statement, so that revision and rows are of one moment.
+    let all = format!(
+        "select {COLUMNS}, number from plinth.revision left join plinth.project on state = 'ready' order by name"
+    );
+    let rows = control.query(&all, &[]).await?;
+    let revision = rows.first().map_or(0, |row| row.get("number"));
+    let present = rows.iter().filter(|row| row.get::<_, Option<&str>>("name").is_some());
+    Ok(Listing { revision, projects: present.map(project_of).collect() })
+}
+
+pub(super) async fn project_find(control: &Client, name: &str) -> Result<Option<Project>, Error> {
+    let one = format!("select {COLUMNS} from plinth.project where name = $1 and state = 'ready'");
+    Ok(control.query_opt(&one, &[&name]).await?.as_ref().map(project_of))
+}
+
+/// Name and state of the projects that are not ready.
+pub(super) async fn project_unfinished(control: &Client) -> Result<Vec<String>, Error> {
+    let rows = control
+        .query("select name from plinth.project where state <> 'ready' order by name", &[])
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+pub(super) async fn project_is_dropping(control: &Client, name: &str) -> Result<bool, Error> {
+    let one = "select exists (select from plinth.project where name = $1 and state = 'dropping')";
+    Ok(control.query_one(one, &[&name]).await?.get(0))
+}
+
+pub(super) async fn project_insert(
+    control: &impl GenericClient,
+    project: &Project,
+) -> Result<(), Error> {
+    let insert = format!(
+        "insert into plinth.project ({COLUMNS}, state) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'creating')"
+    );
+    let keys = &project.keys;
+    control
+        .execute(
+            &insert,
+            &[
+                &project.name,
+                &project.generation,
+                &project.owner_role,
+                &password_of(&project.owner_login),
+                &password_of(&project.authenticator_login),
+                &keys.jwt_secret.expose(),
+                &keys.anon_key.expose(),
+                &keys.service_role_key.expose(),
+                &keys.publishable_key.expose(),
+                &keys.secret_key.expose(),
+                &project.blueprint,
+                &project.created_at,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+pub(super) async fn project_set_state(
+    control: &impl GenericClient,
+    name: &str,
+    state: &str,
+) -> Result<(), Error> {
+    control
+        .execute("update plinth.project set state = $2 where name = $1", &[&name, &state])
+        .await
+        .map(drop)
+}
+
+pub(super) async fn project_next_generation(
+    control: &impl GenericClient,
+    name: &str,
+) -> Result<(), Error> {
+    let next = "update plinth.project set generation = generation + 1 where name = $1";
+    control.execute(next, &[&name]).await.map(drop)
+}
+
+pub(super) async fn project_delete(control: &impl GenericClient, name: &str) -> Result<(), Error> {
+    control.execute("delete from plinth.project where name = $1", &[&name]).await.map(drop)
+}
+
+/// Databases whose names begin with one of our prefixes for databases in the making.
+pub(super) async fn database_list_scaffolds(
+    control: &Client,
+    prefix: &str,
+) -> Result<Vec<String>, Error> {
+    let all =
+        "select datname::text from pg_database where starts_with(datname::text, $1) order by 1";
+    Ok(control.query(all, &[&prefix]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+pub(super) async fn database_exists(control: &Client, name: &str) -> Result<bool, Error> {
+    let row = control
+        .query_one("select exists (select from pg_database where datname = $1)", &[&name])
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Lets sessions in again, if the database exists and refuses them.
+pub(super) async fn database_open(control: &Client, name: &str) -> Result<(), Error> {
+    let shut = "select exists (select from pg_database where datname = $1 and not datallowconn)";
+    if control.query_one(shut, &[&name]).await?.get(0) {
+        control
+            .batch_execute(&format!("alter database {} allow_connections true", ident(name)))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Ends all sessions on a database, and drops the logical replication slots that keep it; returns how many are left.
+pub(super) async fn database_vacate(control: &Client, name: &str) -> Result<i64, Error> {
+    let sessions =
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1";
+    let left: i64 = control.query_one(sessions, &[&name]).await?.get(0);
+    let slots = "select slot_name::text, active from pg_replication_slots where database = $1";
+    let rows = control.query(slots, &[&name]).await?;
+    for row in rows.iter().filter(|row| !row.get::<_, bool>(1)) {
+        let slot: &str = row.get(0);
+        // It may have been taken or dropped this moment: the next round sees.
+        let _ = control.execute("select pg_drop_replication_slot($1)", &[&slot]).await;
+    }
+    Ok(left + i64::try_from(rows.len()).unwrap_or(i64::MAX))
+}
+
+fn project_of(row: &Row) -> Project {
+    let secret = |column: &str| Secret::new(row.get::<_, String>(column));
+    let name: String = row.get("name");
+    Project {
+        database: name.clone(),
+        generation: row.get("generation"),
+        owner_role: row.get("owner_role"),
+        owner_login: Login {
+            role: project::owner_login(&name),
+            password: Some(secret("owner_password")),
+        },
+        authenticator_login: Login {
+            role: project::authenticator_login(&name),
+            password: Some(secret("authenticator_password")),
+        },
+        keys: Keys {
+            jwt_secret: secret("jwt_secret"),
+            anon_key: secret("anon_key"),
+            service_role_key: secret("service_role_key"),
+            publishable_key: secret("publishable_key"),
+            secret_key: secret("secret_key"),
+        },
+        blueprint: row.get("blueprint"),
+        created_at: row.get("created_at"),
+        name,
+    }
+}
+
+fn password_of(login: &Login) -> Option<&str> {
+    login.password.as_ref().map(Secret::expose)
+}
