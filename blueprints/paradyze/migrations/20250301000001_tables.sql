@@ -31,7 +31,8 @@ create table public.agents (
 comment on table public.agents is 'ElizaOS agent configurations.';
 comment on column public.agents.eliza_id is 'ElizaOS agent identifier; null until the runtime has created the agent.';
 comment on column public.agents.template_id is 'Character template identifier.';
-comment on column public.agents.config is 'Overrides of the template''s character. Never holds secrets: see agent_secrets.';
+comment on column public.agents.config is
+  'Overrides of the template''s character. Never holds secrets: see agent_secrets.';
 
 create index agents_user_id_idx on public.agents (user_id);
 
@@ -43,7 +44,8 @@ create table public.agent_secrets (
   secrets jsonb not null default '{}' check (jsonb_typeof(secrets) = 'object'),
   updated_at timestamptz not null default now()
 );
-comment on table public.agent_secrets is 'Secrets of a character, by name. For the server alone: no API role may read it.';
+comment on table public.agent_secrets is
+  'Secrets of a character, by name. For the server alone: no API role may read it.';
 
 -- ---- twitter_accounts -----------------------------------------------------------------------------------------------
 
@@ -59,7 +61,8 @@ create table public.twitter_accounts (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
-comment on table public.twitter_accounts is 'Twitter accounts linked to users. The two OAuth secrets are for the server alone.';
+comment on table public.twitter_accounts is
+  'Twitter accounts linked to users. The two OAuth secrets are for the server alone.';
 
 create index twitter_accounts_user_id_idx on public.twitter_accounts (user_id);
 
@@ -110,7 +113,8 @@ create table public.tweets (
   created_at timestamptz not null default now(),
   posted_at timestamptz
 );
-comment on table public.tweets is 'Tweets of agents: queued as pending, then posted, failed, or cancelled by their owner.';
+comment on table public.tweets is
+  'Tweets of agents: queued as pending, then posted, failed, or cancelled by their owner.';
 comment on column public.tweets.next_attempt_at is 'Not to be tried before this time; moved on by a rate limit.';
 comment on column public.tweets.error is 'Why the last attempt failed, in words for the owner.';
 

@@ -163,5 +163,6 @@ end $$;
 
 create trigger check_tweet_owner
   before insert or update of agent_id, twitter_account_id on public.tweets
-  for each row when (new.agent_id is not null and new.twitter_account_id is not null) -- or the columns' own rule answers
+  -- A missing one is answered by the column's own rule.
+  for each row when (new.agent_id is not null and new.twitter_account_id is not null)
   execute function private.check_tweet_owner();
