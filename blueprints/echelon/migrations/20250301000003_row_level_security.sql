@@ -138,17 +138,19 @@ create policy "Users can access deployments for their agents" on public.deployme
     )
   );
 
--- Every agent that the caller may see, by the policies of agents.
+-- An agent that the caller may see, by the policies of agents. EXISTS and not IN, here and below: for one row, as
+-- realtime asks, it is one look into the key; for many, PostgreSQL makes the list of agents once.
 create policy "Team members can view deployments of team agents" on public.deployments
   for select to authenticated
-  using (agent_id in (select a.id from public.agents a));
+  using (exists (select from public.agents a where a.id = deployments.agent_id));
 
 create policy "Agent managers can manage deployments of team agents" on public.deployments
   for all to authenticated
   using (
-    agent_id in (
-      select a.id from public.agents a
-      where a.team_id in (select private.teams_as('{admin,agent_manager}'))
+    exists (
+      select from public.agents a
+      where a.id = deployments.agent_id
+        and a.team_id in (select private.teams_as('{admin,agent_manager}'))
     )
   );
 
@@ -175,14 +177,15 @@ create policy "Users can access workflows for their agents" on public.workflows
 
 create policy "Team members can view workflows of team agents" on public.workflows
   for select to authenticated
-  using (agent_id in (select a.id from public.agents a));
+  using (exists (select from public.agents a where a.id = workflows.agent_id));
 
 create policy "Agent managers can manage workflows of team agents" on public.workflows
   for all to authenticated
   using (
-    agent_id in (
-      select a.id from public.agents a
-      where a.team_id in (select private.teams_as('{admin,agent_manager}'))
+    exists (
+      select from public.agents a
+      where a.id = workflows.agent_id
+        and a.team_id in (select private.teams_as('{admin,agent_manager}'))
     )
   );
 
@@ -195,15 +198,15 @@ grant insert (id, agent_id, name, description, trigger_config, status),
 
 create policy "Users can view executions of workflows they see" on public.workflow_executions
   for select to authenticated
-  using (workflow_id in (select w.id from public.workflows w));
+  using (exists (select from public.workflows w where w.id = workflow_executions.workflow_id));
 
 create policy "Users can view thoughts of agents they see" on public.agent_thoughts
   for select to authenticated
-  using (agent_id in (select a.id from public.agents a));
+  using (exists (select from public.agents a where a.id = agent_thoughts.agent_id));
 
 create policy "Users can view metrics of agents they see" on public.agent_metrics
   for select to authenticated
-  using (agent_id in (select a.id from public.agents a));
+  using (exists (select from public.agents a where a.id = agent_metrics.agent_id));
 
 create policy "Users can view their own usage" on public.api_usage
   for select to authenticated
