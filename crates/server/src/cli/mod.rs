@@ -199,9 +199,10 @@ pub struct MigrateTarget {
     /// The project [default: the default project].
     #[arg(long, env = "PLINTH_PROJECT", value_name = "NAME")]
     pub project: Option<String>,
-    /// The folder that holds `migrations/` and `seed.sql`.
-    #[arg(long, value_name = "PATH", default_value = "supabase")]
-    pub dir: PathBuf,
+    /// The folder with the migrations: one with `supabase/` or `migrations/` in it
+    /// [default: the project's blueprint, else the current folder].
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
 }
 
 /// `plinth migrate …`
@@ -211,8 +212,8 @@ pub enum MigrateCommand {
     New {
         /// What it does, such as `add_tasks`.
         name: String,
-        /// The folder that holds `migrations/`.
-        #[arg(long, value_name = "PATH", default_value = "supabase")]
+        /// The folder to make it in: one with `supabase/` or `migrations/` in it.
+        #[arg(long, value_name = "PATH", default_value = ".")]
         dir: PathBuf,
     },
     /// Apply the migrations that are not applied yet.
@@ -223,9 +224,12 @@ pub enum MigrateCommand {
         /// Say what would be applied, and apply nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Also run the seed files.
+        /// Also run the seed files that were not run yet.
         #[arg(long)]
         seed: bool,
+        /// Also apply files that are older than the newest applied one.
+        #[arg(long)]
+        include_all: bool,
     },
     /// List migrations: applied, pending, changed, missing.
     Status {

@@ -1,11 +1,22 @@
 //! What each command does. Everything here is start-up: errors are for people.
 
+mod admin;
+mod banner;
 mod config;
+mod gen_types;
+mod migrate;
+mod project;
+mod psql;
 mod rest;
+mod running;
 mod serving;
+mod status;
+mod token;
+mod up;
 
 use std::process::ExitCode;
 
+use self::serving::block_on;
 use crate::cli::{Cli, Command, Output};
 
 /// Runs a command to its end.
@@ -25,10 +36,17 @@ fn dispatch(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         output.warn(warning);
     }
     let global = &cli.global;
-    match cli.command {
-        Command::Config(args) => config::run(global, &args, output)?,
-        Command::Rest(args) => serving::block_on(rest::run(global, &args, output))?,
-        _ => anyhow::bail!("not there yet"),
+    match &cli.command {
+        Command::Up(args) => block_on(up::up(global, args, output))?,
+        Command::Serve(args) => block_on(up::serve_only(global, args, output))?,
+        Command::Project(command) => block_on(project::run(global, command, output))?,
+        Command::Status(args) => block_on(status::run(global, args, output))?,
+        Command::Migrate(command) => block_on(migrate::run(global, command, output))?,
+        Command::Psql(args) => return block_on(psql::run(global, args, output)),
+        Command::Token(args) => block_on(token::run(global, args, output))?,
+        Command::Config(args) => config::run(global, args, output)?,
+        Command::Gen(command) => block_on(gen_types::run(global, command, output))?,
+        Command::Rest(args) => block_on(rest::run(global, args, output))?,
     }
     Ok(ExitCode::SUCCESS)
 }

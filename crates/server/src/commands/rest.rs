@@ -13,7 +13,7 @@ use plinth_wire::Budget;
 
 use super::serving::{serve, start_log, stop_signal};
 use crate::cli::{GlobalArgs, ListenArgs, Output, RestArgs, hinted};
-use crate::config::{Config, parse_listen, parse_openapi_mode, parse_tx_end};
+use crate::config::{Config, parse_openapi_mode, parse_tx_end};
 use crate::gateway::{Access, Gateway, MissingRole, Server, Site, Verifier};
 use crate::runtime::{
     Project, ProjectParts, SnapshotOptions, Target, connect_config, pool_options,
@@ -35,7 +35,7 @@ pub(super) async fn run(
     let mut config = Config::try_from(raw)?;
     config.pool.max_connections = args.db_pool.max(1);
     config.pool.acquire_timeout = Duration::from_secs(args.db_pool_acquisition_timeout.max(1));
-    start_log(&config.log)?;
+    start_log(&config.log, "info")?;
     let (endpoint, database) = Endpoint::from_url(&url)?;
     let database = database.unwrap_or_else(|| endpoint.admin.role.clone());
     let time_zones = time_zones(&endpoint, &database).await?;
@@ -45,23 +45,11 @@ pub(super) async fn run(
         return Err(anyhow::Error::new(error).context("cannot serve the database"));
     }
     let address = SocketAddr::new(args.server_host, args.server_port);
-    let address = match &global_listen(global)? {
-        Some(listen) => *listen,
-        None => address,
-    };
     let server = Server::bind(address, false).await?;
     let stop = stop_signal()?;
     output.progress(format!("serving {} at http://{}", args.schemas.join(", "), server.address()));
     serve(server, Gateway::new(Site::Alone(project), config.http), stop).await;
     Ok(())
-}
-
-/// `PLINTH_LISTEN` counts here too, when it is set; the default of the other commands does not.
-fn global_listen(_global: &GlobalArgs) -> anyhow::Result<Option<SocketAddr>> {
-    match std::env::var("PLINTH_LISTEN") {
-        Ok(text) if !text.is_empty() => Ok(Some(parse_listen(&text)?)),
-        _ => Ok(None),
-    }
 }
 
 async fn time_zones(endpoint: &Endpoint, database: &str) -> anyhow::Result<Arc<HashSet<String>>> {

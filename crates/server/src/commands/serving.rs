@@ -21,10 +21,12 @@ pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
         .block_on(command)
 }
 
-/// Begins to log to standard error. A second call changes nothing, which suits tests.
-pub(super) fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.filter)
-        .with_context(|| format!("`{}` is no log filter", config.filter))?;
+/// Begins to log to standard error; `auto` is what `auto` in the configuration means. A second call
+/// changes nothing, which suits tests.
+pub(super) fn start_log(config: &LogConfig, auto: &str) -> anyhow::Result<()> {
+    let wanted = if config.filter == "auto" { auto } else { &config.filter };
+    let filter =
+        EnvFilter::try_new(wanted).with_context(|| format!("`{wanted}` is no log filter"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -11,7 +11,7 @@ use super::{ConfigError, RawConfig};
 const DEFAULT_FILE: &str = "plinth.toml";
 
 /// Variables beginning with `PLINTH_` that are read elsewhere.
-const OTHER_VARIABLES: &[&str] = &["PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PROJECT"];
+const OTHER_VARIABLES: &[&str] = &["PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PG_USER", "PLINTH_PROJECT"];
 
 /// Settings collected so far; later layers win.
 #[derive(Debug, Default)]
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(config.postgres.settings["jit"], "off");
         assert_eq!(config.pool.idle_timeout.to_string(), "90s");
         assert_eq!(config.default_project.as_deref(), Some("123"));
-        assert_eq!(config.log.filter, "info", "an empty variable is as good as none");
+        assert_eq!(config.log.filter, "auto", "an empty variable is as good as none");
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub struct PoolConfig {
 /// What is logged.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
-    /// A filter such as `info` or `plinth_server=debug,warn`.
+    /// A filter such as `info` or `plinth_server=debug,warn`; `auto` leaves it to the command.
     pub filter: String,
     /// One JSON object per line instead of text.
     pub json: bool,

@@ -114,7 +114,8 @@ pub struct RawPool {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLog {
-    /// What to log, such as `info` or `plinth_server=debug,warn`.
+    /// What to log, such as `info` or `plinth_server=debug,warn`; `auto` is `warn` for `plinth up`,
+    /// which prints a banner of its own, and `info` otherwise.
     pub filter: String,
     /// One JSON object per line.
     pub json: bool,
@@ -190,7 +191,7 @@ impl Default for RawPool {
 
 impl Default for RawLog {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), json: false }
+        Self { filter: "auto".to_owned(), json: false }
     }
 }
 
@@ -259,7 +260,7 @@ pub const KEYS: &[Key] = &[
     key("pool.max_connections", Kind::Number, "connections of all projects together"),
     key("pool.acquire_timeout", Kind::Text, "time a request waits for a connection; above it 504"),
     key("pool.idle_timeout", Kind::Text, "time after which an unused project's connections close"),
-    key("log.filter", Kind::Text, "what to log, such as info or plinth_server=debug,warn"),
+    key("log.filter", Kind::Text, "what to log, such as info or plinth_server=debug,warn; auto: warn for up, else info"),
     key("log.json", Kind::Switch, "log one JSON object per line"),
 ];
 

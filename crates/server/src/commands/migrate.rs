@@ -1,0 +1,145 @@
+//! `plinth migrate new | up | status | reset`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use plinth_postgres::Project;
+use plinth_postgres::migrate::{MigrationFolder, MigrationState, Migrator, Report, UpOptions, new_file};
+use serde_json::json;
+
+use super::admin::{Admin, Need};
+use crate::blueprints::Blueprint;
+use crate::cli::{Format, GlobalArgs, ListenArgs, MigrateCommand, MigrateTarget, Output, hinted};
+use crate::config::Config;
+
+/// Runs one of the commands.
+pub(super) async fn run(global: &GlobalArgs, command: &MigrateCommand, output: Output) -> anyhow::Result<()> {
+    let target = match command {
+        MigrateCommand::New { name, dir } => {
+            let path = new_file(dir, name)?;
+            output.line(path.display());
+            return Ok(());
+        }
+        MigrateCommand::Up { target, .. }
+        | MigrateCommand::Status { target, .. }
+        | MigrateCommand::Reset { target, .. } => target,
+    };
+    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
+    let admin = Admin::connect(&config, Need::Started, output).await?;
+    let done = async {
+        let project = admin.project(&config, target.project.as_deref()).await?;
+        execute(&admin, &project, target, command, output).await
+    };
+    let done = done.await;
+    admin.close().await?;
+    done
+}
+
+async fn execute(
+    admin: &Admin,
+    project: &Project,
+    target: &MigrateTarget,
+    command: &MigrateCommand,
+    output: Output,
+) -> anyhow::Result<()> {
+    let folder = open_folder(target, project)?;
+    for notice in folder.notices() {
+        output.warn(notice);
+    }
+    let migrator = Migrator::new(admin.cluster.endpoint(), project);
+    match command {
+        MigrateCommand::New { .. } => Ok(()),
+        MigrateCommand::Up { dry_run, seed, include_all, .. } => {
+            let options =
+                UpOptions { dry_run: *dry_run, seed: *seed, include_all: *include_all, ..UpOptions::default() };
+            let report = migrator.up(&folder, &options).await?;
+            tell(&report, *dry_run, &project.name, output);
+            Ok(())
+        }
+        MigrateCommand::Status { output: format, .. } => {
+            status(&migrator, &folder, *format, output).await
+        }
+        MigrateCommand::Reset { yes, .. } => {
+            let question = format!("Empty the database of project `{}` and apply everything again?", project.name);
+            if !yes && !output.confirm(&question) {
+                return Err(hinted("nothing was reset", "say --yes to reset without being asked"));
+            }
+            let count = folder.migrations().len();
+            admin
+                .registry
+                .reset(&project.name, Some(&folder), true)
+                .await
+                .with_context(|| format!("cannot reset project `{}`; it is as it was", project.name))?;
+            output.progress(format!("reset project {}: applied {count} migrations", project.name));
+            Ok(())
+        }
+    }
+}
+
+/// The folder that was named, else the project's blueprint, else the current folder.
+fn open_folder(target: &MigrateTarget, project: &Project) -> anyhow::Result<MigrationFolder> {
+    let blueprint = project.blueprint.as_deref().filter(|_| target.dir.is_none());
+    if let Some(found) = blueprint.and_then(|name| Blueprint::find(name).ok()) {
+        // The folder is read into memory, so a temporary one may go.
+        let unpacked = found.unpack()?;
+        return Ok(MigrationFolder::open(unpacked.path())?);
+    }
+    let path: PathBuf = target.dir.clone().unwrap_or_else(|| Path::new(".").to_owned());
+    MigrationFolder::open(&path).map_err(|error| match target.dir {
+        Some(_) => error.into(),
+        None => hinted(error.to_string(), "name the folder with --dir"),
+    })
+}
+
+fn tell(report: &Report, dry_run: bool, project: &str, output: Output) {
+    for notice in &report.notices {
+        output.warn(notice);
+    }
+    let (verb, seeded) = if dry_run { ("would apply", "would run") } else { ("applied", "ran") };
+    for name in &report.migrations {
+        output.line(format!("{verb} {name}"));
+    }
+    for name in &report.seeds {
+        output.line(format!("{seeded} {name}"));
+    }
+    if report.migrations.is_empty() && report.seeds.is_empty() {
+        output.line(format!("project {project} is up to date"));
+    }
+}
+
+async fn status(
+    migrator: &Migrator,
+    folder: &MigrationFolder,
+    format: Format,
+    output: Output,
+) -> anyhow::Result<()> {
+    let all = migrator.status(folder).await?;
+    if format != Format::Pretty {
+        let rows: Vec<_> = all
+            .iter()
+            .map(|one| json!({"version": one.version, "name": one.name, "state": state_name(one.state)}))
+            .collect();
+        output.line(serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for one in &all {
+        let state = state_name(one.state);
+        let state = match one.state {
+            MigrationState::Applied => output.paint.green(format!("{state:<12}")),
+            MigrationState::Pending => output.paint.yellow(format!("{state:<12}")),
+            _ => output.paint.red(format!("{state:<12}")),
+        };
+        output.line(format!("{state} {}_{}", one.version, one.name));
+    }
+    Ok(())
+}
+
+fn state_name(state: MigrationState) -> &'static str {
+    match state {
+        MigrationState::Applied => "applied",
+        MigrationState::Pending => "pending",
+        MigrationState::OutOfOrder => "out-of-order",
+        MigrationState::Changed => "changed",
+        MigrationState::Missing => "missing",
+    }
+}

@@ -1,0 +1,249 @@
+//! `plinth up` and `plinth serve`: cluster, projects, gateway, until told to stop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use plinth_postgres::{Cluster, Registry};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::admin::{Admin, start};
+use super::running::{Note, Running};
+use super::serving::{serve, start_log, stop_signal};
+use super::{banner, project, status};
+use crate::blueprints::Blueprint;
+use crate::cli::{GlobalArgs, Output, ServeArgs, UpArgs};
+use crate::config::{ClusterConfig, Config};
+use crate::gateway::{Gateway, Server, Site};
+use crate::runtime::{Backoff, Projects};
+
+/// The bare project of `plinth up --empty`.
+const EMPTY_PROJECT: &str = "app";
+
+/// How often a managed PostgreSQL is looked after.
+const SUPERVISION_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often the registry is read even if it announced nothing.
+const REGISTRY_POLL: Duration = Duration::from_secs(30);
+
+/// What the two commands do differently.
+struct Plan {
+    /// Projects to make if they are not there: name and blueprint.
+    projects: Vec<(String, Option<Blueprint>)>,
+    /// Print the banner, with all keys.
+    banner: bool,
+    /// Print one line of JSON.
+    json: bool,
+}
+
+/// `plinth up`
+pub(super) async fn up(global: &GlobalArgs, args: &UpArgs, output: Output) -> anyhow::Result<()> {
+    let mut config = Config::try_from(global.raw_config(&args.listen)?)?;
+    config.listen_anywhere = true;
+    start_log(&config.log, "warn")?;
+    let projects = wanted_projects(&config, args)?;
+    let first = projects.first().map(|(name, _)| name.clone());
+    config.default_project = config.default_project.or(first);
+    run(config, Plan { projects, banner: !args.json, json: args.json }, output).await
+}
+
+/// `plinth serve`
+pub(super) async fn serve_only(global: &GlobalArgs, args: &ServeArgs, output: Output) -> anyhow::Result<()> {
+    let config = Config::try_from(global.raw_config(&args.listen)?)?;
+    start_log(&config.log, "info")?;
+    run(config, Plan { projects: Vec::new(), banner: false, json: args.json }, output).await
+}
+
+fn wanted_projects(config: &Config, args: &UpArgs) -> anyhow::Result<Vec<(String, Option<Blueprint>)>> {
+    if args.empty {
+        let name = config.default_project.clone().unwrap_or_else(|| EMPTY_PROJECT.to_owned());
+        plinth_postgres::validate_name(&name)?;
+        return Ok(vec![(name, None)]);
+    }
+    let blueprints = if !args.blueprint.is_empty() {
+        args.blueprint.iter().map(|name| Blueprint::find(name)).collect::<Result<Vec<_>, _>>()?
+    } else if !args.only.is_empty() {
+        args.only.iter().map(|name| Blueprint::find(name.trim())).collect::<Result<Vec<_>, _>>()?
+    } else {
+        Blueprint::all()?
+    };
+    for blueprint in &blueprints {
+        plinth_postgres::validate_name(&blueprint.name)?;
+    }
+    Ok(blueprints.into_iter().map(|blueprint| (blueprint.name.clone(), Some(blueprint))).collect())
+}
+
+async fn run(config: Config, plan: Plan, output: Output) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut stop = stop_signal()?;
+    let cluster = tokio::select! {
+        cluster = start_cluster(&config, output) => cluster?,
+        () = stopped(&mut stop) => return Ok(()),
+    };
+    let served = serve_cluster(&config, &plan, &cluster, begun, stop, output).await;
+    if cluster.as_managed().is_some() {
+        output.progress("stopping PostgreSQL");
+    }
+    let halted = cluster.stop().await.context("cannot stop PostgreSQL");
+    served.and(halted)
+}
+
+/// Starts or connects to PostgreSQL and checks that it has what it takes.
+async fn start_cluster(config: &Config, output: Output) -> anyhow::Result<Cluster> {
+    if let ClusterConfig::Managed { .. } = config.cluster {
+        output.progress(format!("starting PostgreSQL in {}", config.data_dir.display()));
+    }
+    let cluster = start(config).await?;
+    let findings = cluster.check().await.context("cannot look at PostgreSQL's settings")?;
+    for finding in findings.iter().filter(|finding| !finding.fatal) {
+        output.warn(format!("{}\n    fix: {}", finding.what, finding.fix));
+    }
+    let fatal: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.fatal)
+        .map(|finding| format!("  {}\n    fix: {}", finding.what, finding.fix))
+        .collect();
+    if fatal.is_empty() {
+        return Ok(cluster);
+    }
+    Err(anyhow::anyhow!("PostgreSQL lacks what Plinth needs:\n{}", fatal.join("\n")))
+}
+
+async fn serve_cluster(
+    config: &Config,
+    plan: &Plan,
+    cluster: &Cluster,
+    begun: Instant,
+    mut stop: watch::Receiver<bool>,
+    output: Output,
+) -> anyhow::Result<()> {
+    let registry = Registry::open(cluster).await.context("cannot open the registry of projects")?;
+    let server = Server::bind(config.listen, config.listen_anywhere).await?;
+    let address = server.address();
+    let _note = leave_note(config, cluster, Some(address))?;
+    let connection = cluster.connect("postgres").await?;
+    let time_zones = plinth_catalog::time_zones(&connection).await?;
+    connection.close().await;
+    let projects = Projects::new(cluster.endpoint().clone(), config.clone(), time_zones);
+    let gateway = Gateway::new(Site::Projects(projects.clone()), config.http.clone());
+
+    // Owned here: leaving this function by any way aborts them.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(projects.clone().sweep());
+    tasks.spawn(supervise(cluster.clone()));
+    let serving = tokio::spawn(serve(server, gateway, stop.clone()));
+    let prepared = tokio::select! {
+        prepared = prepare(&registry, &projects, plan, output) => prepared,
+        () = stopped(&mut stop) => Ok(()),
+    };
+    if prepared.is_err() || *stop.borrow() {
+        serving.abort();
+        return prepared;
+    }
+    tasks.spawn(follow(registry.clone(), projects.clone()));
+    let admin = Admin::serving(cluster.clone(), registry.clone(), address);
+    announce(&admin, config, plan, begun, output).await?;
+    serving.await.context("the server ended unexpectedly")?;
+    projects.close();
+    Ok(())
+}
+
+/// For a managed cluster, the note that commands beside this process find it by.
+fn leave_note(config: &Config, cluster: &Cluster, http: Option<std::net::SocketAddr>) -> anyhow::Result<Option<Note>> {
+    if cluster.as_managed().is_none() {
+        return Ok(None);
+    }
+    Running::here(cluster.endpoint(), http).map(|running| running.leave(&config.data_dir)).transpose()
+}
+
+/// Brings existing projects up to date, makes the wanted ones, and begins to serve them.
+async fn prepare(
+    registry: &Registry,
+    projects: &Projects,
+    plan: &Plan,
+    output: Output,
+) -> anyhow::Result<()> {
+    for (name, error) in registry.apply_platform().await? {
+        output.warn(format!("the platform schema of project {name} could not be brought up to date: {error}"));
+    }
+    projects.sync(&registry.list().await?.projects);
+    for (name, blueprint) in &plan.projects {
+        if registry.by_name(name).await?.is_some() {
+            continue;
+        }
+        match blueprint {
+            Some(blueprint) => {
+                project::create_from_blueprint(registry, name, blueprint, true, output).await?;
+            }
+            None => {
+                project::create(registry, name, None, None, false, output).await?;
+            }
+        }
+        projects.sync(&registry.list().await?.projects);
+    }
+    projects.set_migrated();
+    Ok(())
+}
+
+async fn announce(
+    admin: &Admin,
+    config: &Config,
+    plan: &Plan,
+    begun: Instant,
+    output: Output,
+) -> anyhow::Result<()> {
+    let registered = admin.registry.list().await?.projects;
+    let address = admin.http.unwrap_or(config.listen);
+    let default = status::default_name(config, &registered);
+    if plan.json {
+        let mut ready = status::overview(admin, default.as_deref(), &registered, address);
+        ready["api"] = json!(status::origin(address));
+        output.line(ready);
+    } else if plan.banner {
+        banner::print(admin, config, default.as_deref(), &registered, begun.elapsed(), output);
+    } else if registered.is_empty() {
+        output.warn("there is no project to serve yet; create one with `plinth project create NAME`");
+    }
+    Ok(())
+}
+
+/// Keeps the served projects those of the registry.
+async fn follow(registry: Registry, projects: Arc<Projects>) {
+    let mut changes = registry.changes();
+    loop {
+        match registry.list().await {
+            Ok(listing) => projects.sync(&listing.projects),
+            Err(error) => tracing::warn!(error = %error, "cannot read the registry of projects"),
+        }
+        tokio::select! {
+            revision = changes.next() => if revision.is_none() { return },
+            () = tokio::time::sleep(REGISTRY_POLL) => {}
+        }
+    }
+}
+
+/// Starts a managed PostgreSQL again whenever it has died.
+async fn supervise(cluster: Cluster) {
+    let Some(managed) = cluster.as_managed() else { return };
+    let mut backoff = Backoff::default();
+    loop {
+        tokio::time::sleep(SUPERVISION_INTERVAL).await;
+        match managed.ensure_running().await {
+            Ok(false) => backoff.reset(),
+            Ok(true) => {
+                tracing::warn!("PostgreSQL had died and runs again");
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "PostgreSQL cannot be started again");
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
