@@ -43,6 +43,9 @@ pub struct Config {
     pub tx_end: TxEnd,
     /// What the OpenAPI document shows.
     pub openapi_mode: OpenApiMode,
+    /// Whether a function runs before every request (`db-pre-request`), which may set
+    /// `response.headers` and `response.status` even for a plain read.
+    pub pre_request: bool,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             plan: false,
             tx_end: TxEnd::default(),
             openapi_mode: OpenApiMode::default(),
+            pre_request: false,
         }
     }
 }

@@ -2,16 +2,24 @@
 
 mod config;
 mod error;
+mod fuzzy;
+mod ident;
+mod openapi;
+mod plan;
+mod prepare;
+mod render;
+mod request;
+mod respond;
 mod response;
 
 pub use config::{Config, OpenApiMode, TxEnd};
 pub use error::{DatabaseFacts, Error, ErrorParts};
+pub use prepare::prepare;
 pub use response::Response;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use plinth_catalog::Catalog;
 
 /// One HTTP request as it came from the socket, borrowed.
 #[derive(Debug, Clone)]
@@ -26,7 +34,8 @@ pub struct RawRequest<'a> {
     pub headers: &'a http::HeaderMap,
     /// The whole body.
     pub body: Bytes,
-    /// The public prefix of the API (`/p/echelon/rest/v1`, or empty), for `Location` and OpenAPI.
+    /// The public prefix of the API (`/p/echelon/rest/v1`, or empty), for `Location`,
+    /// `Content-Location` and OpenAPI.
     pub base_path: &'a str,
 }
 
@@ -64,22 +73,7 @@ pub struct Prepared {
     pub schema: String,
     /// `Prefer: timezone=…`, when the catalog knows that name.
     pub time_zone: Option<String>,
-}
-
-/// Turns a request into statements, or answers it from the catalog alone.
-///
-/// # Errors
-///
-/// [`Error`] is the client's answer: malformed request, unknown relation, unsupported media type, …
-pub fn prepare(
-    _request: &RawRequest<'_>,
-    _catalog: &Catalog,
-    _config: &Config,
-) -> Result<Outcome, Error> {
-    Err(Error::from_database(
-        &DatabaseFacts { code: "XX000", message: "not there yet", detail: None, hint: None },
-        false,
-    ))
+    plan: Box<respond::Plan>,
 }
 
 impl Prepared {
@@ -87,8 +81,9 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// [`Error`] when the rows themselves mean one (416, 406 of a read, a broken `response.headers` setting).
-    pub fn respond(self, _results: Vec<Vec<Row>>) -> Result<Response, Error> {
-        Ok(Response::empty(http::StatusCode::OK))
+    /// [`Error`] when the rows themselves mean one (406 of a read that wants one object, a broken
+    /// `response.headers` setting).
+    pub fn respond(self, results: Vec<Vec<Row>>) -> Result<Response, Error> {
+        self.plan.respond(results)
     }
 }

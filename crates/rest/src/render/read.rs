@@ -1,0 +1,287 @@
+//! Reads as SQL: one query per node, embeds by lateral joins.
+
+use plinth_catalog::Via;
+
+use super::filter;
+use crate::ident::{CastType, Sql};
+use crate::plan::{
+    Condition, Embedded, JoinOn, Qualifier, ReadNode, Selected, Source, Spread, SpreadField,
+};
+use crate::request::select::Aggregate;
+
+/// The common table expression that holds what a write or a call returned.
+pub(super) const RETURNED: &str = "pgrst_source";
+
+/// `select … from … where … order by … limit …`
+pub(super) fn query(sql: &mut Sql, node: &ReadNode<'_>) {
+    sql.raw("select ");
+    select_list(sql, node);
+    from(sql, node);
+    for (child, embedded) in node.children.iter().zip(&node.embedded) {
+        join(sql, child, embedded);
+    }
+    condition_list(sql, node);
+    group_by(sql, node);
+    filter::order(sql, &node.qualifier, &node.order);
+    window(sql, node);
+}
+
+/// `select 1 from … where …`: as many rows as [`query`] has without its window. An inner embed is a
+/// condition here, not a join.
+pub(super) fn count_query(sql: &mut Sql, node: &ReadNode<'_>) {
+    sql.raw("select 1");
+    from(sql, node);
+    let mut separator = " where ";
+    let mut next = |sql: &mut Sql| {
+        sql.raw(separator);
+        separator = " and ";
+    };
+    for on in &node.join_on {
+        next(sql);
+        join_on(sql, on);
+    }
+    if !node.conditions.is_empty() {
+        next(sql);
+        filter::conditions(sql, &node.qualifier, &node.conditions, &mut |sql, negated, alias| {
+            let Some(child) = node.children.iter().find(|child| child.alias == alias) else {
+                return;
+            };
+            sql.raw(if negated { "exists (" } else { "not exists (" });
+            count_query(sql, child);
+            sql.raw(")");
+        });
+    }
+    for child in node.children.iter().filter(|child| child.inner) {
+        next(sql);
+        sql.raw("exists (");
+        count_query(sql, child);
+        sql.raw(")");
+    }
+}
+
+fn select_list(sql: &mut Sql, node: &ReadNode<'_>) {
+    if node.select.is_empty() && node.children.is_empty() {
+        filter::qualifier(sql, &node.qualifier);
+        sql.raw(".*");
+        return;
+    }
+    let mut separator = "";
+    let mut next = |sql: &mut Sql| {
+        sql.raw(separator);
+        separator = ", ";
+    };
+    for item in &node.select {
+        next(sql);
+        selected(sql, &node.qualifier, item);
+    }
+    if let Spread::ToMany { extra, .. } = &node.spread {
+        for (embed, item) in extra {
+            next(sql);
+            match embed {
+                Some(embed) => selected(sql, &Qualifier::Alias(embed.clone()), item),
+                None => selected(sql, &node.qualifier, item),
+            }
+        }
+    }
+    for (child, embedded) in node.children.iter().zip(&node.embedded) {
+        match embedded {
+            Embedded::Nothing => {}
+            Embedded::Object(name) => {
+                next(sql);
+                sql.raw("row_to_json(").ident(&child.alias).raw(".*)::jsonb as ").ident(name);
+            }
+            Embedded::Array(name) => {
+                next(sql);
+                sql.raw("coalesce(").ident(&child.alias).raw(".").ident(&child.alias);
+                sql.raw(", '[]') as ").ident(name);
+            }
+            Embedded::Fields(fields) => {
+                for field in fields {
+                    next(sql);
+                    spread_field(sql, &child.alias, field);
+                }
+            }
+        }
+    }
+}
+
+fn selected(sql: &mut Sql, of: &Qualifier<'_>, item: &Selected<'_>) {
+    aggregated(sql, item.aggregate, item.aggregate_cast, |sql| {
+        cast(sql, item.cast, |sql| filter::column(sql, of, &item.column));
+    });
+    if let Some(alias) = &item.alias {
+        sql.raw(" as ").ident(alias);
+    }
+}
+
+fn spread_field(sql: &mut Sql, embed: &str, field: &SpreadField<'_>) {
+    aggregated(sql, field.aggregate, field.cast, |sql| spread_column(sql, embed, field));
+    if let Some(alias) = &field.alias {
+        sql.raw(" as ").ident(alias);
+    }
+}
+
+fn spread_column(sql: &mut Sql, embed: &str, field: &SpreadField<'_>) {
+    sql.ident(embed).raw(".");
+    if field.name == "*" {
+        sql.raw("*");
+    } else {
+        sql.ident(&field.name);
+    }
+}
+
+fn aggregated(
+    sql: &mut Sql,
+    aggregate: Option<Aggregate>,
+    result: Option<CastType<'_>>,
+    inner: impl FnOnce(&mut Sql),
+) {
+    let function = match aggregate {
+        None => return inner(sql),
+        Some(Aggregate::Sum) => "sum(",
+        Some(Aggregate::Average) => "avg(",
+        Some(Aggregate::Count) => "count(",
+        Some(Aggregate::Max) => "max(",
+        Some(Aggregate::Min) => "min(",
+    };
+    cast(sql, result, |sql| {
+        sql.raw(function);
+        inner(sql);
+        sql.raw(")");
+    });
+}
+
+fn cast(sql: &mut Sql, to: Option<CastType<'_>>, inner: impl FnOnce(&mut Sql)) {
+    let Some(to) = to else { return inner(sql) };
+    sql.raw("cast(");
+    inner(sql);
+    sql.raw(" as ").cast_type(to).raw(")");
+}
+
+fn from(sql: &mut Sql, node: &ReadNode<'_>) {
+    sql.raw(" from ");
+    match &node.source {
+        Source::Relation(name) => sql.qualified(name),
+        Source::Returned => sql.raw(RETURNED),
+        Source::Function { function, row, row_type } => {
+            // The cast chooses among overloads: a row of a common table expression has no type.
+            sql.qualified(function).raw("(").ident(row).raw("::").qualified(row_type).raw(")")
+        }
+    };
+    if let Qualifier::Alias(alias) = &node.qualifier {
+        sql.raw(" as ").ident(alias);
+    }
+    if let Some(Via::Junction(junction)) = node.relationship.map(|it| &it.via) {
+        sql.raw(", ").qualified(&junction.relation);
+    }
+}
+
+fn join(sql: &mut Sql, child: &ReadNode<'_>, embedded: &Embedded<'_>) {
+    let to_one = child.relationship.is_some_and(|it| it.cardinality.is_to_one());
+    sql.raw(if child.inner { " inner join lateral (" } else { " left join lateral (" });
+    if to_one {
+        query(sql, child);
+    } else {
+        sql.raw("select json_agg(").ident(&child.alias).raw(")::jsonb as ").ident(&child.alias);
+        if let (Spread::ToMany { order, .. }, Embedded::Fields(fields)) = (&child.spread, embedded)
+        {
+            for field in fields {
+                sql.raw(", coalesce(json_agg(");
+                spread_column(sql, &child.alias, field);
+                filter::order(sql, &Qualifier::Alias(child.alias.clone()), order);
+                sql.raw("), '[]')::jsonb as ");
+                sql.ident(field.alias.as_ref().unwrap_or(&field.name));
+            }
+        }
+        sql.raw(" from (");
+        query(sql, child);
+        sql.raw(") as ").ident(&child.alias);
+    }
+    sql.raw(") as ").ident(&child.alias).raw(" on ");
+    if child.inner && !to_one {
+        sql.ident(&child.alias).raw(" is not null");
+    } else {
+        sql.raw("true");
+    }
+}
+
+fn condition_list(sql: &mut Sql, node: &ReadNode<'_>) {
+    if node.conditions.is_empty() && node.join_on.is_empty() {
+        return;
+    }
+    sql.raw(" where ");
+    own_conditions(sql, &node.qualifier, &node.conditions);
+    if !node.conditions.is_empty() && !node.join_on.is_empty() {
+        sql.raw(" and ");
+    }
+    sql.list(" and ", &node.join_on, join_on);
+}
+
+/// Conditions on a node whose embeds are joined.
+pub(super) fn own_conditions(sql: &mut Sql, of: &Qualifier<'_>, conditions: &[Condition<'_>]) {
+    filter::conditions(sql, of, conditions, &mut filter::joined_null_embed);
+}
+
+fn join_on(sql: &mut Sql, on: &JoinOn<'_>) {
+    filter::qualifier(sql, &on.left.0);
+    sql.raw(".").ident(on.left.1).raw(" = ");
+    filter::qualifier(sql, &on.right.0);
+    sql.raw(".").ident(on.right.1);
+}
+
+/// Groups by everything that is not aggregated, when something is.
+fn group_by(sql: &mut Sql, node: &ReadNode<'_>) {
+    let own = node.select.iter().any(|item| item.aggregate.is_some());
+    let spread = node.embedded.iter().any(
+        |it| matches!(it, Embedded::Fields(fields) if fields.iter().any(|it| it.aggregate.is_some())),
+    );
+    if !own && !spread {
+        return;
+    }
+    let mut separator = " group by ";
+    let mut next = |sql: &mut Sql| {
+        sql.raw(separator);
+        separator = ", ";
+    };
+    for item in node.select.iter().filter(|item| item.aggregate.is_none()) {
+        next(sql);
+        match &item.alias {
+            Some(alias) => {
+                sql.ident(alias);
+            }
+            None => filter::column(sql, &node.qualifier, &item.column),
+        }
+    }
+    for (child, embedded) in node.children.iter().zip(&node.embedded) {
+        match embedded {
+            Embedded::Nothing => {}
+            Embedded::Object(name) | Embedded::Array(name) => {
+                next(sql);
+                sql.ident(name);
+            }
+            Embedded::Fields(fields) => {
+                for field in fields.iter().filter(|field| field.aggregate.is_none()) {
+                    next(sql);
+                    spread_column(sql, &child.alias, field);
+                }
+            }
+        }
+    }
+}
+
+/// ` limit … offset …`. A bound of the server's own is part of the text: it does not vary.
+fn window(sql: &mut Sql, node: &ReadNode<'_>) {
+    let capped = node.range.capped(node.cap);
+    match (node.range.limit(), node.cap) {
+        (Some(_), _) => {
+            sql.raw(" limit ").text_param(&capped.limit().unwrap_or_default().to_string());
+        }
+        (None, Some(cap)) => {
+            sql.raw(" limit ").number(cap);
+        }
+        (None, None) => {}
+    }
+    if capped.lower != 0 {
+        sql.raw(" offset ").text_param(&capped.lower.to_string());
+    }
+}

@@ -1,0 +1,165 @@
+//! Inserts, updates and deletes as SQL.
+
+use super::read;
+use crate::ident::Sql;
+use crate::plan::Qualifier;
+use crate::plan::write::{Change, Conflict, Returning, Rows, WritePlan};
+use crate::request::prefer::Resolution;
+
+/// The rows of the body, as FROM knows them.
+const BODY: &str = "pgrst_body";
+
+/// The statement that writes, to stand in a common table expression.
+pub(super) fn statement(sql: &mut Sql, plan: &WritePlan<'_>) {
+    match &plan.change {
+        Change::Insert { rows, conflict, put } => {
+            insert(sql, plan, rows, conflict.as_ref(), *put);
+        }
+        Change::Update { rows } if rows.columns.is_empty() => return no_update(sql, plan),
+        Change::Update { rows } => update(sql, plan, rows),
+        Change::Delete => {
+            sql.raw("delete from ").qualified(&plan.relation.name);
+            conditions(sql, plan);
+        }
+    }
+    sql.raw(" returning ");
+    returning(sql, plan, "1");
+}
+
+fn insert(
+    sql: &mut Sql,
+    plan: &WritePlan<'_>,
+    rows: &Rows<'_>,
+    conflict: Option<&Conflict<'_>>,
+    put: bool,
+) {
+    sql.raw("insert into ").qualified(&plan.relation.name);
+    if !rows.columns.is_empty() {
+        sql.raw("(").list(", ", &rows.columns, |sql, column| {
+            sql.ident(&column.name);
+        });
+        sql.raw(")");
+    }
+    sql.raw(" select ").list(", ", &rows.columns, |sql, column| {
+        sql.raw(BODY).raw(".").ident(&column.name);
+    });
+    sql.raw(" from ");
+    body(sql, rows);
+    let merges = conflict.is_some_and(|it| it.resolution == Resolution::Merge);
+    if merges {
+        // Counts the rows that come in; `do update` below takes off those that were there already.
+        sql.raw(
+            " where set_config('plinth.inserted', \
+             (coalesce(nullif(current_setting('plinth.inserted', true), '')::int, 0) + 1)::text, true) <> '0'",
+        );
+    }
+    if put {
+        let of = Qualifier::Alias(BODY.to_owned());
+        sql.raw(" and ");
+        read::own_conditions(sql, &of, &plan.conditions);
+    }
+    if let Some(conflict) = conflict {
+        on_conflict(sql, rows, conflict);
+    }
+}
+
+fn on_conflict(sql: &mut Sql, rows: &Rows<'_>, conflict: &Conflict<'_>) {
+    sql.raw(" on conflict (").list(", ", &conflict.columns, |sql, column| {
+        sql.ident(column);
+    });
+    sql.raw(")");
+    if conflict.resolution == Resolution::Ignore || rows.columns.is_empty() {
+        sql.raw(" do nothing");
+        return;
+    }
+    sql.raw(" do update set ").list(", ", &rows.columns, |sql, column| {
+        sql.ident(&column.name).raw(" = excluded.").ident(&column.name);
+    });
+    sql.raw(
+        " where set_config('plinth.inserted', \
+         (coalesce(nullif(current_setting('plinth.inserted', true), '')::int, 0) - 1)::text, true) <> '-1'",
+    );
+}
+
+fn update(sql: &mut Sql, plan: &WritePlan<'_>, rows: &Rows<'_>) {
+    sql.raw("update ").qualified(&plan.relation.name);
+    sql.raw(" set ").list(", ", &rows.columns, |sql, column| {
+        sql.ident(&column.name).raw(" = ").raw(BODY).raw(".").ident(&column.name);
+    });
+    sql.raw(" from ");
+    body(sql, rows);
+    conditions(sql, plan);
+}
+
+/// A body without columns changes nothing; the rows it gives back must still have their columns.
+fn no_update(sql: &mut Sql, plan: &WritePlan<'_>) {
+    sql.raw("select ");
+    returning(sql, plan, "null");
+    sql.raw(" from ").qualified(&plan.relation.name).raw(" where false");
+}
+
+fn conditions(sql: &mut Sql, plan: &WritePlan<'_>) {
+    if !plan.conditions.is_empty() {
+        sql.raw(" where ");
+        let of = Qualifier::Relation(&plan.relation.name);
+        read::own_conditions(sql, &of, &plan.conditions);
+    }
+}
+
+fn returning(sql: &mut Sql, plan: &WritePlan<'_>, nothing: &'static str) {
+    let relation = &plan.relation.name;
+    match &plan.returning {
+        Returning::Nothing => sql.raw(nothing),
+        Returning::All => sql.qualified(relation).raw(".*"),
+        Returning::Columns(columns) => sql.list(", ", columns, |sql, column| {
+            sql.qualified(relation).raw(".").ident(column);
+        }),
+    };
+}
+
+/// The body as a FROM item with typed columns. It is one parameter, however many rows it has.
+fn body(sql: &mut Sql, rows: &Rows<'_>) {
+    let json = rows.json.clone();
+    match (rows.columns.is_empty(), rows.defaults, rows.object) {
+        (true, _, true) => {
+            sql.raw("(values (1))");
+        }
+        (true, _, false) => {
+            sql.raw("json_array_elements(").param(json).raw("::json)");
+        }
+        (false, false, object) => {
+            sql.raw(if object { "json_to_record(" } else { "json_to_recordset(" });
+            sql.param(json).raw("::json)");
+        }
+        (false, true, true) => {
+            sql.raw("jsonb_to_record(");
+            defaults(sql, rows);
+            sql.raw(" || ").param(json).raw("::jsonb)");
+        }
+        (false, true, false) => {
+            // Row by row, so that a volatile default is another one for each.
+            sql.raw("jsonb_array_elements(").param(json);
+            sql.raw("::jsonb) as pgrst_row(value), lateral jsonb_to_record(");
+            defaults(sql, rows);
+            sql.raw(" || pgrst_row.value)");
+        }
+    }
+    sql.raw(" as ").raw(BODY);
+    if !rows.columns.is_empty() {
+        sql.raw("(").list(", ", &rows.columns, |sql, column| {
+            sql.ident(&column.name).raw(" ").catalog_text(&column.type_name);
+        });
+        sql.raw(")");
+    }
+}
+
+/// An object with the default of every column that has one and may be written.
+fn defaults(sql: &mut Sql, rows: &Rows<'_>) {
+    sql.raw("jsonb_build_object(");
+    let with_default = rows.columns.iter().filter(|column| !column.generated);
+    let pairs = with_default.filter_map(|column| Some((&column.name, column.default.as_ref()?)));
+    sql.list(", ", pairs, |sql, (name, default)| {
+        sql.name_literal(name).raw(", ").catalog_text(default);
+    });
+    sql.raw(")");
+}

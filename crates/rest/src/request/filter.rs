@@ -1,0 +1,655 @@
+//! Filters: `column=op.value` and the logic trees of `and=(…)` and `or=(…)`.
+
+use super::cursor::Cursor;
+use super::field::{self, Field, Text};
+use crate::Error;
+
+/// Logic trees deeper than this are refused.
+const MAX_DEPTH: usize = 64;
+
+/// Operators that only ever take one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SimpleOperator {
+    NotEqual,
+    Contains,
+    Contained,
+    Overlaps,
+    StrictlyLeft,
+    StrictlyRight,
+    NotExtendsRight,
+    NotExtendsLeft,
+    Adjacent,
+}
+
+/// Operators that may be followed by `(any)` or `(all)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QuantOperator {
+    Equal,
+    GreaterEqual,
+    Greater,
+    LessEqual,
+    Less,
+    Like,
+    ILike,
+    Match,
+    IMatch,
+}
+
+/// `(any)` or `(all)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantifier {
+    Any,
+    All,
+}
+
+/// What may follow `is.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IsValue {
+    Null,
+    NotNull,
+    True,
+    False,
+    Unknown,
+}
+
+/// Full-text operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FtsOperator {
+    Plain,
+    Phrase,
+    Websearch,
+    Query,
+}
+
+/// An operator with its operand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operation<'a> {
+    Simple(SimpleOperator, Text<'a>),
+    Quant(QuantOperator, Option<Quantifier>, Text<'a>),
+    In(Vec<Text<'a>>),
+    Is(IsValue),
+    IsDistinct(Text<'a>),
+    Fts(FtsOperator, Option<&'a str>, Text<'a>),
+}
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter<'a> {
+    pub(crate) field: Field<'a>,
+    pub(crate) negated: bool,
+    pub(crate) operation: Operation<'a>,
+}
+
+/// `and` or `or`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connective {
+    And,
+    Or,
+}
+
+/// A tree of conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Logic<'a> {
+    Filter(Filter<'a>),
+    Group { negated: bool, connective: Connective, items: Vec<Logic<'a>> },
+}
+
+/// What the value of a filter parameter turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition<'a> {
+    /// An operator and its operand.
+    Operation { negated: bool, operation: Operation<'a> },
+    /// No operator: an argument of a function. Only when that is allowed.
+    Argument,
+}
+
+/// Parses the value of `column=…`.
+///
+/// With `arguments` a value without an operator is an argument of a function, not an error.
+pub(crate) fn condition(value: &str, arguments: bool) -> Result<Condition<'_>, Error> {
+    let mut cursor = Cursor::new(value);
+    match operation(&mut cursor, &everything) {
+        Some((negated, operation)) => Ok(Condition::Operation { negated, operation }),
+        None if arguments && cursor.position() == 0 => Ok(Condition::Argument),
+        None => Err(cursor.error(&format!("failed to parse filter ({value})"), 0)),
+    }
+}
+
+/// How the operand of an operator is read; differs inside logic trees.
+type Operand<'f, 'a> = dyn Fn(&mut Cursor<'a>) -> Text<'a> + 'f;
+
+fn everything<'a>(cursor: &mut Cursor<'a>) -> Text<'a> {
+    let rest = cursor.rest();
+    cursor.advance(rest.len());
+    Text::Borrowed(rest)
+}
+
+/// `[not.]operator.operand`
+fn operation<'a>(
+    cursor: &mut Cursor<'a>,
+    operand: &Operand<'_, 'a>,
+) -> Option<(bool, Operation<'a>)> {
+    let negated = cursor.rest().starts_with("not.");
+    if negated {
+        cursor.advance("not.".len());
+    } else if cursor.rest().starts_with("not") {
+        let mark = cursor.mark();
+        cursor.advance("not".len());
+        field::delimiter(cursor);
+        cursor.rewind(mark);
+    }
+    if let Some(known) = known_operator(cursor.rest()) {
+        cursor.advance(known.length);
+        return Some((negated, known.operator.with_operand(cursor, operand)?));
+    }
+    if !negated {
+        cursor.token("not");
+    }
+    unknown_operator(cursor);
+    None
+}
+
+/// An operator up to and including its delimiter.
+struct Known<'a> {
+    operator: Operator<'a>,
+    length: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Operator<'a> {
+    Simple(SimpleOperator),
+    Quant(QuantOperator, Option<Quantifier>),
+    In,
+    Is,
+    IsDistinct,
+    Fts(FtsOperator, Option<&'a str>),
+}
+
+/// Recognises `op.`, `op(any).` and `fts(config).` at the start of `text`.
+fn known_operator(text: &str) -> Option<Known<'_>> {
+    let word = text.find(|c: char| !c.is_ascii_lowercase())?;
+    let (argument, length) = match text.as_bytes()[word] {
+        b'.' => (None, word + 1),
+        b'(' => {
+            let close = word + text[word..].find(").")?;
+            (Some(&text[word + 1..close]), close + 2)
+        }
+        _ => return None,
+    };
+    let operator = operator(&text[..word])?.with_argument(argument)?;
+    Some(Known { operator, length })
+}
+
+fn operator(word: &str) -> Option<Operator<'static>> {
+    use {FtsOperator as F, QuantOperator as Q, SimpleOperator as S};
+    Some(match word {
+        "eq" => Operator::Quant(Q::Equal, None),
+        "gte" => Operator::Quant(Q::GreaterEqual, None),
+        "gt" => Operator::Quant(Q::Greater, None),
+        "lte" => Operator::Quant(Q::LessEqual, None),
+        "lt" => Operator::Quant(Q::Less, None),
+        "like" => Operator::Quant(Q::Like, None),
+        "ilike" => Operator::Quant(Q::ILike, None),
+        "match" => Operator::Quant(Q::Match, None),
+        "imatch" => Operator::Quant(Q::IMatch, None),
+        "neq" => Operator::Simple(S::NotEqual),
+        "cs" => Operator::Simple(S::Contains),
+        "cd" => Operator::Simple(S::Contained),
+        "ov" => Operator::Simple(S::Overlaps),
+        "sl" => Operator::Simple(S::StrictlyLeft),
+        "sr" => Operator::Simple(S::StrictlyRight),
+        "nxr" => Operator::Simple(S::NotExtendsRight),
+        "nxl" => Operator::Simple(S::NotExtendsLeft),
+        "adj" => Operator::Simple(S::Adjacent),
+        "in" => Operator::In,
+        "is" => Operator::Is,
+        "isdistinct" => Operator::IsDistinct,
+        "fts" => Operator::Fts(F::Query, None),
+        "plfts" => Operator::Fts(F::Plain, None),
+        "phfts" => Operator::Fts(F::Phrase, None),
+        "wfts" => Operator::Fts(F::Websearch, None),
+        _ => return None,
+    })
+}
+
+impl<'a> Operator<'a> {
+    /// Adds what stood in parentheses, if this operator takes it.
+    fn with_argument(self, argument: Option<&'a str>) -> Option<Self> {
+        let Some(argument) = argument else { return Some(self) };
+        match self {
+            Self::Quant(operator, _) => match argument {
+                "any" => Some(Self::Quant(operator, Some(Quantifier::Any))),
+                "all" => Some(Self::Quant(operator, Some(Quantifier::All))),
+                _ => None,
+            },
+            Self::Fts(operator, _) => {
+                let mut cursor = Cursor::new(argument);
+                let config = field::identifier(&mut cursor)?;
+                cursor.rest().is_empty().then_some(Self::Fts(operator, Some(config)))
+            }
+            _ => None,
+        }
+    }
+
+    fn with_operand(
+        self,
+        cursor: &mut Cursor<'a>,
+        operand: &Operand<'_, 'a>,
+    ) -> Option<Operation<'a>> {
+        Some(match self {
+            Self::Simple(operator) => Operation::Simple(operator, operand(cursor)),
+            Self::Quant(operator, quantifier) => {
+                Operation::Quant(operator, quantifier, operand(cursor))
+            }
+            Self::In => Operation::In(list(cursor)?),
+            Self::Is => Operation::Is(is_value(cursor)?),
+            Self::IsDistinct => Operation::IsDistinct(operand(cursor)),
+            Self::Fts(operator, config) => Operation::Fts(operator, config, operand(cursor)),
+        })
+    }
+}
+
+/// Notes what is wrong with the operator at the cursor. Never moves.
+fn unknown_operator(cursor: &mut Cursor<'_>) {
+    const WORDS: [&str; 25] = [
+        "in",
+        "is",
+        "isdistinct",
+        "fts",
+        "plfts",
+        "phfts",
+        "wfts",
+        "neq",
+        "cs",
+        "cd",
+        "ov",
+        "sl",
+        "sr",
+        "nxr",
+        "nxl",
+        "adj",
+        "eq",
+        "gte",
+        "gt",
+        "lte",
+        "lt",
+        "like",
+        "ilike",
+        "match",
+        "imatch",
+    ];
+    cursor.labelled("operator (eq, gt, ...)", |cursor| {
+        let mark = cursor.mark();
+        for word in WORDS {
+            if cursor.token(word) {
+                unknown_suffix(cursor, word);
+            }
+            cursor.rewind(mark);
+        }
+        None::<()>
+    });
+}
+
+fn unknown_suffix(cursor: &mut Cursor<'_>, word: &str) {
+    let mark = cursor.mark();
+    let takes_argument = matches!(operator(word), Some(Operator::Quant(..) | Operator::Fts(..)));
+    if takes_argument && cursor.token("(") {
+        if field::identifier(cursor).is_some() {
+            cursor.token(")");
+        }
+        cursor.rewind(mark);
+        return;
+    }
+    field::delimiter(cursor);
+}
+
+fn is_value(cursor: &mut Cursor<'_>) -> Option<IsValue> {
+    const VALUES: [(&str, IsValue); 5] = [
+        ("null", IsValue::Null),
+        ("not_null", IsValue::NotNull),
+        ("true", IsValue::True),
+        ("false", IsValue::False),
+        ("unknown", IsValue::Unknown),
+    ];
+    cursor.labelled("isVal: (null, not_null, true, false, unknown)", |cursor| {
+        let mark = cursor.mark();
+        for (word, value) in VALUES {
+            if word.chars().all(|c| letter(cursor, c)) {
+                return Some(value);
+            }
+            cursor.rewind(mark);
+        }
+        None
+    })
+}
+
+/// One letter in either case.
+fn letter(cursor: &mut Cursor<'_>, expected: char) -> bool {
+    let found = cursor.peek().is_some_and(|c| c.eq_ignore_ascii_case(&expected));
+    if found {
+        cursor.advance(1);
+    } else {
+        cursor.miss(super::cursor::Expected::Unnamed);
+    }
+    found
+}
+
+/// `(a,"b,c",d)`
+fn list<'a>(cursor: &mut Cursor<'a>) -> Option<Vec<Text<'a>>> {
+    cursor.blanks();
+    if !cursor.token("(") {
+        return None;
+    }
+    cursor.blanks();
+    let mut items = Vec::new();
+    loop {
+        items.push(element(cursor));
+        if cursor.peek() == Some(',') {
+            cursor.advance(1);
+            continue;
+        }
+        cursor.blanks();
+        return if cursor.token(")") { Some(items) } else { None };
+    }
+}
+
+/// A quoted value that is followed by `,` or `)`, else everything up to one of these.
+fn element<'a>(cursor: &mut Cursor<'a>) -> Text<'a> {
+    if cursor.peek() == Some('"') {
+        let mark = cursor.mark();
+        if let Some(text) = field::quoted(cursor)
+            && matches!(cursor.peek(), None | Some(',' | ')'))
+        {
+            return text;
+        }
+        cursor.forget(mark);
+    }
+    let rest = cursor.rest();
+    let length = rest.find([',', ')']).unwrap_or(rest.len());
+    cursor.advance(length);
+    Text::Borrowed(&rest[..length])
+}
+
+/// The operand inside a logic tree: as [`element`], but `{…}` may hold commas and parentheses.
+fn logic_operand<'a>(cursor: &mut Cursor<'a>) -> Text<'a> {
+    let rest = cursor.rest();
+    if rest.starts_with('{')
+        && let Some(end) = rest[1..].find(['{', '}'])
+        && rest.as_bytes()[end + 1] == b'}'
+    {
+        cursor.advance(end + 2);
+        return Text::Borrowed(&rest[..end + 2]);
+    }
+    element(cursor)
+}
+
+/// Parses the value of `and=(…)`, `or=(…)`, with or without `not.` in the parameter's name.
+pub(crate) fn logic<'a>(
+    negated: bool,
+    connective: Connective,
+    value: &'a str,
+) -> Result<Logic<'a>, Error> {
+    let word = if connective == Connective::And { "and" } else { "or" };
+    let shift = word.len() + if negated { "not.".len() } else { 0 };
+    let mut cursor = Cursor::new(value);
+    match group(&mut cursor, negated, connective, 0) {
+        Some(logic) => Ok(logic),
+        None => Err(cursor.error(&format!("failed to parse logic tree ({value})"), shift)),
+    }
+}
+
+fn group<'a>(
+    cursor: &mut Cursor<'a>,
+    negated: bool,
+    connective: Connective,
+    depth: usize,
+) -> Option<Logic<'a>> {
+    cursor.blanks();
+    if !cursor.token("(") {
+        return None;
+    }
+    cursor.blanks();
+    let mut items = Vec::new();
+    loop {
+        items.push(tree(cursor, depth + 1)?);
+        cursor.blanks();
+        if cursor.token(",") {
+            cursor.commit();
+            cursor.blanks();
+            continue;
+        }
+        if !cursor.token(")") {
+            return None;
+        }
+        cursor.blanks();
+        return Some(Logic::Group { negated, connective, items });
+    }
+}
+
+fn tree<'a>(cursor: &mut Cursor<'a>, depth: usize) -> Option<Logic<'a>> {
+    if depth > MAX_DEPTH {
+        cursor.miss(super::cursor::Expected::Label("a less deeply nested logic tree"));
+        return None;
+    }
+    let mark = cursor.mark();
+    if let Some(filter) = logic_filter(cursor) {
+        return Some(Logic::Filter(filter));
+    }
+    cursor.rewind(mark);
+    let negated = cursor.rest().starts_with("not.");
+    if negated || starts_group(cursor.rest()) {
+        // From here on it can only be a group: what the filter expected is beside the point.
+        cursor.forget(mark);
+    }
+    if negated {
+        cursor.advance("not.".len());
+    } else {
+        cursor.labelled("negation operator (not)", |cursor| cursor.token("not").then_some(()));
+        cursor.rewind(mark);
+    }
+    let connective = cursor.labelled("logic operator (and, or)", |cursor| {
+        if cursor.token("and") {
+            return Some(Connective::And);
+        }
+        cursor.token("or").then_some(Connective::Or)
+    })?;
+    group(cursor, negated, connective, depth)
+}
+
+fn starts_group(rest: &str) -> bool {
+    rest.starts_with("and") || rest.starts_with("or")
+}
+
+fn logic_filter<'a>(cursor: &mut Cursor<'a>) -> Option<Filter<'a>> {
+    let field = field::field(cursor)?;
+    if !field::delimiter(cursor) {
+        return None;
+    }
+    let (negated, operation) = operation(cursor, &logic_operand)?;
+    Some(Filter { field, negated, operation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> Operation<'_> {
+        match condition(value, false).unwrap() {
+            Condition::Operation { operation, .. } => operation,
+            Condition::Argument => panic!("no operator in {value}"),
+        }
+    }
+
+    fn failure(value: &str) -> (String, String) {
+        explain(&condition(value, false).unwrap_err())
+    }
+
+    fn explain(error: &Error) -> (String, String) {
+        assert_eq!((error.code.as_str(), error.status.as_u16()), ("PGRST100", 400));
+        let message = error.message.rsplit_once('(').unwrap().1.to_owned();
+        (format!("({message}"), error.details.as_str().unwrap().to_owned())
+    }
+
+    fn or(value: &str) -> Result<Logic<'_>, Error> {
+        logic(false, Connective::Or, value)
+    }
+
+    #[test]
+    fn every_operator_is_known() {
+        for word in [
+            "neq",
+            "cs",
+            "cd",
+            "ov",
+            "sl",
+            "sr",
+            "nxr",
+            "nxl",
+            "adj",
+            "isdistinct",
+            "eq",
+            "gte",
+            "gt",
+            "lte",
+            "lt",
+            "like",
+            "ilike",
+            "match",
+            "imatch",
+            "fts",
+            "plfts",
+            "phfts",
+            "wfts",
+        ] {
+            let value = format!("{word}.va.l(u)e");
+            match parse(&value) {
+                Operation::Simple(_, text)
+                | Operation::Quant(_, None, text)
+                | Operation::IsDistinct(text)
+                | Operation::Fts(_, None, text) => assert_eq!(text, "va.l(u)e"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn quantifiers_and_configurations_stand_in_parentheses() {
+        let any = Operation::Quant(QuantOperator::Like, Some(Quantifier::Any), "{a*,b*}".into());
+        assert_eq!(parse("like(any).{a*,b*}"), any);
+        let all = Operation::Quant(QuantOperator::Equal, Some(Quantifier::All), "{1}".into());
+        assert_eq!(parse("eq(all).{1}"), all);
+        let fts = Operation::Fts(FtsOperator::Websearch, Some("english"), "a or b".into());
+        assert_eq!(parse("wfts(english).a or b"), fts);
+    }
+
+    #[test]
+    fn negation_comes_first() {
+        let parsed = condition("not.eq.1", false).unwrap();
+        assert!(matches!(parsed, Condition::Operation { negated: true, .. }));
+        assert_eq!(failure("not.not.eq.1").0, "(line 1, column 5)");
+    }
+
+    #[test]
+    fn lists_hold_quoted_and_bare_values() {
+        let Operation::In(items) = parse(r#"in.(a,"b,(c)","d\"e", f g,"h"i,)"#) else { panic!() };
+        assert_eq!(items, ["a", "b,(c)", "d\"e", " f g", "\"h\"i", ""]);
+        assert_eq!(parse("in.()"), Operation::In(vec!["".into()]));
+    }
+
+    #[test]
+    fn is_takes_five_words_in_any_case() {
+        assert_eq!(parse("is.NULL"), Operation::Is(IsValue::Null));
+        assert_eq!(parse("is.not_null"), Operation::Is(IsValue::NotNull));
+        let (at, details) = failure("is.nil");
+        assert_eq!(at, "(line 1, column 5)");
+        assert_eq!(
+            details,
+            "unexpected \"i\" expecting isVal: (null, not_null, true, false, unknown)"
+        );
+    }
+
+    #[test]
+    fn an_unknown_operator_is_told_as_clients_expect() {
+        let (at, details) = failure("noop.0");
+        assert_eq!(at, "(line 1, column 1)");
+        assert_eq!(details, "unexpected \"o\" expecting \"not\" or operator (eq, gt, ...)");
+        assert_eq!(
+            failure("val").1,
+            "unexpected \"v\" expecting \"not\" or operator (eq, gt, ...)"
+        );
+        assert_eq!(failure("fts().value").0, "(line 1, column 5)");
+        assert_eq!(failure("fts().value").1, "unexpected \")\" expecting operator (eq, gt, ...)");
+        assert_eq!(failure("is().value").0, "(line 1, column 3)");
+        assert_eq!(failure("in().value").1, "unexpected \"(\" expecting operator (eq, gt, ...)");
+        assert!(failure("").1.starts_with("unexpected end of input"));
+    }
+
+    #[test]
+    fn a_value_without_operator_may_be_an_argument() {
+        assert_eq!(condition("plain", true).unwrap(), Condition::Argument);
+        assert_eq!(condition("eq", true).unwrap(), Condition::Argument);
+        assert!(condition("in.x", true).is_err());
+        assert!(condition("is.x", true).is_err());
+    }
+
+    #[test]
+    fn logic_trees_nest() {
+        let parsed = or("(a.eq.1,not.and(b->>c.in.(x,y),d.not.is.null))").unwrap();
+        let Logic::Group { negated: false, connective: Connective::Or, items } = parsed else {
+            panic!()
+        };
+        let Logic::Group { negated: true, connective: Connective::And, items } = &items[1] else {
+            panic!()
+        };
+        let Logic::Filter(filter) = &items[1] else { panic!() };
+        assert!(filter.negated);
+        assert_eq!(filter.operation, Operation::Is(IsValue::Null));
+    }
+
+    #[test]
+    fn operands_in_logic_trees_may_be_quoted_or_arrays() {
+        let parsed = or(r#"(a.cs.{1,2},b.eq."x,y)",c.eq.z)"#).unwrap();
+        let Logic::Group { items, .. } = parsed else { panic!() };
+        let texts: Vec<_> = items
+            .iter()
+            .map(|item| match item {
+                Logic::Filter(Filter { operation: Operation::Simple(_, text), .. })
+                | Logic::Filter(Filter { operation: Operation::Quant(_, _, text), .. }) => text,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(texts, ["{1,2}", "x,y)", "z"]);
+    }
+
+    #[test]
+    fn broken_logic_trees_say_where() {
+        let told = |value| explain(&or(value).unwrap_err());
+        let (at, details) = told("()");
+        assert_eq!(at, "(line 1, column 4)");
+        assert_eq!(
+            details,
+            "unexpected \")\" expecting field name (* or [a..z0..9_$]), negation operator (not) or \
+             logic operator (and, or)"
+        );
+        let (at, details) = told("(id.in.1,2,id.eq.3)");
+        assert_eq!(
+            (at.as_str(), details.as_str()),
+            ("(line 1, column 10)", "unexpected \"1\" expecting \"(\"")
+        );
+        assert_eq!(told(")(").1, "unexpected \")\" expecting \"(\"");
+        let (at, details) = told("(id.eq.1,not.xor(id.eq.2,id.eq.3))");
+        assert_eq!(at, "(line 1, column 16)");
+        assert_eq!(details, "unexpected \"x\" expecting logic operator (and, or)");
+        let and = logic(false, Connective::And, "(ord(id.eq.1,id.eq.1),id.eq.2)").unwrap_err();
+        assert_eq!(
+            explain(&and),
+            ("(line 1, column 7)".into(), "unexpected \"d\" expecting \"(\"".into())
+        );
+    }
+
+    #[test]
+    fn deep_logic_trees_are_refused() {
+        let deep = format!("({}a.eq.1{})", "and(".repeat(500), ")".repeat(500));
+        assert!(or(&deep).is_err());
+    }
+}
