@@ -133,7 +133,7 @@ export async function restart(signal) {
 /** Runs `plinth …` on the server's data folder; resolves with stdout, rejects with stderr in the message. */
 export async function plinth(...args) {
   const { dataDir } = await stateOf();
-  const { stdout } = await promisify(execFile)(binary, [...args, '--data-dir', dataDir], {
+  const { stdout } = await promisify(execFile)(binary, ['--data-dir', dataDir, ...args], {
     cwd: root, maxBuffer: 64 << 20,
   });
   return stdout;
