@@ -19,6 +19,8 @@ import pg from 'pg';
 export const here = path.dirname(fileURLToPath(import.meta.url));
 export const root = path.resolve(here, '../..');
 const binary = path.resolve(root, process.env.PLINTH_BIN ?? 'target/debug/plinth');
+// Plinth takes PLINTH_… for settings and warns of those it does not know.
+const { PLINTH_BIN: _, PLINTH_TEST_STATE: __, PLINTH_TEST_STATUS: ___, ...env } = process.env;
 
 /** The three sign-ups that every blueprint's seed has. eve owns nothing. */
 export const people = {
@@ -52,7 +54,7 @@ async function launch(state) {
   const log = await open(path.join(state.folder, 'log'), 'a');
   const started = Date.now();
   const child = spawn(binary, ['up', '--data-dir', state.dataDir, '--listen', `127.0.0.1:${state.port}`], {
-    cwd: root, detached: true, stdio: ['ignore', log.fd, log.fd],
+    cwd: root, env, detached: true, stdio: ['ignore', log.fd, log.fd],
   });
   await log.close();
   let exited = null;
@@ -134,7 +136,7 @@ export async function restart(signal) {
 export async function plinth(...args) {
   const { dataDir } = await stateOf();
   const { stdout } = await promisify(execFile)(binary, ['--data-dir', dataDir, ...args], {
-    cwd: root, maxBuffer: 64 << 20,
+    cwd: root, env, maxBuffer: 64 << 20,
   });
   return stdout;
 }
