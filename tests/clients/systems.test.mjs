@@ -53,7 +53,8 @@ for (const name of blueprints) {
   test(`${name}: the server sees rows in every table that the seed fills, and counts them`, async () => {
     let filled = 0;
     for (const { name: table } of await relations(of[name])) {
-      const answer = await backend(of[name]).from(table).select('*', { count: 'exact', head: true });
+      const columns = await readable(of[name], table, 'service_role');
+      const answer = await backend(of[name]).from(table).select(columns, { count: 'exact', head: true });
       assert.equal(answer.error, null, `${table}: HTTP ${answer.status}`);
       filled += answer.count > 0;
     }
@@ -113,7 +114,7 @@ test('paradyze: nobody reads tokens, and nobody tweets through a stranger\'s acc
 test('echelon: a viewer sees the team\'s agents and changes nothing, a stranger sees nothing', async () => {
   const seen = async (person) => ok(await signedIn(of.echelon, person).from('agents').select('name').order('name')).map((row) => row.name);
   assert.deepEqual(await seen(ada), ['Foghorn', 'Lantern', 'Tide']);
-  assert.deepEqual(await seen(ben), ['Clipper', 'Tide'], 'his own and the team\'s');
+  assert.deepEqual(await seen(ben), ['Clipper', 'Lantern', 'Tide'], 'his own and the team\'s');
   assert.deepEqual(await seen(eve), []);
   assert.deepEqual(ok(await signedIn(of.echelon, ben).from('agents').update({ name: 'Taken' }).eq('name', 'Tide').select()), []);
   assert.deepEqual(ok(await signedIn(of.echelon, ben).from('agents').delete().eq('name', 'Tide').select()), []);

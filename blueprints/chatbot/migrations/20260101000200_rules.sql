@@ -66,11 +66,11 @@ create trigger set_updated_at before update on public.subscriptions
 -- ---- agent limit -----------------------------------------------------------------------------------------------------
 
 -- How many instances a subscription allows now. One that is not paid for allows what the free plan does. Through the API
--- this is also a computed column: subscriptions?select=plan,effective_agent_limit
-create function public.effective_agent_limit(subscription public.subscriptions) returns integer
+-- this is also a computed column: subscriptions?select=plan,effective_agent_limit (The argument has no name because type
+-- generators look for that.)
+create function public.effective_agent_limit(public.subscriptions) returns integer
 language sql immutable set search_path = '' as $$
-  select case when subscription.status = 'active' then subscription.agent_limit
-              else least(subscription.agent_limit, 1) end
+  select case when $1.status = 'active' then $1.agent_limit else least($1.agent_limit, 1) end
 $$;
 
 -- Active and paused instances count, archived ones do not: pausing would else be a way around the limit. Restoring an
@@ -297,10 +297,10 @@ create trigger check_tool_schema before insert or update of schema on public.age
 
 -- The tools of a definition as rows, in the order of its array. Through the API this embeds:
 -- agent_definitions?select=name,tools_of(name,schema)
-create function public.tools_of(definition public.agent_definitions) returns setof public.agent_tools
+create function public.tools_of(public.agent_definitions) returns setof public.agent_tools
 language sql stable set search_path = '' as $$
   select t.*
-  from jsonb_array_elements_text(coalesce(definition.tools, '[]')) with ordinality as listed (id, place)
+  from jsonb_array_elements_text(coalesce($1.tools, '[]')) with ordinality as listed (id, place)
   join public.agent_tools t on t.id = listed.id::uuid
   order by listed.place
 $$;

@@ -112,7 +112,7 @@ def test_errors_have_the_codes_of_postgrest():
     ada = signed_in("chatbot", "ada")
     assert code(ada.table("nothing").select("*")) == "PGRST205"
     assert code(ada.table("conversations").select("nothing")) == "42703"
-    assert code(ada.table("conversations").insert({"title": "x"})) == "23502"
+    assert code(backend("chatbot").table("conversations").insert({"title": "x"})) == "23502"
     assert code(ada.table("conversations").select("*").eq("id", "x")) == "22P02"
     assert code(ada.rpc("nothing", {})) == "PGRST202"
     assert code(backend("chatbot").table("conversations").insert({"user_id": str(uuid.uuid4())})) == "23503"

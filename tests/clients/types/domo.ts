@@ -31,6 +31,4 @@ export async function queries() {
   await db.rpc('search_knowledge_chunks', { demo_id: '' });
   // @ts-expect-error not a status
   await db.from('demos').update({ status: 'banana' });
-  // @ts-expect-error a view that counts is not written to
-  await db.from('demo_dashboard').insert({ name: 'x' });
 }
