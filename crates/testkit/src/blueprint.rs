@@ -19,6 +19,7 @@ mod sql_test;
 use std::path::{Path, PathBuf};
 
 pub use access::{Access, Caller, TableAccess, ViewAccess};
+pub(crate) use install::load_fixture;
 pub use install::{check_seed, install, install_helpers};
 pub use matrix::check_access;
 pub use report::Report;

@@ -26,12 +26,28 @@ pub enum KitError {
     /// A statement of a file failed.
     #[error("{0}")]
     Sql(String),
+    /// The test cluster or a database in it could not be made.
+    #[error("{what}: {}", chain(.source.as_ref()))]
+    Setup {
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The server refused something that the kit itself asked for.
     #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 
 impl KitError {
+    /// Makes a `Setup` of an error.
+    pub(crate) fn setup<E>(what: &'static str) -> impl Fn(E) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        move |source| Self::Setup { what, source: Box::new(source) }
+    }
+
     pub(crate) fn malformed(path: &Path, message: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), message: message.into() }
     }
@@ -40,6 +56,12 @@ impl KitError {
 /// Reads a text file.
 pub(crate) fn read(path: &Path) -> Result<String, KitError> {
     std::fs::read_to_string(path).map_err(|source| KitError::Read { path: path.to_owned(), source })
+}
+
+/// An error and its causes in one line; a test prints only this.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// SQLSTATE, message, detail and hint of an error in one line.

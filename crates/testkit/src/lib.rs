@@ -1,9 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod api;
 pub mod blueprint;
 mod clone;
+mod cluster;
+mod database;
 mod error;
 mod session;
+pub mod token;
 
 pub use clone::{clone_database, drop_database};
+pub use cluster::{TestCluster, test_cluster};
+pub use database::{Data, Template, TestDatabase, with_database};
 pub use error::KitError;

@@ -1,7 +1,8 @@
 -- A column that a policy compares is looked up on every read. It counts as indexed when
 --   * an index has it as a key after other columns of the same policy only (or as the first key), or
 --   * an index mentions it in its predicate or in an expression.
--- Columns of the new row in a WITH CHECK are at hand and looked up nowhere, so they are left out.
+-- Columns of the new row in a WITH CHECK are at hand and looked up nowhere, so they are left out, unless it also reads
+-- from the policy's own table.
 with used as (
   select p.oid, p.name, p.title, d.refobjid as relation, d.refobjsubid::int2 as attnum
   from tests.new_policy p
@@ -10,6 +11,7 @@ with used as (
   join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
   where d.refobjid <> p.relation
      or p.using_text ~ ('\m' || regexp_replace(a.attname, '\W', '.', 'g') || '\M')
+     or p.check_text ~ ('FROM .*\m' || regexp_replace(split_part(p.title, '.', 2), '\W', '.', 'g') || '\M')
   group by p.oid, p.name, p.title, d.refobjid, d.refobjsubid
 ), keys as (
   select i.indrelid as relation, i.indexrelid, k.attnum, k.position
