@@ -65,11 +65,19 @@ select tests.throws('update workflows set result = ''{}''', '42501');
 select tests.throws('update workflows set user_id = ''00000000-0000-4000-8000-00000000000b''', '42501');
 select tests.affects('update workflows set goal = ''another''', 1);
 
+-- test: a statement without a condition, which asks for no right to read, touches own rows only
+insert into workflows (user_id, workflow_id, status, goal) values ('00000000-0000-4000-8000-00000000000b', 'wfr_b', 'pending', 'g');
+select tests.as_user('00000000-0000-4000-8000-00000000000b');
+select tests.affects('update users set name = ''all of them''', 1);
+select tests.affects('update workflows set goal = ''all of them''', 1);
+select tests.affects('delete from workflows', 1);
+select tests.affects('delete from conversations', 0);
+select tests.affects('delete from artifacts', 0);
+select tests.affects('delete from agent_instances', 0);
+
 -- test: the import is for the owner of the database alone
-select tests.as_user('00000000-0000-4000-8000-00000000000a');
-select tests.throws('select import_data(''{}'')', '42501');
-select tests.as_service();
-select tests.throws('select import_data(''{}'')', '42501');
+select tests.ok(not has_function_privilege(caller, 'import_data(jsonb, text)', 'execute'), caller)
+from unnest(array['anon', 'authenticated', 'service_role']) caller;
 
 -- test: anon holds no grant on any table
 select tests.ok(not has_table_privilege('anon', c.oid, 'select, insert, update, delete'), c.relname)

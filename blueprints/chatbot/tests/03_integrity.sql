@@ -30,6 +30,10 @@ select tests.throws($$insert into subscriptions (user_id, plan, status, agent_li
 select tests.throws($$insert into subscriptions (user_id, plan, status, agent_limit, stripe_subscription_id)
   values ('00000000-0000-4000-8000-00000000000c', 'pro', 'active', 1, 'sub_owner')$$, '23505');
 
+-- test: an address is one user's, and a tool's name one tool's
+select tests.throws('update users set email = ''owner@example.com''', '23505');
+select tests.throws('update agent_tools set name = ''web_search''', '23505');
+
 -- test: is_active follows status and cannot be set
 select tests.throws('update subscriptions set is_active = true', '428C9');
 update subscriptions set status = 'canceled' where stripe_subscription_id = 'sub_owner';
