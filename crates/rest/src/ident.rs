@@ -24,25 +24,53 @@ impl Ident<'_> {
     }
 }
 
-/// The target of a `::cast` in a request: words of letters, digits, `_` and `$`.
+/// The target of a `::cast` in a request: a type's name.
 ///
-/// It is not quoted, because `int` or `double precision` mean nothing when quoted. Its alphabet has
-/// no character that could end the `cast (… as …)` around it.
+/// Names that are grammar rather than types, such as `double precision`, mean nothing or something
+/// else when quoted; they are known here. Every other name is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CastType<'a>(&'a str);
 
+/// Types that SQL's grammar knows by words of its own.
+const TYPE_KEYWORDS: [&str; 24] = [
+    "bigint",
+    "bit",
+    "bit varying",
+    "boolean",
+    "char",
+    "char varying",
+    "character",
+    "character varying",
+    "dec",
+    "decimal",
+    "double precision",
+    "float",
+    "int",
+    "integer",
+    "interval",
+    "nchar",
+    "numeric",
+    "real",
+    "smallint",
+    "time with time zone",
+    "time without time zone",
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "varchar",
+];
+
 impl<'a> CastType<'a> {
-    /// Accepts the text when all of it is of the alphabet.
+    /// Takes any text that is not blank.
     pub(crate) fn new(text: &'a str) -> Option<Self> {
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | ' ' | '$');
-        (!text.trim().is_empty() && text.chars().all(fits)).then_some(Self(text.trim()))
+        let text = text.trim();
+        (!text.is_empty()).then_some(Self(text))
     }
 }
 
 /// A statement under construction.
 ///
-/// Text comes in only as literals of this crate, as quoted names, as checked casts and as text that
-/// the catalog read from PostgreSQL; everything else is a parameter.
+/// Text comes in only as literals of this crate, as quoted names and as text that the catalog read from
+/// PostgreSQL; everything else is a parameter.
 #[derive(Debug, Default)]
 pub(crate) struct Sql {
     text: String,
@@ -77,10 +105,14 @@ impl Sql {
         self
     }
 
-    /// Appends a checked cast target.
+    /// Appends the target of a cast, in lower case as PostgreSQL would read it.
     pub(crate) fn cast_type(&mut self, cast: CastType<'_>) -> &mut Self {
-        self.text.push_str(cast.0);
-        self
+        let words = cast.0.split_ascii_whitespace().map(str::to_lowercase);
+        let name = words.collect::<Vec<_>>().join(" ");
+        match TYPE_KEYWORDS.iter().find(|keyword| **keyword == name) {
+            Some(keyword) => self.raw(keyword),
+            None => self.ident(&name),
+        }
     }
 
     /// Appends a number of our own configuration.
@@ -139,6 +171,11 @@ impl Sql {
         self
     }
 
+    /// The text so far.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(crate) fn finish(self) -> Statement {
         Statement { sql: self.text.into(), params: self.params }
     }
@@ -182,9 +219,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cast_holds_words_only() {
-        assert!(CastType::new("double precision").is_some());
-        assert!(CastType::new("int) from secrets --").is_none());
+    fn casts_are_known_words_or_quoted() {
+        let cast = |text| {
+            let mut sql = Sql::new();
+            sql.cast_type(CastType::new(text).unwrap());
+            sql.text
+        };
+        assert_eq!(cast("Double  Precision"), "double precision");
+        assert_eq!(cast("TEXT"), "\"text\"");
+        assert_eq!(cast("int) from secrets --"), "\"int) from secrets --\"");
         assert!(CastType::new("  ").is_none());
     }
 

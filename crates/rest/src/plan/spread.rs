@@ -72,6 +72,8 @@ fn name_results(node: &mut ReadNode<'_>) {
 
 fn last_key<'p>(path: &'p [JsonStep<'p>]) -> Option<Text<'p>> {
     path.iter().rev().find_map(|step| match &step.key {
+        // No result can have the name that these keys would give it.
+        JsonKey::Name(name) if name.is_empty() || name.contains('\0') => None,
         JsonKey::Name(name) => Some(Text::Borrowed(name.as_ref())),
         JsonKey::Index(_) => None,
     })

@@ -77,24 +77,16 @@ pub(crate) struct Options<'o> {
 /// A read of a relation.
 pub(crate) fn read(node: &ReadNode<'_>, options: Options<'_>) -> (Statement, Columns) {
     let mut sql = start(options.negotiated.explain());
-    let csv = options.negotiated.handler == Handler::Csv;
-    if csv {
-        sql.raw("with pgrst_source as (");
-        read::query(&mut sql, node);
-        sql.raw(") ");
+    if options.negotiated.handler == Handler::Csv {
+        sql.raw("with ");
+        named_page(&mut sql, node);
     }
     let mut columns = Columns::default();
     sql.raw("select count(*)");
     body(&mut sql, &mut columns, options.negotiated.handler, None);
     total(&mut sql, &mut columns, node, options.total);
     settings(&mut sql, &mut columns, options.settings);
-    if csv {
-        sql.raw(" from pgrst_source _plinth_t");
-    } else {
-        sql.raw(" from (");
-        read::query(&mut sql, node);
-        sql.raw(") _plinth_t");
-    }
+    page(&mut sql, node, options.negotiated.handler);
     (sql.finish(), columns)
 }
 
@@ -107,7 +99,12 @@ pub(crate) fn write(
     let mut sql = start(options.negotiated.explain());
     sql.raw("with pgrst_source as (");
     write::statement(&mut sql, plan);
-    sql.raw(") select count(*)");
+    sql.raw(") ");
+    if options.negotiated.handler == Handler::Csv {
+        sql.raw(", ");
+        named_page(&mut sql, node);
+    }
+    sql.raw("select count(*)");
     let mut columns = Columns::default();
     body(&mut sql, &mut columns, options.negotiated.handler, None);
     location(&mut sql, &mut columns, options.location);
@@ -121,9 +118,7 @@ pub(crate) fn write(
         // Nothing of the representation is wanted, so its columns are not looked at either.
         sql.raw(" from pgrst_source _plinth_t");
     } else {
-        sql.raw(" from (");
-        read::query(&mut sql, node);
-        sql.raw(") _plinth_t");
+        page(&mut sql, node, options.negotiated.handler);
     }
     (sql.finish(), columns)
 }
@@ -138,9 +133,14 @@ pub(crate) fn call(
     let mut sql = start(options.negotiated.explain());
     sql.raw("with pgrst_source as (");
     call::query(&mut sql, plan);
+    sql.raw(") ");
+    if options.negotiated.handler == Handler::Csv {
+        sql.raw(", ");
+        named_page(&mut sql, node);
+    }
     // The whole row is counted: a column that nobody reads would not be computed, and the function not
     // called.
-    sql.raw(") select count(_plinth_t)");
+    sql.raw("select count(_plinth_t)");
     let mut columns = Columns::default();
     body(&mut sql, &mut columns, options.negotiated.handler, Some(shape));
     total(&mut sql, &mut columns, node, options.total);
@@ -148,10 +148,26 @@ pub(crate) fn call(
     if !shape.is_single() {
         checks(&mut sql, &mut columns, options.checks, "count(_plinth_t)");
     }
-    sql.raw(" from (");
-    read::query(&mut sql, node);
-    sql.raw(") _plinth_t");
+    page(&mut sql, node, options.negotiated.handler);
     (sql.finish(), columns)
+}
+
+/// The page as a common table expression: CSV reads it twice.
+fn named_page(sql: &mut Sql, node: &ReadNode<'_>) {
+    sql.raw("pgrst_page as (");
+    read::query(sql, node);
+    sql.raw(") ");
+}
+
+/// The FROM of the main query.
+fn page(sql: &mut Sql, node: &ReadNode<'_>, handler: Handler) {
+    if handler == Handler::Csv {
+        sql.raw(" from pgrst_page _plinth_t");
+        return;
+    }
+    sql.raw(" from (");
+    read::query(sql, node);
+    sql.raw(") _plinth_t");
 }
 
 /// The planner's guess of how many rows a read has without its window.
@@ -211,7 +227,7 @@ fn body(sql: &mut Sql, columns: &mut Columns, handler: Handler, shape: Option<Sh
 fn csv(sql: &mut Sql) {
     sql.raw(
         "(select coalesce(string_agg(key, ','), '') from (select json_object_keys(row_to_json(first)) as \
-         key from (select * from pgrst_source limit 1) first) keys) || e'\\n' || \
+         key from (select * from pgrst_page limit 1) first) keys) || e'\\n' || \
          coalesce(string_agg(substring(_plinth_t::text, 2, length(_plinth_t::text) - 2), e'\\n'), '')",
     );
 }

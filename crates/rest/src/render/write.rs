@@ -1,5 +1,7 @@
 //! Inserts, updates and deletes as SQL.
 
+use plinth_catalog::{Column, Relation};
+
 use super::read;
 use crate::ident::Sql;
 use crate::plan::Qualifier;
@@ -44,7 +46,7 @@ fn insert(
         sql.raw(BODY).raw(".").ident(&column.name);
     });
     sql.raw(" from ");
-    body(sql, rows);
+    body(sql, plan.relation, rows);
     let merges = conflict.is_some_and(|it| it.resolution == Resolution::Merge);
     if merges {
         // Counts the rows that come in; `do update` below takes off those that were there already.
@@ -87,7 +89,7 @@ fn update(sql: &mut Sql, plan: &WritePlan<'_>, rows: &Rows<'_>) {
         sql.ident(&column.name).raw(" = ").raw(BODY).raw(".").ident(&column.name);
     });
     sql.raw(" from ");
-    body(sql, rows);
+    body(sql, plan.relation, rows);
     conditions(sql, plan);
 }
 
@@ -118,7 +120,7 @@ fn returning(sql: &mut Sql, plan: &WritePlan<'_>, nothing: &'static str) {
 }
 
 /// The body as a FROM item with typed columns. It is one parameter, however many rows it has.
-fn body(sql: &mut Sql, rows: &Rows<'_>) {
+fn body(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
     let json = rows.json.clone();
     match (rows.columns.is_empty(), rows.defaults, rows.object) {
         (true, _, true) => {
@@ -133,14 +135,14 @@ fn body(sql: &mut Sql, rows: &Rows<'_>) {
         }
         (false, true, true) => {
             sql.raw("jsonb_to_record(");
-            defaults(sql, rows);
+            defaults(sql, relation, rows);
             sql.raw(" || ").param(json).raw("::jsonb)");
         }
         (false, true, false) => {
             // Row by row, so that a volatile default is another one for each.
             sql.raw("jsonb_array_elements(").param(json);
             sql.raw("::jsonb) as pgrst_row(value), lateral jsonb_to_record(");
-            defaults(sql, rows);
+            defaults(sql, relation, rows);
             sql.raw(" || pgrst_row.value)");
         }
     }
@@ -154,12 +156,25 @@ fn body(sql: &mut Sql, rows: &Rows<'_>) {
 }
 
 /// An object with the default of every column that has one and may be written.
-fn defaults(sql: &mut Sql, rows: &Rows<'_>) {
+fn defaults(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
     sql.raw("jsonb_build_object(");
-    let with_default = rows.columns.iter().filter(|column| !column.generated);
-    let pairs = with_default.filter_map(|column| Some((&column.name, column.default.as_ref()?)));
-    sql.list(", ", pairs, |sql, (name, default)| {
-        sql.name_literal(name).raw(", ").catalog_text(default);
+    let with_default = rows.columns.iter().filter(|it| it.default.is_some() && !it.generated);
+    sql.list(", ", with_default, |sql, column| {
+        sql.name_literal(&column.name).raw(", ");
+        match &column.default {
+            // The default of an identity column is no expression, but it is this.
+            _ if column.identity => identity(sql, relation, column),
+            default => {
+                sql.catalog_text(default.as_deref().unwrap_or_default());
+            }
+        }
     });
     sql.raw(")");
+}
+
+fn identity(sql: &mut Sql, relation: &Relation, column: &Column) {
+    let mut name = Sql::new();
+    name.qualified(&relation.name);
+    sql.raw("nextval(pg_get_serial_sequence(").name_literal(name.text()).raw(", ");
+    sql.name_literal(&column.name).raw("))");
 }

@@ -37,12 +37,18 @@ impl<'a> Field<'a> {
     }
 }
 
-/// `name` or `"quoted name"`.
+/// `name` or `"quoted name"`; not an empty one, nor one with a NUL in it, because SQL has no such names.
 pub(crate) fn name<'a>(cursor: &mut Cursor<'a>) -> Option<Text<'a>> {
-    cursor.labelled("field name (* or [a..z0..9_$])", |cursor| match cursor.peek() {
+    let label = "field name (* or [a..z0..9_$])";
+    let name = cursor.labelled(label, |cursor| match cursor.peek() {
         Some('"') => quoted(cursor),
         _ => identifier_with_dashes(cursor).map(Cow::Borrowed),
-    })
+    })?;
+    if name.is_empty() || name.contains('\0') {
+        cursor.miss(Expected::Label(label));
+        return None;
+    }
+    Some(name)
 }
 
 /// `"…"` where a backslash takes the next character as it is.
@@ -231,7 +237,10 @@ mod tests {
         assert_eq!(parse("$").unwrap().name, "$");
         assert!(parse(":").is_none());
         assert!(parse("\"open").is_none());
-        assert!(parse("").is_none());
+        for nameless in ["", " ", "\"\"", "\"\0\"", "->x"] {
+            assert!(parse(nameless).is_none(), "{nameless:?}");
+        }
+        assert_eq!(parse("d->\"\"").unwrap().path[0].key, JsonKey::Name(Cow::Borrowed("")));
     }
 
     #[test]

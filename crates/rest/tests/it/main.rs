@@ -1,0 +1,13 @@
+//! The language against a real server.
+//!
+//! `PLINTH_TEST_DATABASE_URL` names a database to use; without it a throw-away cluster is started.
+
+mod calls;
+mod catalog;
+mod embeds;
+mod errors;
+mod harness;
+mod reads;
+mod shapes;
+mod sql;
+mod writes;
