@@ -3,7 +3,7 @@
 //! A blueprint is a folder with `migrations/*.sql`, `seed.sql` and `tests/` (`fixture.sql`, `access.toml`
 //! and further `*.sql`). The checks need a database with the platform schema and a superuser's connection:
 //!
-//! 1. [`install`] the helpers, the migrations and the fixture;
+//! 1. [`install()`] the helpers, the migrations and the fixture;
 //! 2. [`check_seed`]: the seed loads;
 //! 3. [`check_access`]: table × caller × operation against `tests/access.toml`;
 //! 4. [`run_sql_tests`]: the sections of `tests/*.sql`;

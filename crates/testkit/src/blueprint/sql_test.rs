@@ -72,13 +72,13 @@ fn is_blank(line: &str) -> bool {
     line.is_empty() || line.starts_with("--")
 }
 
-/// Runs the tests one after the other as `owner`, on a database where [`install`] was done.
+/// Runs the tests one after the other as `owner`, on a database where [`install()`] was done.
 ///
 /// # Errors
 ///
 /// [`KitError`] when the connection is lost.
 ///
-/// [`install`]: crate::blueprint::install
+/// [`install()`]: crate::blueprint::install()
 pub async fn run_sql_tests(
     client: &Client,
     owner: &str,
