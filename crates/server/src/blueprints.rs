@@ -81,7 +81,11 @@ impl Blueprint {
             return Ok(found);
         }
         let path = Path::new(name_or_path);
-        if path.is_dir() { Self::folder(path) } else { Err(BlueprintError::Unknown(name_or_path.to_owned())) }
+        if path.is_dir() {
+            Self::folder(path)
+        } else {
+            Err(BlueprintError::Unknown(name_or_path.to_owned()))
+        }
     }
 
     /// The product's blueprints, in their order.
@@ -98,9 +102,13 @@ impl Blueprint {
         if folder.join("migrations").is_dir() {
             return Self::folder(&folder).map(Some);
         }
-        let Some((name, files)) = EMBEDDED.iter().find(|(known, _)| *known == name) else { return Ok(None) };
-        let manifest = files.iter().find(|(path, _)| *path == "blueprint.toml").map(|(_, text)| *text);
-        Self::new(name, manifest.unwrap_or_default(), Path::new(name), Source::Embedded(files)).map(Some)
+        let Some((name, files)) = EMBEDDED.iter().find(|(known, _)| *known == name) else {
+            return Ok(None);
+        };
+        let manifest =
+            files.iter().find(|(path, _)| *path == "blueprint.toml").map(|(_, text)| *text);
+        Self::new(name, manifest.unwrap_or_default(), Path::new(name), Source::Embedded(files))
+            .map(Some)
     }
 
     fn folder(path: &Path) -> Result<Self, BlueprintError> {
@@ -118,10 +126,19 @@ impl Blueprint {
         Self::new(&name, &text, &manifest, Source::Folder(absolute))
     }
 
-    fn new(name: &str, manifest: &str, path: &Path, source: Source) -> Result<Self, BlueprintError> {
+    fn new(
+        name: &str,
+        manifest: &str,
+        path: &Path,
+        source: Source,
+    ) -> Result<Self, BlueprintError> {
         let manifest: Manifest = toml::from_str(manifest)
             .map_err(|source| BlueprintError::Manifest { path: path.to_owned(), source })?;
-        Ok(Self { name: manifest.name.unwrap_or_else(|| name.to_owned()), title: manifest.title, source })
+        Ok(Self {
+            name: manifest.name.unwrap_or_else(|| name.to_owned()),
+            title: manifest.title,
+            source,
+        })
     }
 
     /// The blueprint as a folder, written to a temporary one if it is inside the binary.
@@ -220,8 +237,12 @@ mod tests {
         let text = folder.to_string_lossy().into_owned();
         assert!(matches!(Blueprint::find(&text), Err(BlueprintError::NoMigrations(_))));
         fs::create_dir(folder.join("migrations")).unwrap();
-        assert_eq!(Blueprint::find(&text).unwrap().name, folder.file_name().unwrap().to_string_lossy());
-        fs::write(folder.join("blueprint.toml"), "name = 'mine'\ntitle = 'Mine'\nother = 1").unwrap();
+        assert_eq!(
+            Blueprint::find(&text).unwrap().name,
+            folder.file_name().unwrap().to_string_lossy()
+        );
+        fs::write(folder.join("blueprint.toml"), "name = 'mine'\ntitle = 'Mine'\nother = 1")
+            .unwrap();
         assert_eq!(Blueprint::find(&text).unwrap().name, "mine");
         fs::remove_dir_all(&folder).unwrap();
         assert!(matches!(Blueprint::find("no-such-blueprint"), Err(BlueprintError::Unknown(_))));

@@ -42,7 +42,11 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Finds, or starts, the configured cluster.
-    pub(super) async fn connect(config: &Config, need: Need, output: Output) -> anyhow::Result<Self> {
+    pub(super) async fn connect(
+        config: &Config,
+        need: Need,
+        output: Output,
+    ) -> anyhow::Result<Self> {
         let ClusterConfig::Managed { .. } = &config.cluster else {
             let cluster = start(config).await?;
             return Self::open(cluster, None, None, false).await;
@@ -92,7 +96,8 @@ impl Admin {
         loopback: Option<u16>,
         ours: bool,
     ) -> anyhow::Result<Self> {
-        let registry = Registry::open(&cluster).await.context("cannot open the registry of projects")?;
+        let registry =
+            Registry::open(&cluster).await.context("cannot open the registry of projects")?;
         Ok(Self { cluster, registry, http, loopback, ours })
     }
 
@@ -102,16 +107,26 @@ impl Admin {
     }
 
     /// The project of that name, or the default one.
-    pub(super) async fn project(&self, config: &Config, name: Option<&str>) -> anyhow::Result<Project> {
+    pub(super) async fn project(
+        &self,
+        config: &Config,
+        name: Option<&str>,
+    ) -> anyhow::Result<Project> {
         let projects = self.registry.list().await?.projects;
-        let names = || projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names =
+            || projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>().join(", ");
         match name.or(config.default_project.as_deref()) {
-            Some(name) => projects.iter().find(|project| project.name == name).cloned().ok_or_else(|| {
-                hinted(format!("project `{name}` does not exist"), match projects.is_empty() {
-                    true => format!("create it with `plinth project create {name}`"),
-                    false => format!("there are: {}", names()),
+            Some(name) => {
+                projects.iter().find(|project| project.name == name).cloned().ok_or_else(|| {
+                    hinted(
+                        format!("project `{name}` does not exist"),
+                        match projects.is_empty() {
+                            true => format!("create it with `plinth project create {name}`"),
+                            false => format!("there are: {}", names()),
+                        },
+                    )
                 })
-            }),
+            }
             None => oldest(&projects).cloned().ok_or_else(|| {
                 hinted("there is no project yet", "create one with `plinth project create NAME`")
             }),
@@ -144,7 +159,10 @@ impl Admin {
     pub(super) async fn close(self) -> anyhow::Result<()> {
         drop(self.registry);
         if self.ours {
-            self.cluster.stop().await.context("cannot stop the PostgreSQL that was started for this command")?;
+            self.cluster
+                .stop()
+                .await
+                .context("cannot stop the PostgreSQL that was started for this command")?;
         }
         Ok(())
     }
@@ -162,8 +180,11 @@ pub(super) async fn start(config: &Config) -> anyhow::Result<Cluster> {
             Cluster::external(url.expose()).await.context("cannot use the external PostgreSQL")
         }
         ClusterConfig::Managed { port, settings } => {
-            let explicit = std::env::var_os("PLINTH_PG_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
-            let mut options = ManagedOptions::new(&config.data_dir, Binaries::find(explicit.as_deref())?);
+            let explicit = std::env::var_os("PLINTH_PG_BIN")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from);
+            let mut options =
+                ManagedOptions::new(&config.data_dir, Binaries::find(explicit.as_deref())?);
             options.port = *port;
             options.settings = settings.clone();
             options.run_as = std::env::var("PLINTH_PG_USER").ok().filter(|name| !name.is_empty());

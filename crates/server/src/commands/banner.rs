@@ -32,13 +32,26 @@ pub(super) fn print(
     let paint = output.paint;
     let mut text = String::new();
     let ready = format!("Plinth is ready at {}", origin(http));
-    let _ = writeln!(text, "\n{} {}", paint.bold(paint.green(ready)), paint.dim(format!("({:.1} s)", took.as_secs_f64())));
+    let _ = writeln!(
+        text,
+        "\n{} {}",
+        paint.bold(paint.green(ready)),
+        paint.dim(format!("({:.1} s)", took.as_secs_f64()))
+    );
     if http.port() != config.listen.port() {
-        let _ = writeln!(text, "  {}", paint.yellow(format!("port {} was taken", config.listen.port())));
+        let _ = writeln!(
+            text,
+            "  {}",
+            paint.yellow(format!("port {} was taken", config.listen.port()))
+        );
     }
     for project in projects {
         let facts = facts(admin, project, http);
-        let mark = if default == Some(&project.name) { format!("  also at {}", origin(http)) } else { String::new() };
+        let mark = if default == Some(&project.name) {
+            format!("  also at {}", origin(http))
+        } else {
+            String::new()
+        };
         let _ = writeln!(text, "\n{}{}", paint.bold(&project.name), paint.dim(mark));
         for (key, label) in SHOWN {
             let value = facts.get(key).and_then(|value| value.as_str()).unwrap_or_default();
@@ -62,7 +75,8 @@ fn footer(admin: &Admin, config: &Config) -> Vec<(&'static str, String)> {
             if let Some(user) = &report.user {
                 lines.push(("runs as", format!("{user}, since PostgreSQL refuses to run as root")));
             }
-            let data = if report.data_moved { report.pgdata.display() } else { config.data_dir.display() };
+            let data =
+                if report.data_moved { report.pgdata.display() } else { config.data_dir.display() };
             lines.push(("data folder", data.to_string()));
         }
         _ => lines.push(("PostgreSQL", "external, left alone when Plinth stops".to_owned())),

@@ -11,7 +11,11 @@ use crate::config::Config;
 use crate::types;
 
 /// Prints the types of a project's schemas.
-pub(super) async fn run(global: &GlobalArgs, command: &GenCommand, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    global: &GlobalArgs,
+    command: &GenCommand,
+    output: Output,
+) -> anyhow::Result<()> {
     let GenCommand::Types { lang, project, schema } = command;
     let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
     let admin = Admin::connect(&config, Need::Started, output).await?;
@@ -33,7 +37,10 @@ async fn load(
     let project = admin.project(config, project).await?;
     let mut connection = admin.cluster.connect(&project.database).await?;
     let known = connection
-        .query("select nspname::text from pg_catalog.pg_namespace where nspname = any ($1)", &[&schemas])
+        .query(
+            "select nspname::text from pg_catalog.pg_namespace where nspname = any ($1)",
+            &[&schemas],
+        )
         .await
         .context("cannot look at the schemas")?;
     let known: Vec<String> = known.iter().map(|row| row.get(0)).collect();

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use plinth_postgres::Project;
-use plinth_postgres::migrate::{MigrationFolder, MigrationState, Migrator, Report, UpOptions, new_file};
+use plinth_postgres::migrate::{
+    MigrationFolder, MigrationState, Migrator, Report, UpOptions, new_file,
+};
 use serde_json::json;
 
 use super::admin::{Admin, Need};
@@ -13,7 +15,11 @@ use crate::cli::{Format, GlobalArgs, ListenArgs, MigrateCommand, MigrateTarget, 
 use crate::config::Config;
 
 /// Runs one of the commands.
-pub(super) async fn run(global: &GlobalArgs, command: &MigrateCommand, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    global: &GlobalArgs,
+    command: &MigrateCommand,
+    output: Output,
+) -> anyhow::Result<()> {
     let target = match command {
         MigrateCommand::New { name, dir } => {
             let path = new_file(dir, name)?;
@@ -50,8 +56,12 @@ async fn execute(
     match command {
         MigrateCommand::New { .. } => Ok(()),
         MigrateCommand::Up { dry_run, seed, include_all, .. } => {
-            let options =
-                UpOptions { dry_run: *dry_run, seed: *seed, include_all: *include_all, ..UpOptions::default() };
+            let options = UpOptions {
+                dry_run: *dry_run,
+                seed: *seed,
+                include_all: *include_all,
+                ..UpOptions::default()
+            };
             let report = migrator.up(&folder, &options).await?;
             tell(&report, *dry_run, &project.name, output);
             Ok(())
@@ -60,16 +70,17 @@ async fn execute(
             status(&migrator, &folder, *format, output).await
         }
         MigrateCommand::Reset { yes, .. } => {
-            let question = format!("Empty the database of project `{}` and apply everything again?", project.name);
+            let question = format!(
+                "Empty the database of project `{}` and apply everything again?",
+                project.name
+            );
             if !yes && !output.confirm(&question) {
                 return Err(hinted("nothing was reset", "say --yes to reset without being asked"));
             }
             let count = folder.migrations().len();
-            admin
-                .registry
-                .reset(&project.name, Some(&folder), true)
-                .await
-                .with_context(|| format!("cannot reset project `{}`; it is as it was", project.name))?;
+            admin.registry.reset(&project.name, Some(&folder), true).await.with_context(|| {
+                format!("cannot reset project `{}`; it is as it was", project.name)
+            })?;
             output.progress(format!("reset project {}: applied {count} migrations", project.name));
             Ok(())
         }

@@ -14,7 +14,11 @@ use crate::cli::{Format, GlobalArgs, ListenArgs, Output, ProjectCommand, hinted}
 use crate::config::Config;
 
 /// Runs one of the commands.
-pub(super) async fn run(global: &GlobalArgs, command: &ProjectCommand, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    global: &GlobalArgs,
+    command: &ProjectCommand,
+    output: Output,
+) -> anyhow::Result<()> {
     let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
     if let ProjectCommand::Create { name, .. } = command {
         validate_name(name)?;
@@ -55,8 +59,14 @@ async fn execute(
             }
             match (blueprint, from) {
                 (Some(blueprint), _) => {
-                    create_from_blueprint(&admin.registry, name, &Blueprint::find(blueprint)?, !no_seed, output)
-                        .await?;
+                    create_from_blueprint(
+                        &admin.registry,
+                        name,
+                        &Blueprint::find(blueprint)?,
+                        !no_seed,
+                        output,
+                    )
+                    .await?;
                 }
                 (None, Some(path)) => {
                     let folder = MigrationFolder::open(path)
@@ -97,19 +107,27 @@ pub(super) async fn create(
 ) -> anyhow::Result<Project> {
     let begun = Instant::now();
     let wanted = CreateProject {
-        name,
         blueprint: blueprint.map(|blueprint| blueprint.name.as_str()),
         folder,
         seed,
-        ..CreateProject::default()
+        ..CreateProject::named(name)
     };
-    let project = registry.create(wanted).await.with_context(|| format!("cannot create project `{name}`"))?;
-    let from = blueprint.map(|blueprint| format!(" from blueprint {}", blueprint.name)).unwrap_or_default();
-    output.progress(format!("created project {name}{from} ({:.1} s)", begun.elapsed().as_secs_f64()));
+    let project =
+        registry.create(wanted).await.with_context(|| format!("cannot create project `{name}`"))?;
+    let from = blueprint
+        .map(|blueprint| format!(" from blueprint {}", blueprint.name))
+        .unwrap_or_default();
+    output
+        .progress(format!("created project {name}{from} ({:.1} s)", begun.elapsed().as_secs_f64()));
     Ok(project)
 }
 
-async fn list(admin: &Admin, config: &Config, format: Format, output: Output) -> anyhow::Result<()> {
+async fn list(
+    admin: &Admin,
+    config: &Config,
+    format: Format,
+    output: Output,
+) -> anyhow::Result<()> {
     let projects = admin.registry.list().await?.projects;
     let default = status::default_name(config, &projects);
     let http = admin.http.unwrap_or(config.listen);

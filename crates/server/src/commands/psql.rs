@@ -13,7 +13,11 @@ use crate::cli::{GlobalArgs, ListenArgs, Output, PsqlArgs, hinted};
 use crate::config::Config;
 
 /// Runs psql, and gives back what it gave back.
-pub(super) async fn run(global: &GlobalArgs, args: &PsqlArgs, output: Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    global: &GlobalArgs,
+    args: &PsqlArgs,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
     let admin = Admin::connect(&config, Need::Started, output).await?;
     let result = shell(&admin, &config, args).await;
@@ -61,7 +65,8 @@ fn command(admin: &Admin, project: &Project) -> Command {
 
 /// The psql beside the managed cluster's programs, else the one on the path.
 fn program() -> PathBuf {
-    let explicit = std::env::var_os("PLINTH_PG_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let explicit =
+        std::env::var_os("PLINTH_PG_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
     let beside = Binaries::find(explicit.as_deref()).ok().map(|found| found.bin().join("psql"));
     beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from("psql"))
 }

@@ -66,10 +66,15 @@ impl Running {
     /// How to connect to that cluster as its administrator.
     pub(super) fn endpoint(&self, data_dir: &Path) -> anyhow::Result<Endpoint> {
         let path = data_dir.join(PASSWORD_FILE);
-        let password = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read the administrator's password in {}", path.display()))?;
+        let password = fs::read_to_string(&path).with_context(|| {
+            format!("cannot read the administrator's password in {}", path.display())
+        })?;
         let login = Login { role: self.role.clone(), password: Some(Secret::new(password.trim())) };
-        Ok(Endpoint { host: Host::Unix(self.socket_dir.clone()), port: self.postgres_port, admin: login })
+        Ok(Endpoint {
+            host: Host::Unix(self.socket_dir.clone()),
+            port: self.postgres_port,
+            admin: login,
+        })
     }
 }
 

@@ -11,7 +11,11 @@ use crate::cli::{Format, GlobalArgs, ListenArgs, Output, StatusArgs};
 use crate::config::Config;
 
 /// Prints the status of all projects or of one.
-pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    global: &GlobalArgs,
+    args: &StatusArgs,
+    output: Output,
+) -> anyhow::Result<()> {
     let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
     let admin = Admin::connect(&config, Need::Running, output).await?;
     let printed = print(&admin, &config, args.project.as_deref(), args.output, output).await;
@@ -76,7 +80,9 @@ pub(super) fn overview(
 pub(super) fn default_name(config: &Config, projects: &[Project]) -> Option<String> {
     let configured = config.default_project.as_ref();
     match configured {
-        Some(name) => projects.iter().find(|project| project.name == *name).map(|found| found.name.clone()),
+        Some(name) => {
+            projects.iter().find(|project| project.name == *name).map(|found| found.name.clone())
+        }
         None => oldest(projects).map(|project| project.name.clone()),
     }
 }

@@ -20,7 +20,11 @@ struct User {
 }
 
 /// Prints a token.
-pub(super) async fn run(global: &GlobalArgs, args: &TokenArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn run(
+    global: &GlobalArgs,
+    args: &TokenArgs,
+    output: Output,
+) -> anyhow::Result<()> {
     let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
     let admin = Admin::connect(&config, Need::Started, output).await?;
     let token = issue(&admin, &config, args).await;
@@ -68,7 +72,9 @@ async fn find_user(admin: &Admin, project: &Project, args: &TokenArgs) -> anyhow
         .context("cannot look the user up in auth.users")?;
     connection.close().await;
     let object = |text: Option<&str>| {
-        text.and_then(|text| serde_json::from_str(text).ok()).filter(Value::is_object).unwrap_or_else(|| json!({}))
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({}))
     };
     match (row, args.sub) {
         (Some(row), _) => Ok(User {
@@ -77,10 +83,19 @@ async fn find_user(admin: &Admin, project: &Project, args: &TokenArgs) -> anyhow
             app_metadata: object(row.get(2)),
             user_metadata: object(row.get(3)),
         }),
-        (None, Some(id)) => Ok(User { id, email: None, app_metadata: json!({}), user_metadata: json!({}) }),
+        (None, Some(id)) => {
+            Ok(User { id, email: None, app_metadata: json!({}), user_metadata: json!({}) })
+        }
         (None, None) => Err(hinted(
-            format!("project `{}` has no user {}", project.name, args.email.as_deref().unwrap_or_default()),
-            format!("`plinth psql {} -- -c 'select id, email from auth.users'` lists them", project.name),
+            format!(
+                "project `{}` has no user {}",
+                project.name,
+                args.email.as_deref().unwrap_or_default()
+            ),
+            format!(
+                "`plinth psql {} -- -c 'select id, email from auth.users'` lists them",
+                project.name
+            ),
         )),
     }
 }

@@ -1,6 +1,5 @@
 //! `plinth up` and `plinth serve`: cluster, projects, gateway, until told to stop.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,9 +24,6 @@ const EMPTY_PROJECT: &str = "app";
 /// How often a managed PostgreSQL is looked after.
 const SUPERVISION_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often the registry is read even if it announced nothing.
-const REGISTRY_POLL: Duration = Duration::from_secs(30);
-
 /// What the two commands do differently.
 struct Plan {
     /// Projects to make if they are not there: name and blueprint.
@@ -50,13 +46,20 @@ pub(super) async fn up(global: &GlobalArgs, args: &UpArgs, output: Output) -> an
 }
 
 /// `plinth serve`
-pub(super) async fn serve_only(global: &GlobalArgs, args: &ServeArgs, output: Output) -> anyhow::Result<()> {
+pub(super) async fn serve_only(
+    global: &GlobalArgs,
+    args: &ServeArgs,
+    output: Output,
+) -> anyhow::Result<()> {
     let config = Config::try_from(global.raw_config(&args.listen)?)?;
     start_log(&config.log, "info")?;
     run(config, Plan { projects: Vec::new(), banner: false, json: args.json }, output).await
 }
 
-fn wanted_projects(config: &Config, args: &UpArgs) -> anyhow::Result<Vec<(String, Option<Blueprint>)>> {
+fn wanted_projects(
+    config: &Config,
+    args: &UpArgs,
+) -> anyhow::Result<Vec<(String, Option<Blueprint>)>> {
     if args.empty {
         let name = config.default_project.clone().unwrap_or_else(|| EMPTY_PROJECT.to_owned());
         plinth_postgres::validate_name(&name)?;
@@ -142,7 +145,7 @@ async fn serve_cluster(
         serving.abort();
         return prepared;
     }
-    tasks.spawn(follow(registry.clone(), projects.clone()));
+    tasks.spawn(projects.clone().follow(registry.clone()));
     let admin = Admin::serving(cluster.clone(), registry.clone(), address);
     announce(&admin, config, plan, begun, output).await?;
     serving.await.context("the server ended unexpectedly")?;
@@ -151,11 +154,17 @@ async fn serve_cluster(
 }
 
 /// For a managed cluster, the note that commands beside this process find it by.
-fn leave_note(config: &Config, cluster: &Cluster, http: Option<std::net::SocketAddr>) -> anyhow::Result<Option<Note>> {
+fn leave_note(
+    config: &Config,
+    cluster: &Cluster,
+    http: Option<std::net::SocketAddr>,
+) -> anyhow::Result<Option<Note>> {
     if cluster.as_managed().is_none() {
         return Ok(None);
     }
-    Running::here(cluster.endpoint(), http).map(|running| running.leave(&config.data_dir)).transpose()
+    Running::here(cluster.endpoint(), http)
+        .map(|running| running.leave(&config.data_dir))
+        .transpose()
 }
 
 /// Brings existing projects up to date, makes the wanted ones, and begins to serve them.
@@ -166,7 +175,9 @@ async fn prepare(
     output: Output,
 ) -> anyhow::Result<()> {
     for (name, error) in registry.apply_platform().await? {
-        output.warn(format!("the platform schema of project {name} could not be brought up to date: {error}"));
+        output.warn(format!(
+            "the platform schema of project {name} could not be brought up to date: {error}"
+        ));
     }
     projects.sync(&registry.list().await?.projects);
     for (name, blueprint) in &plan.projects {
@@ -204,24 +215,10 @@ async fn announce(
     } else if plan.banner {
         banner::print(admin, config, default.as_deref(), &registered, begun.elapsed(), output);
     } else if registered.is_empty() {
-        output.warn("there is no project to serve yet; create one with `plinth project create NAME`");
+        output
+            .warn("there is no project to serve yet; create one with `plinth project create NAME`");
     }
     Ok(())
-}
-
-/// Keeps the served projects those of the registry.
-async fn follow(registry: Registry, projects: Arc<Projects>) {
-    let mut changes = registry.changes();
-    loop {
-        match registry.list().await {
-            Ok(listing) => projects.sync(&listing.projects),
-            Err(error) => tracing::warn!(error = %error, "cannot read the registry of projects"),
-        }
-        tokio::select! {
-            revision = changes.next() => if revision.is_none() { return },
-            () = tokio::time::sleep(REGISTRY_POLL) => {}
-        }
-    }
 }
 
 /// Starts a managed PostgreSQL again whenever it has died.

@@ -11,7 +11,8 @@ use super::{ConfigError, RawConfig};
 const DEFAULT_FILE: &str = "plinth.toml";
 
 /// Variables beginning with `PLINTH_` that are read elsewhere.
-const OTHER_VARIABLES: &[&str] = &["PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PG_USER", "PLINTH_PROJECT"];
+const OTHER_VARIABLES: &[&str] =
+    &["PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PG_USER", "PLINTH_PROJECT"];
 
 /// Settings collected so far; later layers win.
 #[derive(Debug, Default)]

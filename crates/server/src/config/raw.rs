@@ -260,7 +260,11 @@ pub const KEYS: &[Key] = &[
     key("pool.max_connections", Kind::Number, "connections of all projects together"),
     key("pool.acquire_timeout", Kind::Text, "time a request waits for a connection; above it 504"),
     key("pool.idle_timeout", Kind::Text, "time after which an unused project's connections close"),
-    key("log.filter", Kind::Text, "what to log, such as info or plinth_server=debug,warn; auto: warn for up, else info"),
+    key(
+        "log.filter",
+        Kind::Text,
+        "what to log, such as info or plinth_server=debug,warn; auto: warn for up, else info",
+    ),
     key("log.json", Kind::Switch, "log one JSON object per line"),
 ];
 

@@ -122,8 +122,7 @@ fn connection_builder(gateway: &Gateway) -> http1::Builder {
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes)
         .max_headers(limits.header_count)
-        .keep_alive(true)
-        .pipeline_flush(true);
+        .keep_alive(true);
     builder
 }
 

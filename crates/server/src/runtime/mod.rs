@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use plinth_postgres::{Endpoint, Host};
+use plinth_postgres::{Endpoint, Host, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions, Secret};
 
 use crate::config::Config;
@@ -23,6 +23,9 @@ use crate::gateway::{Access, ProjectKeys};
 
 /// How often idle projects are looked for, at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How often the registry is read even if it announced nothing.
+const REGISTRY_POLL: Duration = Duration::from_secs(30);
 
 /// Answers that take longer than the request itself may are given up.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
@@ -118,6 +121,23 @@ impl Projects {
                 tracing::info!(project.name = %project.name, "serving the project");
                 Entry { source: source(project), project: self.factory.project(project) }
             });
+        }
+    }
+
+    /// Keeps the projects those of the registry, for ever; its owner aborts it.
+    pub async fn follow(self: Arc<Self>, registry: Registry) {
+        let mut changes = registry.changes();
+        loop {
+            match registry.list().await {
+                Ok(listing) => self.sync(&listing.projects),
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot read the registry of projects")
+                }
+            }
+            tokio::select! {
+                revision = changes.next() => if revision.is_none() { return },
+                () = tokio::time::sleep(REGISTRY_POLL) => {}
+            }
         }
     }
 

@@ -1,0 +1,11 @@
+//! The gateway and the binary over real HTTP and a real, throw-away PostgreSQL.
+
+mod support;
+
+mod access;
+mod catalog;
+mod cli;
+mod faults;
+mod gateway;
+mod projects;
+mod rest_alone;
