@@ -340,6 +340,11 @@ impl Listener {
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    /// The connection, for what needs transactions.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 /// Whether `error` came from the server with this SQLSTATE.

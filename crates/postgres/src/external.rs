@@ -71,11 +71,13 @@ async fn settings(connection: &Connection, findings: &mut Vec<Finding>) -> Resul
     let row = connection
         .query_one(
             "select current_setting('wal_level'), current_setting('max_replication_slots')::int8,
-               current_setting('max_wal_senders')::int8, current_setting('shared_preload_libraries')",
+               current_setting('max_wal_senders')::int8,
+               (select setting from pg_settings where name = 'shared_preload_libraries')",
             &[],
         )
         .await?;
-    let (level, preloaded): (&str, &str) = (row.get(0), row.get(3));
+    // The libraries are not for everyone to see.
+    let (level, preloaded): (&str, Option<&str>) = (row.get(0), row.get(3));
     if level != "logical" {
         findings.push(Finding::advice(
             format!("wal_level is {level}: realtime and the work plane read the write-ahead log, which needs `logical`"),
@@ -92,19 +94,24 @@ async fn settings(connection: &Connection, findings: &mut Vec<Finding>) -> Resul
             ));
         }
     }
-    if !preloaded.split(',').any(|library| library.trim() == "pg_stat_statements") {
-        let mut all: Vec<&str> =
-            preloaded.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        all.push("pg_stat_statements");
-        findings.push(Finding::advice(
-            "pg_stat_statements is not preloaded: statement statistics stay empty",
-            format!(
-                "alter system set shared_preload_libraries = {}; then restart PostgreSQL",
-                all.join(", ")
-            ),
-        ));
-    }
+    findings.extend(preloaded.and_then(not_preloaded));
     Ok(())
+}
+
+fn not_preloaded(preloaded: &str) -> Option<Finding> {
+    let mut all: Vec<&str> =
+        preloaded.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if all.contains(&"pg_stat_statements") {
+        return None;
+    }
+    all.push("pg_stat_statements");
+    Some(Finding::advice(
+        "pg_stat_statements is not preloaded: statement statistics stay empty",
+        format!(
+            "alter system set shared_preload_libraries = {}; then restart PostgreSQL",
+            all.join(", ")
+        ),
+    ))
 }
 
 async fn extensions(connection: &Connection, findings: &mut Vec<Finding>) -> Result<(), Error> {

@@ -234,7 +234,13 @@ impl ManagedOptions {
     pub fn throwaway(binaries: Binaries) -> Result<Self, ClusterError> {
         let name = keys::password().map_err(ClusterError::Key)?;
         let folder = format!("plinth-test-{}", &name.expose()[..12]);
-        let data_dir = std::env::temp_dir().join(folder);
+        // A temporary folder of root's own would be closed to the user who runs the cluster.
+        let parent = if nix::unistd::geteuid().is_root() {
+            PathBuf::from("/tmp")
+        } else {
+            std::env::temp_dir()
+        };
+        let data_dir = parent.join(folder);
         Ok(Self { port: 0, throwaway: true, ..Self::new(data_dir, binaries) })
     }
 }
@@ -412,11 +418,11 @@ struct Running {
 
 impl Prepared {
     fn new(options: &ManagedOptions) -> Result<Self, ClusterError> {
-        let conf = settings::render(&options.settings, options.throwaway)?;
         let data_dir = place::make_data_dir(&options.data_dir)?;
         // Before anything else is touched: the rest belongs to whoever holds the lock.
         let lock = DataLock::take(&data_dir)?;
         let place = Place::prepare(options, data_dir)?;
+        let conf = settings::render(&options.settings, options.throwaway, &place.pgdata)?;
         let password = initdb::password(&place)?;
         let created = !place.pgdata.join("PG_VERSION").exists();
         initdb::ensure(&place, &password, options.throwaway)?;

@@ -72,8 +72,19 @@ impl File {
     }
 
     fn checksum(&self) -> String {
-        Sha256::digest(self.sql).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(self.sql))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One text for all of `files`: another one when any of them is another.
+pub(crate) fn digest(files: &[File]) -> String {
+    let all: String =
+        files.iter().map(|file| format!("{} {}\n", file.file, file.checksum())).collect();
+    hex(&Sha256::digest(all))
 }
 
 /// Fills in the names that differ between clusters and databases.

@@ -179,18 +179,32 @@ impl Registry {
     }
 
     /// Brings the platform schema of every project up to date, a few databases at a time; returns the projects that
-    /// could not be, with the reason. Costs one query per project that is up to date.
+    /// could not be, with the reason. Projects that were up to date after an earlier call cost nothing.
     ///
     /// # Errors
     ///
-    /// [`RegistryError`] if the projects cannot be listed.
+    /// [`RegistryError`] if the control database cannot be asked.
     pub async fn apply_platform(&self) -> Result<Vec<(String, RegistryError)>, RegistryError> {
-        let projects = self.list().await?.projects;
-        let outcomes = stream::iter(projects).map(|project| async move {
-            let outcome = self.apply_platform_to(&project.database, &project.owner_role).await;
-            outcome.err().map(|error| (project.name, error))
+        let digest = numbered::digest(platform::FILES);
+        let control = self.control().await?;
+        let failed = || query("cannot look for outdated projects");
+        let outdated = store::project_list_outdated(&control, &digest).await.map_err(failed())?;
+        let outcomes = stream::iter(&outdated).map(|(name, owner_role)| async move {
+            (name, self.apply_platform_to(name, owner_role).await)
         });
-        Ok(outcomes.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await)
+        let outcomes: Vec<_> = outcomes.buffer_unordered(CONCURRENCY).collect().await;
+        let current: Vec<&str> = outcomes
+            .iter()
+            .filter(|(_, outcome)| outcome.is_ok())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !current.is_empty() {
+            store::project_set_platform(&*control, &current, &digest).await.map_err(failed())?;
+        }
+        control.close().await;
+        let failures =
+            outcomes.into_iter().filter_map(|(name, outcome)| Some((name.clone(), outcome.err()?)));
+        Ok(failures.collect())
     }
 
     async fn apply_platform_to(

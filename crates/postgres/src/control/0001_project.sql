@@ -32,6 +32,8 @@ create table plinth.project (
   publishable_key        text not null,
   secret_key             text not null,
   blueprint              text,
+  -- Digest of the platform files that its database is known to have, so that a start need not open every database.
+  platform               text,
   created_at             timestamptz not null default now()
 );
 
@@ -55,5 +57,5 @@ begin
 end
 $$;
 
-create trigger project_changed after insert or update or delete on plinth.project
+create trigger project_changed after insert or update of state, generation or delete on plinth.project
   for each statement execute function plinth.project_changed();

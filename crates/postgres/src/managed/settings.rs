@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::ClusterError;
 
@@ -17,9 +18,8 @@ pub(crate) const HBA: &str = "# Written by Plinth. Setting `hba_file` takes anot
     host replication all all scram-sha-256\n";
 
 /// What a laptop can spare and Plinth needs.
-const DEFAULTS: [(&str, &str); 31] = [
+const DEFAULTS: [(&str, &str); 30] = [
     // Access.
-    ("hba_file", HBA_FILE),
     ("listen_addresses", "127.0.0.1"),
     ("password_encryption", "scram-sha-256"),
     ("unix_socket_permissions", "0700"),
@@ -77,8 +77,13 @@ const RESERVED: [&str; 5] =
 pub(crate) fn render(
     wishes: &BTreeMap<String, String>,
     throwaway: bool,
+    pgdata: &Path,
 ) -> Result<String, ClusterError> {
+    // Not relative: the server would look for it where it was started.
+    let hba_file = pgdata.join(HBA_FILE);
+    let hba_file = hba_file.to_string_lossy();
     let mut all: BTreeMap<&str, &str> = DEFAULTS.into_iter().collect();
+    all.insert("hba_file", &hba_file);
     if throwaway {
         all.extend(THROWAWAY);
     }
@@ -117,7 +122,7 @@ mod tests {
     use super::*;
 
     fn wish(name: &str, value: &str) -> Result<String, ClusterError> {
-        render(&BTreeMap::from([(name.to_owned(), value.to_owned())]), false)
+        render(&BTreeMap::from([(name.to_owned(), value.to_owned())]), false, Path::new("/data"))
     }
 
     #[test]
@@ -143,7 +148,9 @@ mod tests {
 
     #[test]
     fn throwaway_clusters_do_not_wait_for_the_disk() {
-        assert!(render(&BTreeMap::new(), true).unwrap().contains("fsync = 'off'"));
-        assert!(!render(&BTreeMap::new(), false).unwrap().contains("fsync"));
+        assert!(
+            render(&BTreeMap::new(), true, Path::new("/data")).unwrap().contains("fsync = 'off'")
+        );
+        assert!(!render(&BTreeMap::new(), false, Path::new("/data")).unwrap().contains("fsync"));
     }
 }

@@ -13,6 +13,8 @@ use super::{Registry, RegistryError, query, store};
 use crate::connection::{Connection, Login};
 use crate::keys::{self, Keys};
 use crate::migrate::{MigrationFolder, Migrator, UpOptions};
+use crate::numbered;
+use crate::platform;
 use crate::project::{self, Project, validate_name};
 use crate::quote::{ident, literal};
 
@@ -22,6 +24,8 @@ const NEW: &str = "plinth_new_";
 const OLD: &str = "plinth_old_";
 /// How long the sessions of a database may take to end after they were told to.
 const VACATE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long sessions may take to end that were closed by us.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 const VACATE_POLL: Duration = Duration::from_millis(10);
 
 /// What to make.
@@ -328,11 +332,17 @@ fn copy_database_facts(from: &str, to: &str) -> String {
 /// Makes the built database the project's, and the project ready.
 async fn publish(control: &mut Connection, project: &Project) -> Result<(), RegistryError> {
     let built = format!("{NEW}{}", project.name);
-    vacate(control, &built).await?;
+    leave(control, &built).await?;
     let run = async {
         let transaction = control.client_mut().transaction().await?;
         transaction.batch_execute(&rename(&built, &project.database)).await?;
         store::project_set_state(&transaction, &project.name, "ready").await?;
+        store::project_set_platform(
+            &transaction,
+            &[&project.name],
+            &numbered::digest(platform::FILES),
+        )
+        .await?;
         transaction.commit().await
     };
     run.await.map_err(query("cannot publish the project"))
@@ -341,7 +351,7 @@ async fn publish(control: &mut Connection, project: &Project) -> Result<(), Regi
 /// Puts the built database in the place of the project's old one.
 async fn replace(control: &mut Connection, project: &Project) -> Result<(), RegistryError> {
     let (built, old) = (format!("{NEW}{}", project.name), format!("{OLD}{}", project.name));
-    vacate(control, &built).await?;
+    leave(control, &built).await?;
     // Servers hold connections and come back at once: the door is shut until the exchange is done.
     let shut = format!("alter database {} allow_connections false", ident(&project.database));
     let open = format!("alter database {} allow_connections true", ident(&project.database));
@@ -368,6 +378,8 @@ async fn exchange(
     transaction.batch_execute(&rename(&project.database, old)).await?;
     transaction.batch_execute(&rename(built, &project.database)).await?;
     store::project_next_generation(&transaction, &project.name).await?;
+    store::project_set_platform(&transaction, &[&project.name], &numbered::digest(platform::FILES))
+        .await?;
     transaction.commit().await
 }
 
@@ -395,6 +407,22 @@ async fn drop_database(control: &Connection, database: &str) -> Result<(), Regis
     vacate(control, database).await?;
     let drop = format!("drop database if exists {} with (force)", ident(database));
     control.batch_execute(&drop).await.map_err(failed())
+}
+
+/// Waits until our own sessions on `database`, which are closed already, are gone; ends those that stay.
+async fn leave(control: &Connection, database: &str) -> Result<(), RegistryError> {
+    let deadline = Instant::now() + LEAVE_TIMEOUT;
+    while Instant::now() < deadline {
+        if store::database_sessions(control, database)
+            .await
+            .map_err(query("cannot count sessions"))?
+            == 0
+        {
+            return Ok(());
+        }
+        sleep(VACATE_POLL).await;
+    }
+    vacate(control, database).await
 }
 
 /// Ends every session on `database` and waits until they are gone.

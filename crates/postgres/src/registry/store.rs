@@ -114,6 +114,30 @@ pub(super) async fn project_delete(control: &impl GenericClient, name: &str) -> 
     control.execute("delete from plinth.project where name = $1", &[&name]).await.map(drop)
 }
 
+/// Name and owner role of the ready projects whose databases are not known to have the platform of `digest`.
+pub(super) async fn project_list_outdated(
+    control: &Client,
+    digest: &str,
+) -> Result<Vec<(String, String)>, Error> {
+    let outdated = "select name, owner_role from plinth.project
+                    where state = 'ready' and platform is distinct from $1 order by name";
+    Ok(control
+        .query(outdated, &[&digest])
+        .await?
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect())
+}
+
+pub(super) async fn project_set_platform(
+    control: &impl GenericClient,
+    names: &[&str],
+    digest: &str,
+) -> Result<(), Error> {
+    let update = "update plinth.project set platform = $2 where name = any($1)";
+    control.execute(update, &[&names, &digest]).await.map(drop)
+}
+
 /// Databases whose names begin with one of our prefixes for databases in the making.
 pub(super) async fn database_list_scaffolds(
     control: &Client,
@@ -140,6 +164,11 @@ pub(super) async fn database_open(control: &Client, name: &str) -> Result<(), Er
             .await?;
     }
     Ok(())
+}
+
+pub(super) async fn database_sessions(control: &Client, name: &str) -> Result<i64, Error> {
+    let count = "select count(*) from pg_stat_activity where datname = $1";
+    Ok(control.query_one(count, &[&name]).await?.get(0))
 }
 
 /// Ends all sessions on a database, and drops the logical replication slots that keep it; returns how many are left.

@@ -1,0 +1,9 @@
+//! Against a real PostgreSQL: the one in `PLINTH_PG_BIN`, else in `.postgres/bin`.
+
+mod cluster;
+mod context;
+mod external;
+mod migrate;
+mod platform;
+mod projects;
+mod support;
