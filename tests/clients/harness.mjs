@@ -64,6 +64,7 @@ async function launch(state) {
     const answer = await fetch(`http://127.0.0.1:${state.port}/ready`, { signal: AbortSignal.timeout(5000) }).catch(() => null);
     if (answer?.ok) break;
     if (exited !== null || Date.now() - started > 120_000) {
+      if (exited === null) await end(child.pid, 'SIGTERM');
       throw new Error(`plinth is not ready (${exited ?? 'still starting'}):\n${await tail(state)}`);
     }
     await sleep(50);
@@ -72,10 +73,8 @@ async function launch(state) {
   return { ...state, pid: child.pid, readyMs: Date.now() - started };
 }
 
-async function tail(state) {
-  const text = await readFile(path.join(state.folder, 'log'), 'utf8').catch(() => '');
-  return text.split('\n').slice(-40).join('\n');
-}
+const logOf = (state) => readFile(path.join(state.folder, 'log'), 'utf8').catch(() => '');
+const tail = async (state) => (await logOf(state)).split('\n').slice(-40).join('\n');
 
 async function end(pid, signal, graceMs = 20_000) {
   if (!alive(pid)) return;
@@ -90,7 +89,12 @@ async function end(pid, signal, graceMs = 20_000) {
 async function start() {
   const folder = await mkdtemp(path.join(tmpdir(), 'plinth-clients-'));
   await chmod(folder, 0o755); // the cluster of a root user runs as somebody else, who has to get in
-  return launch({ folder, dataDir: path.join(folder, 'data'), port: await freePort() });
+  try {
+    return await launch({ folder, dataDir: path.join(folder, 'data'), port: await freePort() });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 async function stop(state) {
@@ -118,7 +122,7 @@ async function stateOf() {
 /** The running server. */
 export async function server() {
   const state = await stateOf();
-  return { ...state, url: `http://127.0.0.1:${state.port}`, log: () => tail(state) };
+  return { ...state, url: `http://127.0.0.1:${state.port}`, log: () => logOf(state) };
 }
 
 /** Ends the server with the signal and starts it again on the same data, with the time that took. */
