@@ -203,10 +203,12 @@ export async function newcomer(t, of, name = 'nina') {
   await database(of, (db) => db.query(
     `insert into auth.users (id, aud, role, email, raw_app_meta_data, raw_user_meta_data)
      values ($1, 'authenticated', 'authenticated', $2, '{"provider": "email"}', $3)`, [id, person.email, { name }]));
-  // Hooks run in the order of their making, so the project may have been dropped by now, and everything with it.
-  t.after(() => database(of, (db) => db.query('delete from auth.users where id = $1', [id])).catch((error) => {
-    if (error.code !== '28P01' && error.code !== '3D000') throw error;
-  }));
+  t.after(async () => {
+    // Asked anew: a restart may have moved the database to another port. And hooks run in the order of their making, so
+    // the project may have been dropped by now, and everything with it.
+    const now = await project(of.name).catch(() => null);
+    if (now) await database(now, (db) => db.query('delete from auth.users where id = $1', [id]));
+  });
   return person;
 }
 
