@@ -5,33 +5,32 @@
 
 mod account;
 mod binaries;
+mod error;
 mod initdb;
 mod leash;
 mod lock;
 mod place;
 mod postmaster;
+mod server;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _, Seek as _};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use self::account::Account;
 pub use self::binaries::{Binaries, BinariesError, OLDEST_MAJOR};
+pub use self::error::ClusterError;
 use self::leash::Leash;
 use self::lock::DataLock;
 use self::place::{Place, file_error};
 use self::postmaster::{PidFile, Postmaster};
-use crate::connection::{ConnectError, Connection, Endpoint, Host, Login};
-use crate::keys::{self, KeyError};
+use self::server::{POLL, QUIT_TIMEOUT, START_TIMEOUT, free_port, launch, not_ready, stop};
+use crate::connection::{Connection, Endpoint, Host, Login};
+use crate::keys;
 use crate::secret::Secret;
 use crate::sqlstate;
 
@@ -39,161 +38,6 @@ use crate::sqlstate;
 pub(crate) const SUPERUSER: &str = "supabase_admin";
 /// Port that a managed cluster prefers.
 pub const DEFAULT_PORT: u16 = 54322;
-/// How many ports after the preferred one are tried.
-const PORTS_TRIED: u16 = 100;
-/// How long a server may take to be ready; recovery after a crash is the long case.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long the last processes of a killed server may take to leave its shared memory.
-const ORPHANS_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a fast shutdown may take before it becomes an immediate one.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an immediate shutdown may take.
-const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(10);
-/// A log larger than this is set aside at start; one older log is kept.
-const LOG_MAX_BYTES: u64 = 16 << 20;
-/// How much of the log an error quotes.
-const LOG_TAIL_LINES: usize = 12;
-
-/// Why a managed cluster cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// Another Plinth has the data folder.
-    #[error("another Plinth (process {holder}) is using {}; stop it, or choose another --data-dir", .data_dir.display())]
-    InUse {
-        /// The data folder.
-        data_dir: PathBuf,
-        /// Process id of the other, as it wrote it down.
-        holder: String,
-    },
-    /// No unprivileged user to run as.
-    #[error(
-        "PostgreSQL cannot run as root, and there is no unprivileged user `{0}`; name one with PLINTH_PG_USER"
-    )]
-    NoAccount(String),
-    /// Another user is wanted but Plinth is not root.
-    #[error("only root can run PostgreSQL as another user (`{0}`)")]
-    NotRoot(String),
-    /// A folder belongs to someone else.
-    #[error("{} belongs to the user with id {uid}; run Plinth as that user or as root", .folder.display())]
-    NotOurs {
-        /// The folder.
-        folder: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// The cluster's user cannot reach its data.
-    #[error("the user `{user}`, who runs PostgreSQL, cannot enter {}; let others pass (chmod o+x)", .folder.display())]
-    Unreachable {
-        /// The folder.
-        folder: PathBuf,
-        /// The user.
-        user: String,
-    },
-    /// A file operation failed.
-    #[error("{}", .path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// What went wrong.
-        #[source]
-        source: io::Error,
-    },
-    /// A setting is not the operator's to make, or not well formed.
-    #[error("PostgreSQL setting `{name}`: {why}")]
-    Setting {
-        /// Its name.
-        name: String,
-        /// The reason.
-        why: &'static str,
-    },
-    /// The password cannot be made.
-    #[error("cannot make a password")]
-    Key(#[source] KeyError),
-    /// The cluster is there and its password is not.
-    #[error(
-        "{} is gone, and with it the password of the cluster in {}; put it back, or remove both to begin anew",
-        .path.display(), .pgdata.display()
-    )]
-    PasswordLost {
-        /// The file with the password.
-        path: PathBuf,
-        /// The cluster.
-        pgdata: PathBuf,
-    },
-    /// `initdb` failed.
-    #[error("initdb failed:\n{output}")]
-    Initdb {
-        /// What it said.
-        output: String,
-    },
-    /// The cluster was made by another major version.
-    #[error(
-        "the cluster in {} was made by PostgreSQL {found}, the programs are {programs}; \
-         set PLINTH_PG_BIN to PostgreSQL {found}, or dump and restore",
-        .pgdata.display()
-    )]
-    OtherMajor {
-        /// The cluster.
-        pgdata: PathBuf,
-        /// Its major version.
-        found: String,
-        /// Version of the programs.
-        programs: String,
-    },
-    /// No port is free.
-    #[error("no free port from {0} to {1}")]
-    NoPort(u16, u16),
-    /// A program could not be started.
-    #[error("cannot start `{program}`")]
-    Spawn {
-        /// The program.
-        program: &'static str,
-        /// What went wrong.
-        #[source]
-        source: io::Error,
-    },
-    /// The server ended instead of starting.
-    #[error("PostgreSQL did not start; {} ends with:\n{tail}", .log.display())]
-    Start {
-        /// The log.
-        log: PathBuf,
-        /// Its last lines.
-        tail: String,
-    },
-    /// The server is not ready in time.
-    #[error("PostgreSQL (process {pid}) was not ready after {} s; {} ends with:\n{tail}", START_TIMEOUT.as_secs(), .log.display())]
-    NotReady {
-        /// The server's process.
-        pid: i32,
-        /// The log.
-        log: PathBuf,
-        /// Its last lines.
-        tail: String,
-    },
-    /// A server runs in the data folder but does not know our password.
-    #[error("the PostgreSQL (process {pid}) that runs in {} refuses the password in {}", .pgdata.display(), .file.display())]
-    Stranger {
-        /// The server's process.
-        pid: i32,
-        /// The cluster.
-        pgdata: PathBuf,
-        /// The file with the password.
-        file: PathBuf,
-    },
-    /// The server does not end.
-    #[error("PostgreSQL (process {0}) does not end")]
-    WontStop(i32),
-    /// The server is ready and yet cannot be used.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// A question to the running server failed.
-    #[error("the running PostgreSQL cannot be asked")]
-    Query(#[source] tokio_postgres::Error),
-    /// The start was cut short with the runtime.
-    #[error("the start was interrupted")]
-    Interrupted,
-}
 
 /// How to run a managed cluster.
 #[derive(Clone, Debug)]
@@ -426,11 +270,10 @@ impl Prepared {
         let password = initdb::password(&place)?;
         let created = !place.pgdata.join("PG_VERSION").exists();
         initdb::ensure(&place, &password, options.throwaway)?;
-        if options.run_as.is_some() && !created {
-            place.hand_over_all(&place.pgdata)?;
-        }
         let changed = write_if_changed(&place, settings::FILE, &conf)?;
         let changed = write_if_changed(&place, settings::HBA_FILE, settings::HBA)? || changed;
+        // A server that runs as another user than the wanted one must not go on.
+        let changed = changed || place.belongs_to_another()?;
         Ok(Self { place, password, lock, created, changed })
     }
 
@@ -441,6 +284,9 @@ impl Prepared {
     async fn run(&self, wanted_port: u16) -> Result<Running, ClusterError> {
         if let Some(running) = self.adopt().await? {
             return Ok(running);
+        }
+        if self.place.belongs_to_another()? {
+            self.place.hand_over_all(&self.place.pgdata)?;
         }
         let mut port = free_port(wanted_port, wanted_port)?;
         loop {
@@ -539,159 +385,12 @@ impl Prepared {
     }
 }
 
-/// Starts the server and waits until it takes connections.
-async fn launch(place: &Place, admin: &Login, port: u16) -> Result<Postmaster, ClusterError> {
-    let orphans_deadline = Instant::now() + ORPHANS_TIMEOUT;
-    loop {
-        match launch_once(place, admin, port).await {
-            // The processes of a server that was killed notice it one by one.
-            Err(ClusterError::Start { tail, .. })
-                if tail.contains("pre-existing shared memory block")
-                    && Instant::now() < orphans_deadline =>
-            {
-                sleep(POLL * 10).await;
-            }
-            launched => return launched,
-        }
-    }
-}
-
-async fn launch_once(place: &Place, admin: &Login, port: u16) -> Result<Postmaster, ClusterError> {
-    let log_from = rotate_log(place)?;
-    let mut postmaster = spawn(place, port)?;
-    let deadline = Instant::now() + START_TIMEOUT;
-    let endpoint =
-        Endpoint { host: Host::Unix(place.socket_dir.clone()), port, admin: admin.clone() };
-    loop {
-        if !postmaster.is_alive() {
-            return Err(ClusterError::Start {
-                log: place.log.clone(),
-                tail: log_tail(&place.log, log_from),
-            });
-        }
-        let file = PidFile::read(&place.pgdata);
-        if file.is_some_and(|file| file.pid == postmaster.pid() && file.ready) {
-            match endpoint.connect("postgres").await {
-                Ok(connection) => {
-                    connection.close().await;
-                    return Ok(postmaster);
-                }
-                Err(error) if error.is_transient() => {}
-                Err(error) => {
-                    let _ = stop(&mut postmaster).await;
-                    return Err(error.into());
-                }
-            }
-        }
-        if Instant::now() > deadline {
-            let _ = stop(&mut postmaster).await;
-            return Err(not_ready(place, postmaster.pid()));
-        }
-        sleep(POLL).await;
-    }
-}
-
-fn spawn(place: &Place, port: u16) -> Result<Postmaster, ClusterError> {
-    let log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&place.log)
-        .map_err(file_error(&place.log))?;
-    let error_log = log.try_clone().map_err(file_error(&place.log))?;
-    let mut command = place.binaries.command("postgres");
-    command
-        .arg("-D")
-        .arg(&place.pgdata)
-        .args(["-p", &port.to_string()])
-        .arg("-k")
-        .arg(&place.socket_dir)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(error_log)
-        // Ctrl-C in the terminal is for Plinth, which stops the server in good order.
-        .process_group(0);
-    Account::apply(place.account.as_ref(), &mut command);
-    let child =
-        command.spawn().map_err(|source| ClusterError::Spawn { program: "postgres", source })?;
-    Ok(Postmaster::started(child))
-}
-
-async fn stop(postmaster: &mut Postmaster) -> Result<(), ClusterError> {
-    let failed = |_| ClusterError::WontStop(postmaster.pid());
-    postmaster.stop_fast().map_err(failed)?;
-    if ended(postmaster, STOP_TIMEOUT).await {
-        return Ok(());
-    }
-    tracing::warn!(
-        postgres.pid = postmaster.pid(),
-        "PostgreSQL does not end in time; ending it at once"
-    );
-    let failed = |_| ClusterError::WontStop(postmaster.pid());
-    postmaster.stop_immediately().map_err(failed)?;
-    if ended(postmaster, QUIT_TIMEOUT).await {
-        Ok(())
-    } else {
-        Err(ClusterError::WontStop(postmaster.pid()))
-    }
-}
-
-async fn ended(postmaster: &mut Postmaster, wait: Duration) -> bool {
-    let deadline = Instant::now() + wait;
-    while postmaster.is_alive() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        sleep(POLL).await;
-    }
-    true
-}
-
-/// The first free port from `from` on, or any when it is 0.
-fn free_port(from: u16, wanted: u16) -> Result<u16, ClusterError> {
-    let last = wanted.saturating_add(PORTS_TRIED);
-    let bind = |port| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr())
-    };
-    let mut candidates = if from == 0 { 0..=0 } else { from..=last };
-    candidates
-        .find_map(|port| bind(port).ok())
-        .map(|address| address.port())
-        .ok_or(ClusterError::NoPort(wanted, last))
-}
-
 fn write_if_changed(place: &Place, name: &str, text: &str) -> Result<bool, ClusterError> {
     let path = place.pgdata.join(name);
     if fs::read_to_string(&path).is_ok_and(|found| found == text) {
         return Ok(false);
     }
     place.write(&path, text).map(|()| true)
-}
-
-/// Sets a large log aside; returns where the lines of the coming start begin.
-fn rotate_log(place: &Place) -> Result<u64, ClusterError> {
-    let length = fs::metadata(&place.log).map_or(0, |meta| meta.len());
-    if length <= LOG_MAX_BYTES {
-        return Ok(length);
-    }
-    let older = place.log.with_extension("log.1");
-    fs::rename(&place.log, &older).map_err(file_error(&place.log)).map(|()| 0)
-}
-
-fn log_tail(log: &Path, from: u64) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = fs::File::open(log)?;
-        file.seek(io::SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.take(LOG_MAX_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read().unwrap_or_else(|error| format!("(not readable: {error})"));
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
-}
-
-fn not_ready(place: &Place, pid: i32) -> ClusterError {
-    ClusterError::NotReady { pid, log: place.log.clone(), tail: log_tail(&place.log, 0) }
 }
 
 fn report(
@@ -711,21 +410,6 @@ fn report(
         copied_binaries: copied.then(|| place.binaries.bin().to_owned()),
         log: place.log.clone(),
         port: running.port,
-        port_was_taken: options.port != 0 && options.port != running.port,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_port_gives_the_next_free_one() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
-        if port < u16::MAX {
-            assert!(free_port(port, port).unwrap() > port);
-        }
-        assert_ne!(free_port(0, 0).unwrap(), 0);
+        port_was_taken: !running.adopted && options.port != 0 && options.port != running.port,
     }
 }

@@ -92,6 +92,13 @@ impl Place {
         }
     }
 
+    /// Whether the cluster's files are another user's than the one who is to run it.
+    pub(crate) fn belongs_to_another(&self) -> Result<bool, ClusterError> {
+        let Some(account) = &self.account else { return Ok(false) };
+        let meta = fs::metadata(&self.pgdata).map_err(file_error(&self.pgdata))?;
+        Ok(meta.uid() != account.uid)
+    }
+
     /// Gives everything below `path` to the cluster's user, where another was named than the one it belonged to.
     pub(crate) fn hand_over_all(&self, path: &Path) -> Result<(), ClusterError> {
         let Some(account) = &self.account else { return Ok(()) };
@@ -122,8 +129,9 @@ impl Place {
         let meta = fs::symlink_metadata(&self.socket_dir).map_err(file_error(&self.socket_dir))?;
         let own = nix::unistd::geteuid().as_raw();
         let user = self.account.as_ref().map_or(own, |account| account.uid);
+        let before = fs::metadata(&self.pgdata).map_or(own, |meta| meta.uid());
         // A folder that someone else made first in /tmp could be used to stand in for the server.
-        if !meta.is_dir() || (meta.uid() != own && meta.uid() != user) {
+        if !meta.is_dir() || ![own, user, before].contains(&meta.uid()) {
             return Err(ClusterError::NotOurs { folder: self.socket_dir.clone(), uid: meta.uid() });
         }
         let private = fs::Permissions::from_mode(0o700);

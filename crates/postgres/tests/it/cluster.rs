@@ -11,7 +11,7 @@ use plinth_postgres::{
     Binaries, BinariesError, Cluster, ClusterError, ManagedCluster, ManagedOptions,
 };
 
-use crate::support::{Scratch, binaries, code, full, value};
+use crate::support::{Elsewhere, Scratch, binaries, code, full, value};
 
 /// Tells the helper below which folder to use.
 const FOLDER: &str = "PLINTH_IT_FOLDER";
@@ -47,10 +47,10 @@ async fn hold_a_cluster() {
     std::future::pending::<()>().await;
 }
 
-/// Starts a cluster in another process and kills that process with SIGKILL; returns the server's process id.
-fn cluster_of_a_killed_plinth(scratch: &Scratch) -> i32 {
+/// Runs the helper in another process, which is killed with SIGKILL as soon as it holds a cluster; returns what it noted.
+fn killed_holder(scratch: &Scratch, helper: &str) -> String {
     let mut plinth = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "cluster::hold_a_cluster", "--ignored", "--nocapture"])
+        .args(["--exact", helper, "--ignored", "--nocapture"])
         .env(FOLDER, scratch.path())
         .stdout(Stdio::null())
         .spawn()
@@ -59,7 +59,12 @@ fn cluster_of_a_killed_plinth(scratch: &Scratch) -> i32 {
     wait_until("a cluster in another process", || held.exists());
     plinth.kill().unwrap();
     plinth.wait().unwrap();
-    fs::read_to_string(held).unwrap().parse().unwrap()
+    fs::read_to_string(held).unwrap()
+}
+
+/// The process id of a server whose Plinth was killed.
+fn cluster_of_a_killed_plinth(scratch: &Scratch) -> i32 {
+    killed_holder(scratch, "cluster::hold_a_cluster").parse().unwrap()
 }
 
 #[tokio::test]
@@ -268,10 +273,10 @@ async fn a_deep_data_folder_has_its_socket_elsewhere() {
         panic!("no socket")
     };
     assert!(socket.starts_with("/tmp") && !socket.starts_with(scratch.path()));
+    let _gone = Elsewhere(socket.clone());
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o700);
     cluster.connect("postgres").await.unwrap().close().await;
     cluster.stop().await.unwrap();
-    fs::remove_dir_all(socket).unwrap();
 }
 
 #[tokio::test]
@@ -284,6 +289,30 @@ async fn a_throwaway_cluster_leaves_nothing() {
     drop(cluster);
     assert!(!folder.exists());
     wait_until("the end of the server", || !alive(pid));
+}
+
+/// Not a test of its own: a process that is killed while it has a throw-away cluster.
+#[tokio::test]
+#[ignore = "run by other tests"]
+async fn hold_a_throwaway_cluster() {
+    let Some(folder) = std::env::var_os(FOLDER).map(std::path::PathBuf::from) else { return };
+    let options = ManagedOptions::throwaway(binaries()).unwrap();
+    let cluster = ManagedCluster::start(options).await.unwrap();
+    let held =
+        format!("{}\n{}", cluster.pid().await, cluster.report().pgdata.parent().unwrap().display());
+    fs::write(folder.join("held.new"), held).unwrap();
+    fs::rename(folder.join("held.new"), folder.join("held")).unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_throwaway_cluster_ends_with_a_process_that_is_killed() {
+    let scratch = Scratch::new();
+    let held = killed_holder(&scratch, "cluster::hold_a_throwaway_cluster");
+    let (pid, folder) = held.split_once('\n').unwrap();
+    let pid: i32 = pid.parse().unwrap();
+    wait_until("the end of the server", || !alive(pid));
+    wait_until("the end of the folder", || !Path::new(folder).exists());
 }
 
 #[tokio::test]
@@ -308,6 +337,12 @@ async fn root_runs_the_cluster_as_someone_else() {
     assert_eq!(cluster.report().user.as_deref(), Some("nobody"));
     cluster.stop().await.unwrap();
     drop(cluster);
+    // Told otherwise, the data changes hands.
+    options.run_as = Some("daemon".to_owned());
+    let cluster = ManagedCluster::start(options.clone()).await.unwrap();
+    assert_eq!(cluster.report().user.as_deref(), Some("daemon"));
+    cluster.stop().await.unwrap();
+    drop(cluster);
     options.run_as = Some("no-such-user".to_owned());
     let error = ManagedCluster::start(options).await.unwrap_err();
     assert!(matches!(error, ClusterError::NoAccount(_)), "{error}");
@@ -328,7 +363,11 @@ async fn data_and_programs_that_the_other_user_cannot_reach_go_where_it_can() {
     let cluster = ManagedCluster::start(options.clone()).await.unwrap();
     let copied = cluster.report().copied_binaries.clone().expect("a copy of the programs");
     assert!(copied.starts_with("/var/lib/plinth"));
+    let copy =
+        copied.ancestors().find(|folder| folder.parent() == Some(Path::new("/var/lib/plinth")));
+    let _copy_gone = Elsewhere(copy.unwrap().to_owned());
     let moved = cluster.report().pgdata.parent().unwrap().to_owned();
+    let _data_gone = Elsewhere(moved.clone());
     assert!(cluster.report().data_moved);
     assert!(moved.starts_with("/var/lib/plinth"));
     cluster.stop().await.unwrap();
@@ -338,10 +377,6 @@ async fn data_and_programs_that_the_other_user_cannot_reach_go_where_it_can() {
     assert_eq!(again.report().pgdata.parent().unwrap(), moved);
     assert_eq!(again.report().copied_binaries, Some(copied.clone()));
     again.stop().await.unwrap();
-    fs::remove_dir_all(moved).unwrap();
-    let copy =
-        copied.ancestors().find(|folder| folder.parent() == Some(Path::new("/var/lib/plinth")));
-    fs::remove_dir_all(copy.unwrap()).unwrap();
 }
 
 /// A copy of the programs in a folder of root's own.

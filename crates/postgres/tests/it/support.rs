@@ -138,6 +138,20 @@ impl Scratch {
     }
 }
 
+/// A folder outside of the scratch folder that goes when the test does.
+pub(crate) struct Elsewhere(pub(crate) PathBuf);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // A test that failed has left its server running.
+        if let Ok(text) = fs::read_to_string(self.0.join("postgres/postmaster.pid")) {
+            let pid = text.lines().next().unwrap_or_default();
+            let _ = Command::new("kill").args(["-QUIT", pid]).status();
+        }
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
