@@ -1,7 +1,7 @@
 //! Administrative connections: few, short-lived, one statement after the other. The data plane has its own in `wire`.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -319,6 +319,12 @@ impl Deref for Connection {
 
     fn deref(&self) -> &Client {
         &self.client
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
     }
 }
 

@@ -1,0 +1,5 @@
+//! The wire against a real PostgreSQL.
+
+mod pool;
+mod session;
+mod support;

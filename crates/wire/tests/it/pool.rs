@@ -1,0 +1,185 @@
+//! Pools: bounds, waiting, recovery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
+
+use crate::support::{batch, first, on_server};
+
+const BACKEND: &str = "select pg_backend_pid()";
+
+fn pool(config: &ConnectConfig, budget: &Arc<Budget>, options: PoolOptions) -> Pool {
+    Pool::new(config.clone(), budget.clone(), options)
+}
+
+fn small(max_connections: usize) -> PoolOptions {
+    PoolOptions {
+        max_connections,
+        acquire_timeout: Duration::from_millis(200),
+        ..PoolOptions::default()
+    }
+}
+
+#[test]
+fn connections_are_opened_on_use_and_used_again() {
+    on_server(async |config| {
+        let budget = Budget::new(4);
+        let pool = pool(&config, &budget, small(4));
+        assert_eq!(budget.available(), 4);
+        let one = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let two = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        assert_eq!(one, two);
+        assert_eq!((budget.available(), pool.status().idle), (3, 1));
+        pool.close_idle(Duration::ZERO);
+        assert_eq!((budget.available(), pool.status().idle), (4, 0));
+    });
+}
+
+#[test]
+fn who_waits_too_long_for_a_busy_pool_is_told_so() {
+    on_server(async |config| {
+        let pool = pool(&config, &Budget::new(4), small(1));
+        let slow = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(&batch(&["select pg_sleep(1)"])).await }
+        });
+        while pool.status().busy == 0 {
+            tokio::task::yield_now().await;
+        }
+        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        assert!(matches!(error, WireError::PoolTimeout(_)), "{error:?}");
+        slow.await.unwrap().unwrap();
+        pool.run(&batch(&["select 1"])).await.unwrap();
+    });
+}
+
+#[test]
+fn the_queue_before_a_pool_is_bounded() {
+    on_server(async |config| {
+        let options = PoolOptions { max_waiting: 0, ..small(1) };
+        let pool = pool(&config, &Budget::new(4), options);
+        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        assert!(matches!(error, WireError::Overloaded(0)), "{error:?}");
+    });
+}
+
+#[test]
+fn a_pool_takes_the_place_of_another_ones_idle_connection() {
+    on_server(async |config| {
+        let budget = Budget::new(1);
+        let (one, two) = (pool(&config, &budget, small(2)), pool(&config, &budget, small(2)));
+        one.run(&batch(&["select 1"])).await.unwrap();
+        assert_eq!(one.status().idle, 1);
+        two.run(&batch(&["select 1"])).await.unwrap();
+        assert_eq!((one.status().idle, two.status().idle), (0, 1));
+    });
+}
+
+#[test]
+fn a_pool_gets_the_place_that_another_one_is_still_using() {
+    on_server(async |config| {
+        let budget = Budget::new(1);
+        let one = pool(&config, &budget, small(1));
+        let options = PoolOptions { acquire_timeout: Duration::from_secs(20), ..small(1) };
+        let two = pool(&config, &budget, options);
+        let slow = tokio::spawn({
+            let one = one.clone();
+            async move { one.run(&batch(&["select pg_sleep(0.3)"])).await }
+        });
+        while budget.available() > 0 {
+            tokio::task::yield_now().await;
+        }
+        two.run(&batch(&["select 1"])).await.unwrap();
+        slow.await.unwrap().unwrap();
+        assert_eq!(one.status().idle, 0);
+    });
+}
+
+#[test]
+fn a_caller_that_goes_away_leaves_a_usable_connection() {
+    on_server(async |config| {
+        let pool = pool(&config, &Budget::new(4), small(1));
+        let before = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let abandoned = batch(&["select pg_sleep(0.1), 'not yours'"]);
+        let answer = tokio::time::timeout(Duration::from_millis(20), pool.run(&abandoned)).await;
+        assert!(answer.is_err());
+        let after = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        assert_eq!(before, after, "the same connection, with its own answer");
+    });
+}
+
+#[test]
+fn a_terminated_backend_costs_one_request_at_most() {
+    on_server(async |config| {
+        let budget = Budget::new(4);
+        let (pool, other) = (pool(&config, &budget, small(1)), pool(&config, &budget, small(1)));
+        let victim = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let kill = format!("select pg_terminate_backend({victim}, 5000)");
+        other.run(&batch(&[&kill])).await.unwrap();
+        // The end of the session may not have been seen yet; then this request is the one.
+        let _ = pool.run(&batch(&["select 1"])).await;
+        pool.run(&batch(&["select 1"])).await.unwrap();
+    });
+}
+
+#[test]
+fn a_session_that_ends_during_an_answer_is_reported_and_replaced() {
+    on_server(async |config| {
+        let pool = pool(&config, &Budget::new(4), small(1));
+        let suicide = "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)";
+        let error = pool.run(&batch(&[suicide])).await.unwrap_err();
+        let WireError::Terminated(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.code, "57P01");
+        pool.run(&batch(&["select 1"])).await.unwrap();
+    });
+}
+
+#[test]
+fn a_statement_whose_result_changed_is_prepared_again_unseen() {
+    on_server(async |config| {
+        let pool = pool(&config, &Budget::new(4), small(1));
+        pool.run(&batch(&["create temporary table t (x int)"])).await.unwrap();
+        pool.run(&batch(&["select * from t"])).await.unwrap();
+        pool.run(&batch(&["alter table t add column y int"])).await.unwrap();
+        pool.run(&batch(&["select * from t"])).await.unwrap();
+        pool.run(&batch(&["alter table t add column z int"])).await.unwrap();
+        pool.forget_statements();
+        pool.run(&batch(&["select * from t"])).await.unwrap();
+    });
+}
+
+#[test]
+fn an_answer_that_never_comes_is_not_waited_for() {
+    on_server(async |config| {
+        let options = PoolOptions { answer_timeout: Duration::from_millis(100), ..small(1) };
+        let pool = pool(&config, &Budget::new(4), options);
+        let error = pool.run(&batch(&["select pg_sleep(5)"])).await.unwrap_err();
+        assert!(matches!(error, WireError::AnswerTimeout(_)), "{error:?}");
+        pool.run(&batch(&["select 1"])).await.unwrap();
+    });
+}
+
+#[test]
+fn a_closed_pool_says_so() {
+    on_server(async |config| {
+        let pool = pool(&config, &Budget::new(4), small(1));
+        pool.run(&batch(&["select 1"])).await.unwrap();
+        pool.close();
+        assert_eq!(pool.status().idle, 0);
+        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        assert!(matches!(error, WireError::Closed), "{error:?}");
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_connect_error() {
+    on_server(async |config| {
+        let mut config = config.clone();
+        config.host = plinth_wire::Host::Tcp("127.0.0.1".to_owned());
+        config.port = 1;
+        let pool = Pool::new(config, Budget::new(4), small(1));
+        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        assert!(matches!(error, WireError::Connect(_)), "{error:?}");
+    });
+}

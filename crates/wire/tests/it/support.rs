@@ -1,0 +1,38 @@
+//! Sessions on a database of the test's own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use plinth_testkit::{Template, with_database};
+use plinth_wire::{Batch, ConnectConfig, Row, Statement};
+
+/// Runs `test` with the way to an empty database of its own.
+pub(crate) fn on_server(test: impl AsyncFnOnce(ConnectConfig)) {
+    with_database(&Template::Empty, async |database| {
+        test(ConnectConfig::from_url(database.url().expose()).unwrap()).await;
+    });
+}
+
+/// A statement with text parameters.
+pub(crate) fn statement(sql: &str, params: &[&str]) -> Statement {
+    Statement {
+        sql: sql.into(),
+        params: params.iter().map(|p| Some(Bytes::copy_from_slice(p.as_bytes()))).collect(),
+    }
+}
+
+/// A batch of statements under the cache key `role`.
+pub(crate) fn batch_as(role: &str, statements: &[Statement]) -> Batch {
+    Batch { role: Arc::from(role), statements: statements.to_vec(), rollback: false }
+}
+
+/// A batch of statements without parameters.
+pub(crate) fn batch(sql: &[&str]) -> Batch {
+    let statements: Vec<Statement> = sql.iter().map(|sql| statement(sql, &[])).collect();
+    batch_as("r", &statements)
+}
+
+/// The first value of the first row, as text.
+pub(crate) fn first(rows: &[Row]) -> String {
+    String::from_utf8(rows[0][0].as_ref().unwrap().to_vec()).unwrap()
+}
