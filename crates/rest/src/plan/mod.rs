@@ -12,7 +12,8 @@ use plinth_catalog::{Catalog, QualifiedName, Relation, Relationship};
 
 use crate::ident::CastType;
 use crate::request::field::{JsonStep, Text};
-use crate::request::filter::{Connective, Operation};
+use crate::request::filter::Operation;
+use crate::request::logic::Connective;
 use crate::request::order::{Direction, Nulls};
 use crate::request::range::Range;
 use crate::request::select::Aggregate;

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::Error;
 use crate::request::field::{Field, Text};
-use crate::request::filter::{Filter, IsValue, Logic, Operation};
+use crate::request::filter::{Filter, IsValue, Operation};
+use crate::request::logic::Logic;
 use crate::request::order::OrderTerm;
 use crate::request::range::Range;
 use crate::request::select::{Join, SelectField};

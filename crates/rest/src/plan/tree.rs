@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::request::Request;
 use crate::request::field::Text;
-use crate::request::filter::{Filter, Logic};
+use crate::request::filter::Filter;
+use crate::request::logic::Logic;
 use crate::request::order::OrderTerm;
 use crate::request::query::At;
 use crate::request::range::Range;

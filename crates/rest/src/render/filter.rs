@@ -4,8 +4,9 @@ use crate::ident::{Sql, array_literal};
 use crate::plan::{Column, Condition, Order, Qualifier};
 use crate::request::field::JsonKey;
 use crate::request::filter::{
-    Connective, FtsOperator, IsValue, Operation, QuantOperator, Quantifier, SimpleOperator,
+    FtsOperator, IsValue, Operation, QuantOperator, Quantifier, SimpleOperator,
 };
+use crate::request::logic::Connective;
 use crate::request::order::{Direction, Nulls};
 
 /// A qualifier without the dot that follows it.

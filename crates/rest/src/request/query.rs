@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::field::{self, Field, Text};
-use super::filter::{self, Condition, Connective, Filter, Logic};
+use super::filter::{self, Condition, Filter};
+use super::logic::{self, Connective, Logic};
 use super::order::{self, OrderTerm};
 use super::range::Range;
 use super::select::{self, SelectItem};
@@ -172,7 +173,7 @@ impl<'p> Query<'p> {
         let before = path.len();
         path.retain(|part| part != "not");
         let negated = path.len() < before;
-        self.logic.push(At { path, what: filter::logic(negated, connective, value)? });
+        self.logic.push(At { path, what: logic::logic(negated, connective, value)? });
         Ok(())
     }
 

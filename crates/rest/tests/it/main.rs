@@ -10,4 +10,5 @@ mod harness;
 mod reads;
 mod shapes;
 mod sql;
+mod words;
 mod writes;

@@ -279,3 +279,21 @@ async fn the_root_describes_the_schema() {
     let hidden: serde_json::Value = serde_json::from_str(&session.get("/").await.body).unwrap();
     assert!(hidden["definitions"].as_object().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_pre_request_function_may_set_headers_of_any_read() {
+    let mut session = session().await;
+    let set = "select set_config('response.headers', '[{\"X-Pre\": \"1\"}]', true), \
+               set_config('response.status', '203', true)";
+    session.client.batch_execute(set).await.unwrap();
+    let unasked = session.get("/clients?id=eq.1").await;
+    assert_eq!((unasked.status, unasked.header("x-pre")), (200, ""));
+    let view = session.get("/open_tasks?limit=1").await;
+    assert_eq!((view.status, view.header("x-pre")), (203, "1"));
+    session.config.pre_request = true;
+    let asked = session.get("/clients?id=eq.1").await;
+    assert_eq!((asked.status, asked.header("x-pre")), (203, "1"));
+    session.client.batch_execute("select set_config('response.headers', 'x', true)").await.unwrap();
+    let broken = session.get("/clients?id=eq.1").await;
+    assert_eq!((broken.status, broken.body.contains("PGRST111")), (500, true));
+}

@@ -2,7 +2,10 @@
 
 use plinth_rest::Outcome;
 
-use crate::{catalog, harness, shapes};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+use crate::{catalog, harness, shapes, words};
 
 fn all() -> Vec<(String, shapes::Shape)> {
     let of = |(file, text): &(&str, &str)| {
@@ -69,4 +72,36 @@ async fn every_shape_can_be_answered() {
             assert_eq!(answer.status, expected, "{name}: {}", answer.body);
         }
     }
+}
+
+/// Whatever is understood makes SQL that PostgreSQL can read; it may not know the names in it.
+#[tokio::test]
+async fn what_is_understood_is_sql() {
+    const PARAMETERS: [&str; 8] =
+        ["select", "order", "or", "id", "clients.id", "clients.order", "meta->a", "on_conflict"];
+    let session = harness::session().await;
+    let mut runner = TestRunner::deterministic();
+    let mut prepared_statements = 0;
+    for case in 0..4000 {
+        let value = words::words().new_tree(&mut runner).unwrap().current();
+        let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let name = PARAMETERS[case % PARAMETERS.len()];
+        let select = if name == "select" { "" } else { "select=*,clients(*)&" };
+        let mut shape = shapes::request("GET", &format!("/projects?{select}{name}={value}"));
+        if case % 3 == 0 {
+            shape.method = http::Method::PATCH;
+            shape.body = "{\"name\": \"x\"}".into();
+            shape.headers.insert("prefer", http::HeaderValue::from_static("return=representation"));
+        }
+        let Ok(Outcome::Query(prepared)) = shape.prepare(session.catalog) else { continue };
+        session.client.batch_execute("savepoint parse").await.unwrap();
+        if let Err(error) = session.client.prepare(&prepared.statements[0].sql).await {
+            let facts = error.as_db_error().unwrap();
+            let code = facts.code().code();
+            assert!(code != "42601", "{facts}: {}", prepared.statements[0].sql);
+        }
+        session.client.batch_execute("rollback to savepoint parse").await.unwrap();
+        prepared_statements += 1;
+    }
+    assert!(prepared_statements > 200, "only {prepared_statements} were understood");
 }

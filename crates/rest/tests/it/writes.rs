@@ -318,3 +318,24 @@ async fn views_are_written_through() {
         session.ask("POST", "/open_tasks?select=name", FULL, r#"{"name": "through"}"#).await;
     assert_eq!((answer.status, answer.body.as_str()), (201, r#"[{"name":"through"}]"#));
 }
+
+#[tokio::test]
+async fn a_transaction_may_be_rolled_back_by_the_client() {
+    let mut session = session().await;
+    let mut shape = shapes::request("POST", "/clients");
+    shape.body = bytes::Bytes::from_static(br#"{"id": 9, "name": "New"}"#);
+    shape.headers.insert("prefer", http::HeaderValue::from_static("tx=rollback"));
+    let rolls_back = |session: &Session| match shape.prepare_with(session.catalog, &session.config)
+    {
+        Ok(plinth_rest::Outcome::Query(prepared)) => (prepared.rollback, prepared.statements.len()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rolls_back(&session), (false, 1));
+    session.config.tx_end = plinth_rest::TxEnd::CommitAllowOverride;
+    // The second statement checks what a commit would have.
+    assert_eq!(rolls_back(&session), (true, 2));
+    let answer = session.send(&shape).await;
+    assert_eq!((answer.status, answer.header("preference-applied")), (201, "tx=rollback"));
+    session.config.tx_end = plinth_rest::TxEnd::Rollback;
+    assert_eq!(rolls_back(&session), (true, 2));
+}

@@ -1,10 +1,5 @@
 //! Whatever a client sends, the answer is a statement or an error, never a panic.
 
-#[path = "it/catalog.rs"]
-mod catalog;
-#[path = "it/shapes.rs"]
-mod shapes;
-
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -13,22 +8,10 @@ use plinth_catalog::Catalog;
 use plinth_rest::Outcome;
 use proptest::prelude::*;
 
-static CATALOG: LazyLock<Catalog> = LazyLock::new(catalog::catalog);
+use crate::words::words;
+use crate::{catalog, shapes};
 
-/// Text made of the language's own words and of anything else.
-fn words() -> impl Strategy<Value = String> {
-    let word = prop_oneof![
-        8 => prop::sample::select(vec![
-            "id", "name", "projects", "clients", "tasks", "meta", "select", "order", "limit", "and",
-            "or", "not", "eq", "in", "is", "null", "like", "any", "fts", "english", "inner", "left",
-            "count()", ".sum()", "columns", "*", "...", "->", "->>", "::", ":", "!", ".", ",", "(",
-            ")", "{", "}", "\"", "\\", "&", "=", ";", "%", "%2", "%00", "%22", "%C3%A9", "+", "-", "1",
-            " ", "desc", "nullslast",
-        ]).prop_map(str::to_owned),
-        1 => any::<String>(),
-    ];
-    prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
-}
+static CATALOG: LazyLock<Catalog> = LazyLock::new(catalog::catalog);
 
 /// What must hold of every outcome.
 fn check(shape: &shapes::Shape) -> Result<(), TestCaseError> {

@@ -1,9 +1,6 @@
 //! The SQL of every shape, against the catalog that was made by hand.
 
-#[path = "it/catalog.rs"]
-mod catalog;
-#[path = "it/shapes.rs"]
-mod shapes;
+use crate::{catalog, shapes};
 
 fn rendered(file: &str) -> String {
     let catalog = catalog::catalog();

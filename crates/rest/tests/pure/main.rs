@@ -1,0 +1,10 @@
+//! The language without a server: the SQL of every shape, and input of every kind.
+
+#[path = "../it/catalog.rs"]
+mod catalog;
+mod robust;
+#[path = "../it/shapes.rs"]
+mod shapes;
+mod snapshots;
+#[path = "../it/words.rs"]
+mod words;
