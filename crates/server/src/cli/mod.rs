@@ -387,6 +387,9 @@ pub struct RestArgs {
         default_value = "follow-privileges"
     )]
     pub openapi_mode: String,
+    /// Where to serve HTTP: address:port or a port; the two below are PostgREST's way to say it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
     /// Address to listen on.
     #[arg(long, env = "PGRST_SERVER_HOST", value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = parse_host)]
     pub server_host: IpAddr,

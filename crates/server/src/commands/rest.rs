@@ -13,10 +13,10 @@ use plinth_wire::Budget;
 
 use super::serving::{serve, start_log, stop_signal};
 use crate::cli::{GlobalArgs, ListenArgs, Output, RestArgs, hinted};
-use crate::config::{Config, parse_openapi_mode, parse_tx_end};
+use crate::config::{Config, parse_listen, parse_openapi_mode, parse_tx_end};
 use crate::gateway::{Access, Gateway, MissingRole, Server, Site, Verifier};
 use crate::runtime::{
-    Project, ProjectParts, SnapshotOptions, Target, connect_config, pool_options,
+    Project, ProjectParts, Room, SnapshotOptions, Target, connect_config, pool_options,
 };
 
 /// Shortest secret that HS256 should be used with, in bytes (RFC 7518 §3.2).
@@ -29,7 +29,8 @@ pub(super) async fn run(
     output: Output,
 ) -> anyhow::Result<()> {
     let raw = global.raw_config(&ListenArgs::default())?;
-    let url = args.db_uri.clone().or_else(|| raw.database_url.clone()).ok_or_else(|| {
+    let named = global.database_url.as_ref().or(args.db_uri.as_ref()).or(raw.database_url.as_ref());
+    let url = named.cloned().ok_or_else(|| {
         hinted("no database is named", "give --database-url, or set PGRST_DB_URI")
     })?;
     let mut config = Config::try_from(raw)?;
@@ -44,7 +45,10 @@ pub(super) async fn run(
     if let Err(error) = project.live().await {
         return Err(anyhow::Error::new(error).context("cannot serve the database"));
     }
-    let address = SocketAddr::new(args.server_host, args.server_port);
+    let address = match &args.listen {
+        Some(text) => parse_listen(text)?,
+        None => SocketAddr::new(args.server_host, args.server_port),
+    };
     let server = Server::bind(address, false).await?;
     let stop = stop_signal()?;
     output.progress(format!("serving {} at http://{}", args.schemas.join(", "), server.address()));
@@ -87,7 +91,11 @@ fn parts(
     Ok(ProjectParts {
         name: Arc::from(database),
         access: Access::alone(verifier(args)?, args.anon_role.as_deref()),
-        target: Target::new(endpoint, login, database),
+        target: Target {
+            endpoint: endpoint.clone(),
+            login: login.clone(),
+            database: database.to_owned(),
+        },
         connect: connect_config(endpoint, login, database),
         // The listener and the catalog have a connection of their own.
         budget: Budget::new(config.pool.max_connections),
@@ -99,6 +107,7 @@ fn parts(
             always_search_path: true,
             time_zones,
         },
+        room: Room::new(1),
     })
 }
 

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use plinth_postgres::{Endpoint, Host, Login, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -58,9 +61,12 @@ impl Running {
         Ok(Note(path))
     }
 
-    /// The note in `data_dir`, if there is one. Whether it is still true, only connecting tells.
+    /// The note in `data_dir`, if there is one and its writer still lives. Whether it is that one,
+    /// and not another process of the same number, only connecting tells.
     pub(super) fn read(data_dir: &Path) -> Option<Self> {
-        serde_json::from_str(&fs::read_to_string(data_dir.join(FILE)).ok()?).ok()
+        let note: Self =
+            serde_json::from_str(&fs::read_to_string(data_dir.join(FILE)).ok()?).ok()?;
+        is_alive(note.pid).then_some(note)
     }
 
     /// How to connect to that cluster as its administrator.
@@ -76,6 +82,12 @@ impl Running {
             admin: login,
         })
     }
+}
+
+/// Whether there is a process of that number. One that is not ours to signal lives too.
+fn is_alive(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
 }
 
 impl Drop for Note {
@@ -99,6 +111,9 @@ mod tests {
         let note = running.leave(&folder).unwrap();
         assert_eq!(Running::read(&folder), Some(running.clone()));
         assert!(!fs::read_to_string(folder.join(FILE)).unwrap().contains("hunter2"));
+        let dead = Running { pid: 0x3fff_fff0, ..running.clone() };
+        fs::write(folder.join(FILE), serde_json::to_string(&dead).unwrap()).unwrap();
+        assert_eq!(Running::read(&folder), None, "nobody of that number lives");
         assert!(running.endpoint(&folder).is_err(), "there is no password file");
         fs::write(folder.join(PASSWORD_FILE), "hunter2\n").unwrap();
         assert_eq!(running.endpoint(&folder).unwrap(), endpoint);

@@ -208,6 +208,11 @@ async fn announce(
     let registered = admin.registry.list().await?.projects;
     let address = admin.http.unwrap_or(config.listen);
     let default = status::default_name(config, &registered);
+    if let (Some(name), None) = (&config.default_project, &default) {
+        output.warn(format!(
+            "the default project `{name}` does not exist; nothing answers at the root"
+        ));
+    }
     if plan.json {
         let mut ready = status::overview(admin, default.as_deref(), &registered, address);
         ready["api"] = json!(status::origin(address));

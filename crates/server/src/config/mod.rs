@@ -96,6 +96,9 @@ pub struct KeysConfig {
 pub struct PoolConfig {
     /// Connections of all projects together.
     pub max_connections: usize,
+    /// Projects that are open at the same time, each with one more connection; further ones make
+    /// the project that was unused for longest go to sleep.
+    pub max_projects: usize,
     /// How long a request waits for one before it is answered 504.
     pub acquire_timeout: Duration,
     /// How long a project may be unused before its connections, listener and catalog are dropped.
@@ -150,6 +153,7 @@ impl TryFrom<RawConfig> for Config {
         positive("http.max_requests", raw.http.max_requests)?;
         positive("http.header_count", raw.http.header_count)?;
         positive("pool.max_connections", raw.pool.max_connections)?;
+        positive("pool.max_projects", raw.pool.max_projects)?;
         // hyper cannot work with a smaller read buffer.
         if raw.http.header_size.bytes() < 8192 {
             return Err(value("http.header_size", "must be at least 8KiB"));
@@ -189,6 +193,7 @@ impl TryFrom<RawConfig> for Config {
             rest,
             pool: PoolConfig {
                 max_connections: raw.pool.max_connections,
+                max_projects: raw.pool.max_projects,
                 acquire_timeout: raw.pool.acquire_timeout.duration(),
                 idle_timeout: raw.pool.idle_timeout.duration(),
             },

@@ -104,6 +104,8 @@ pub struct RawRest {
 pub struct RawPool {
     /// Connections of all projects together.
     pub max_connections: usize,
+    /// Projects that are open at the same time.
+    pub max_projects: usize,
     /// Time that a request waits for a connection.
     pub acquire_timeout: Span,
     /// Time without requests after which a project's connections are closed.
@@ -183,6 +185,7 @@ impl Default for RawPool {
     fn default() -> Self {
         Self {
             max_connections: 16,
+            max_projects: 40,
             acquire_timeout: Span::seconds(10),
             idle_timeout: Span::seconds(300),
         }
@@ -258,6 +261,7 @@ pub const KEYS: &[Key] = &[
     key("rest.tx_end", Kind::Text, "commit, rollback, or either with -allow-override"),
     key("rest.openapi_mode", Kind::Text, "follow-privileges, ignore-privileges or disabled"),
     key("pool.max_connections", Kind::Number, "connections of all projects together"),
+    key("pool.max_projects", Kind::Number, "projects open at once, one more connection each"),
     key("pool.acquire_timeout", Kind::Text, "time a request waits for a connection; above it 504"),
     key("pool.idle_timeout", Kind::Text, "time after which an unused project's connections close"),
     key(

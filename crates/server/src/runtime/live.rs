@@ -3,12 +3,15 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use plinth_catalog::LoadError;
+use plinth_postgres::{ConnectError, Endpoint, Listener, Login};
 use plinth_wire::Pool;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::listener::{Backoff, Listener, Target};
+use super::backoff::Backoff;
+use super::room::Place;
 use super::snapshot::{Snapshot, SnapshotOptions};
 
 /// The channel on which people and triggers ask for a reload.
@@ -25,7 +28,7 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum LiveError {
     /// The database cannot be reached.
     #[error("cannot connect to the project's database")]
-    Connect(#[source] tokio_postgres::Error),
+    Connect(#[source] ConnectError),
     /// The catalog cannot be read.
     #[error("cannot read the project's catalog")]
     Load(#[source] LoadError),
@@ -40,11 +43,29 @@ pub enum LiveError {
     Dropped,
 }
 
+/// Where and as whom to listen and to read the catalog.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// The login of the data plane: reading `pg_catalog` takes no rights.
+    pub login: Login,
+    /// The database.
+    pub database: String,
+}
+
+impl Target {
+    async fn listen(&self) -> Result<Listener, ConnectError> {
+        self.endpoint.listen(&self.login, &self.database, &[CHANNEL]).await
+    }
+}
+
 /// A project that is being served. Dropping it closes everything.
 pub struct Live {
     pool: Pool,
     snapshot: Arc<RwLock<Arc<Snapshot>>>,
     watcher: JoinHandle<()>,
+    _place: Place,
 }
 
 impl Live {
@@ -58,6 +79,7 @@ impl Live {
         target: Target,
         options: SnapshotOptions,
         pool: Pool,
+        place: Place,
     ) -> Result<Self, LiveError> {
         let opened = tokio::time::timeout(LOAD_TIMEOUT, open(&target, &options)).await;
         let (listener, snapshot) = opened.map_err(|_elapsed| LiveError::Timeout)??;
@@ -78,7 +100,7 @@ impl Live {
             snapshot: snapshot.clone(),
         };
         let watcher = tokio::spawn(watcher.run(listener));
-        Ok(Self { pool, snapshot, watcher })
+        Ok(Self { pool, snapshot, watcher, _place: place })
     }
 
     /// The project's connections.
@@ -103,9 +125,13 @@ async fn open(
     target: &Target,
     options: &SnapshotOptions,
 ) -> Result<(Listener, Snapshot), LiveError> {
-    let mut listener = Listener::open(target, CHANNEL).await.map_err(LiveError::Connect)?;
-    let snapshot = Snapshot::load(&mut listener.client, options).await.map_err(LiveError::Load)?;
+    let mut listener = target.listen().await.map_err(LiveError::Connect)?;
+    let snapshot = load(&mut listener, options).await.map_err(LiveError::Load)?;
     Ok((listener, snapshot))
+}
+
+async fn load(listener: &mut Listener, options: &SnapshotOptions) -> Result<Snapshot, LoadError> {
+    Snapshot::load(listener.connection_mut().client_mut(), options).await
 }
 
 /// Keeps a snapshot fresh for as long as its project is live.
@@ -129,14 +155,15 @@ impl Watcher {
     /// Reloads on every notification until the connection is gone.
     async fn watch(&self, listener: &mut Listener) {
         let mut last = Instant::now();
-        while let Some(payload) = listener.next().await {
-            if !is_reload(&payload) {
+        while let Some(notification) = listener.next().await {
+            if !is_reload(notification.payload()) {
                 continue;
             }
             tokio::time::sleep_until(last + RELOAD_INTERVAL).await;
-            while listener.try_next().is_some() {}
+            // What came meanwhile is answered by the same reload.
+            while let Some(Some(_)) = listener.next().now_or_never() {}
             last = Instant::now();
-            let loading = Snapshot::load(&mut listener.client, &self.options);
+            let loading = load(listener, &self.options);
             match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
                 Ok(Ok(snapshot)) => self.publish(snapshot),
                 Ok(Err(error)) => {

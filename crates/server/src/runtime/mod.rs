@@ -1,21 +1,23 @@
 //! What is being served: the projects, each opened on its first request and closed when idle.
 
-mod listener;
+mod backoff;
 mod live;
 mod project;
+mod room;
 mod snapshot;
 
-pub use listener::{Backoff, Listener, Target};
-pub use live::{Live, LiveError};
+pub use backoff::Backoff;
+pub use live::{Live, LiveError, Target};
 pub use project::{Project, ProjectParts};
+pub use room::{Place, Room};
 pub use snapshot::{Snapshot, SnapshotOptions};
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use plinth_postgres::{Endpoint, Host, Registry};
+use plinth_postgres::{CONTROL_DATABASE, Endpoint, Host, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions, Secret};
 
 use crate::config::Config;
@@ -26,6 +28,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How often the registry is read even if it announced nothing.
 const REGISTRY_POLL: Duration = Duration::from_secs(30);
+
+/// How long the answer to "are you ready" holds, and how long it may take.
+const PROBE_LIFE: Duration = Duration::from_millis(250);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers that take longer than the request itself may are given up.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
@@ -44,6 +50,8 @@ pub struct Projects {
     idle_timeout: Duration,
     /// Whether the platform schema of every project was brought up to date.
     migrated: AtomicBool,
+    /// When the database was last asked whether it answers, and whether it did.
+    probed: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
 struct Entry {
@@ -65,6 +73,7 @@ struct Source {
 struct Factory {
     endpoint: Endpoint,
     budget: Arc<Budget>,
+    room: Arc<Room>,
     config: Config,
     time_zones: Arc<HashSet<String>>,
 }
@@ -73,12 +82,14 @@ impl Projects {
     /// No projects yet, in the cluster at `endpoint`.
     pub fn new(endpoint: Endpoint, config: Config, time_zones: Arc<HashSet<String>>) -> Arc<Self> {
         let budget = Budget::new(config.pool.max_connections);
+        let room = Room::new(config.pool.max_projects);
         Arc::new(Self {
             map: RwLock::default(),
             default_name: config.default_project.clone(),
             idle_timeout: config.pool.idle_timeout,
-            factory: Factory { endpoint, budget, config, time_zones },
+            factory: Factory { endpoint, budget, room, config, time_zones },
             migrated: AtomicBool::new(false),
+            probed: tokio::sync::Mutex::default(),
         })
     }
 
@@ -155,14 +166,27 @@ impl Projects {
         if !self.migrated.load(Ordering::Acquire) {
             return Err("the platform schema is being brought up to date");
         }
-        let probe = async {
-            let connection = self.factory.endpoint.connect("postgres").await.ok()?;
-            connection.simple_query("select 1").await.ok()
+        // Anybody may ask, so all who ask at the same time share one answer and one connection.
+        let mut probed = self.probed.lock().await;
+        let answers = match *probed {
+            Some((at, answers)) if at.elapsed() < PROBE_LIFE => answers,
+            _ => {
+                let answers = self.probe().await;
+                *probed = Some((Instant::now(), answers));
+                answers
+            }
         };
-        match tokio::time::timeout(Duration::from_secs(5), probe).await {
-            Ok(Some(_)) => Ok(()),
-            _ => Err("the database does not answer"),
-        }
+        if answers { Ok(()) } else { Err("the database does not answer") }
+    }
+
+    async fn probe(&self) -> bool {
+        let probe = async {
+            let connection = self.factory.endpoint.connect(CONTROL_DATABASE).await.ok()?;
+            let answer = connection.simple_query("select 1").await.ok();
+            connection.close().await;
+            answer
+        };
+        tokio::time::timeout(PROBE_TIMEOUT, probe).await.is_ok_and(|answer| answer.is_some())
     }
 
     /// Puts unused projects to sleep, for ever; its owner aborts it.
@@ -211,7 +235,11 @@ impl Factory {
         Project::new(ProjectParts {
             name: Arc::from(project.name.as_str()),
             access: Access::project(&keys, rules.jwt_audience.clone(), rules.require_apikey),
-            target: Target::new(&self.endpoint, login, &project.database),
+            target: Target {
+                endpoint: self.endpoint.clone(),
+                login: login.clone(),
+                database: project.database.clone(),
+            },
             connect: connect_config(&self.endpoint, login, &project.database),
             budget: self.budget.clone(),
             pool: pool_options(&self.config),
@@ -222,6 +250,7 @@ impl Factory {
                 always_search_path: false,
                 time_zones: self.time_zones.clone(),
             },
+            room: self.room.clone(),
         })
     }
 }
@@ -252,7 +281,7 @@ pub fn connect_config(
         user: login.role.clone(),
         password: login.password.as_ref().map(|password| Secret::new(password.expose())),
         database: database.to_owned(),
-        application_name: "plinth".to_owned(),
+        application_name: "plinth api".to_owned(),
         settings: Vec::new(),
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 
-use super::listener::Target;
-use super::live::{Live, LiveError};
+use super::live::{Live, LiveError, Target};
+use super::room::Room;
 use super::snapshot::SnapshotOptions;
 use crate::gateway::Access;
 
@@ -33,6 +33,8 @@ pub struct ProjectParts {
     pub pool: PoolOptions,
     /// How to read the catalog.
     pub snapshot: SnapshotOptions,
+    /// The places for open projects.
+    pub room: Arc<Room>,
 }
 
 /// A project that can be served.
@@ -51,7 +53,7 @@ pub struct Project {
 impl Project {
     /// A project that nobody has asked anything yet.
     pub fn new(parts: ProjectParts) -> Arc<Self> {
-        Arc::new(Self {
+        let project = Arc::new(Self {
             parts,
             live: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
@@ -59,7 +61,9 @@ impl Project {
             dropped: AtomicBool::new(false),
             born: Instant::now(),
             last_used_ms: AtomicU64::new(0),
-        })
+        });
+        project.parts.room.register(&project);
+        project
     }
 
     /// The name.
@@ -98,9 +102,10 @@ impl Project {
             return Err(LiveError::Recently);
         }
         let parts = &self.parts;
+        let place = parts.room.enter().await.ok_or(LiveError::Dropped)?;
         let pool = Pool::new(parts.connect.clone(), parts.budget.clone(), parts.pool.clone());
-        let opened =
-            Live::open(&parts.name, parts.target.clone(), parts.snapshot.clone(), pool).await;
+        let (target, snapshot) = (parts.target.clone(), parts.snapshot.clone());
+        let opened = Live::open(&parts.name, target, snapshot, pool, place).await;
         let live = Arc::new(opened.inspect_err(|error| self.note_failure(error))?);
         let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
         // Dropped while it was being opened: then nobody would ever close it.
@@ -119,11 +124,11 @@ impl Project {
     /// Closes what nobody uses: the whole live part after `idle`, single connections sooner.
     /// Returns whether the project was put to sleep.
     pub fn rest(&self, idle: Duration) -> bool {
-        let unused = self.age_ms().saturating_sub(self.last_used_ms.load(Ordering::Relaxed));
+        let unused = self.unused_for();
         let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let Some(live) = slot.as_ref() else { return false };
         // A request that is under way holds the other reference.
-        if Duration::from_millis(unused) >= idle && Arc::strong_count(live) == 1 {
+        if unused >= idle && Arc::strong_count(live) == 1 {
             *slot = None;
             return true;
         }
@@ -138,6 +143,12 @@ impl Project {
         if let Some(live) = live {
             live.pool().close();
         }
+    }
+
+    /// Time since the last request began.
+    pub fn unused_for(&self) -> Duration {
+        let last = self.last_used_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.age_ms().saturating_sub(last))
     }
 
     fn age_ms(&self) -> u64 {

@@ -60,6 +60,7 @@ impl Snapshot {
                 tracing::warn!(setting.name = %name, "ignored a pgrst setting of the database");
             }
         }
+        config.pre_request = pre_request.is_some();
         let time_zones = options.time_zones.clone();
         let load = LoadOptions { schemas: config.schemas.clone(), time_zones };
         let catalog = Catalog::load(client, &load).await?;

@@ -10,6 +10,7 @@ use plinth_postgres::{Binaries, Cluster, CreateProject, ManagedOptions, Project,
 use plinth_server::config::Config;
 use plinth_testkit::api::Api;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::support::{Instance, as_owner, config, gist, until, with_project};
 
@@ -28,11 +29,11 @@ async fn own_cluster() -> (Cluster, Project) {
     (cluster, project)
 }
 
-/// Asks without pause until told to stop; gives every distinct answer with how often it came.
-fn load(
-    api: &Api,
-    clients: usize,
-) -> (Arc<AtomicBool>, Vec<tokio::task::JoinHandle<Vec<(u16, String, bool)>>>) {
+/// Status, code and whether there was a hint, of every answer that one client got.
+type Seen = Vec<(u16, String, bool)>;
+
+/// Asks without pause until told to stop.
+fn load(api: &Api, clients: usize) -> (Arc<AtomicBool>, Vec<JoinHandle<Seen>>) {
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = (0..clients).map(|_| {
         let (api, stop) = (api.clone(), stop.clone());

@@ -34,7 +34,7 @@ fn the_data_api_alone_is_a_drop_in_that_installs_nothing() {
             .batch_execute(&format!(
                 "create schema api; create table api.todo (id int primary key, task text); insert into api.todo values (1, 'x');
                  create function api.checked() returns text language sql as $$ select current_setting('my.check', true) $$;
-                 create function api.check_request() returns void language sql as $$ select set_config('my.check', 'done', true) $$;
+                 create function api.check_request() returns void language sql as $$ select set_config('my.check', 'done', true), set_config('response.headers', '[{{\"x-checked\": \"yes\"}}]', true) $$;
                  create role {role}_anon nologin; create role {role}_author nologin;
                  create role {role} login noinherit password 'pw'; grant {role}_anon, {role}_author to {role};
                  grant connect on database \"{0}\" to {role};
@@ -62,6 +62,7 @@ fn the_data_api_alone_is_a_drop_in_that_installs_nothing() {
 
         assert_eq!(api.get("/todo").await.unwrap().json(), json!([{"id": 1, "task": "x"}]));
         assert_eq!(api.get("/rpc/checked").await.unwrap().json(), json!("done"));
+        assert_eq!(api.get("/todo").await.unwrap().header("x-checked"), Some("yes"));
         let refused = api.post("/todo", &json!({"id": 2})).await.unwrap();
         assert_eq!(
             gist(&refused),
