@@ -12,8 +12,8 @@ mod response;
 mod routes;
 mod token_cache;
 
-pub use caller::{Access, ProjectKeys, unix_now};
-pub use jwt::{MissingRole, Verifier, sign};
+pub use caller::{Access, Caller, ProjectKeys, Refusal, unix_now};
+pub use jwt::{MissingRole, Verified, Verifier, sign};
 pub use listen::{Server, ServerError};
 pub use routes::{Guard, INSTANCE_PATHS, ROUTES, Route, Service};
 
@@ -29,7 +29,6 @@ use hyper::body::{Body, Incoming};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use self::caller::Caller;
 use self::data::DataRequest;
 use self::response::{Answer, Situation, empty, json_answer, rest_answer};
 use self::routes::{Selector, Target, resolve};
@@ -237,7 +236,9 @@ fn without_body(answer: Answer) -> Answer {
 /// string is left out: it holds values, and sometimes a key.
 fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant) {
     let status = answer.status();
-    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+    // A probe that finds the instance not ready yet is no failure.
+    let expected = status == StatusCode::NOT_IMPLEMENTED || parts.uri.path() == "/ready";
+    if status.is_server_error() && !expected {
         tracing::warn!(
             request.id = ?id,
             http.method = %parts.method,
