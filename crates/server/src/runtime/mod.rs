@@ -263,6 +263,7 @@ pub fn pool_options(config: &Config) -> PoolOptions {
         max_waiting: MAX_WAITING,
         answer_timeout: config.http.request_timeout + ANSWER_MARGIN,
         cached_statements: CACHED_STATEMENTS,
+        ..PoolOptions::default()
     }
 }
 
