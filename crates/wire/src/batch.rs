@@ -16,6 +16,16 @@ pub struct Statement {
     pub params: Vec<Option<Bytes>>,
 }
 
+/// How a batch shares the server with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lane {
+    /// Short work of the processor: few at a time finish sooner than many at once, for each of them.
+    Read,
+    /// Work that waits for disks or locks, or of unknown cost: many at a time share one commit.
+    #[default]
+    Write,
+}
+
 /// Statements that are sent together and are one transaction.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -24,6 +34,8 @@ pub struct Batch {
     pub role: Arc<str>,
     /// The statements in order. If one fails, those after it do not run and nothing is kept.
     pub statements: Vec<Statement>,
+    /// How it shares the server with others; says nothing about what the statements may do.
+    pub lane: Lane,
     /// Undo everything at the end, and still return the rows.
     pub rollback: bool,
 }

@@ -38,6 +38,19 @@ pub enum Host {
     Tcp(String),
 }
 
+impl Host {
+    /// Whether it is surely this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(name) => {
+                name == "localhost"
+                    || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+            }
+        }
+    }
+}
+
 /// Everything needed to open a session.
 #[derive(Debug, Clone)]
 pub struct ConnectConfig {

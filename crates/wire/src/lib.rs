@@ -5,10 +5,11 @@ mod cache;
 mod config;
 mod connection;
 mod error;
+mod lane;
 mod pool;
 mod socket;
 
-pub use batch::{Batch, Row, Statement};
+pub use batch::{Batch, Lane, Row, Statement};
 pub use config::{ConnectConfig, Host, Secret};
 pub use connection::Connection;
 pub use error::{DatabaseError, WireError};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Batch, ConnectConfig, Connection, Row, WireError};
+use crate::lane::{Place, ReadLane};
+use crate::{Batch, ConnectConfig, Connection, Lane, Row, WireError};
 
 /// How long a connection whose caller went away may take to finish its answer.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -16,6 +17,10 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 pub struct PoolOptions {
     /// Most connections of this pool at once.
     pub max_connections: usize,
+    /// How many batches of [`Lane::Read`] run at once as long as they are short. `None` means two
+    /// per core when the server is on this machine, and `max_connections` when a network is in
+    /// between, where waiting costs the server nothing.
+    pub read_lane: Option<usize>,
     /// How long a caller waits for a connection before [`WireError::PoolTimeout`].
     pub acquire_timeout: Duration,
     /// Most callers that wait at once; one more gets [`WireError::Overloaded`].
@@ -31,6 +36,7 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self {
             max_connections: 16,
+            read_lane: None,
             acquire_timeout: Duration::from_secs(10),
             max_waiting: 4096,
             answer_timeout: Duration::from_secs(60),
@@ -120,6 +126,7 @@ struct Inner {
     options: PoolOptions,
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
+    reads: ReadLane,
     /// Most recently used last, so that the first may grow old and be closed.
     idle: Mutex<Vec<Idle>>,
     waiting: AtomicUsize,
@@ -147,13 +154,19 @@ struct Lease {
     pool: Arc<Inner>,
     session: Option<Session>,
     slot: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl Pool {
     /// A pool without connections; they are opened when they are needed.
     pub fn new(config: ConnectConfig, budget: Arc<Budget>, options: PoolOptions) -> Self {
+        let read_lane = options.read_lane.unwrap_or_else(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            if config.host.is_local() { 2 * cores } else { options.max_connections }
+        });
         let inner = Arc::new(Inner {
             slots: Arc::new(Semaphore::new(options.max_connections.max(1))),
+            reads: ReadLane::new(read_lane),
             config,
             options,
             budget,
@@ -175,7 +188,7 @@ impl Pool {
     ///
     /// Every [`WireError`]; its documentation says which of them mean that nothing was executed.
     pub async fn run(&self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
-        let mut lease = Inner::acquire(&self.inner).await?;
+        let mut lease = Inner::acquire(&self.inner, batch.lane).await?;
         match lease.run(batch).await {
             Err(WireError::Database(error)) if error.is_stale_statement() => {
                 if let Some(session) = &mut lease.session {
@@ -215,35 +228,35 @@ impl Pool {
 }
 
 impl Inner {
-    async fn acquire(self: &Arc<Self>) -> Result<Lease, WireError> {
-        let limit = self.options.acquire_timeout;
-        if let Ok(slot) = self.slots.clone().try_acquire_owned()
-            && let Some(session) = self.take_idle()
-        {
-            return Ok(self.lease(slot, session));
-        }
+    async fn acquire(self: &Arc<Self>, lane: Lane) -> Result<Lease, WireError> {
         let ahead = self.waiting.load(Ordering::Relaxed);
         if ahead >= self.options.max_waiting {
             return Err(WireError::Overloaded(ahead));
         }
         let _waiting = Counted::enter(&self.waiting);
-        let acquired = tokio::time::timeout(limit, self.acquire_slowly()).await;
+        let limit = self.options.acquire_timeout;
+        let acquired = tokio::time::timeout(limit, self.acquire_unbounded(lane)).await;
         acquired.unwrap_or(Err(WireError::PoolTimeout(limit)))
     }
 
-    async fn acquire_slowly(self: &Arc<Self>) -> Result<Lease, WireError> {
+    async fn acquire_unbounded(self: &Arc<Self>, lane: Lane) -> Result<Lease, WireError> {
+        let place = match lane {
+            Lane::Read => self.reads.enter().await,
+            Lane::Write => None,
+        };
         let slot = self.slots.clone().acquire_owned().await.map_err(|_closed| WireError::Closed)?;
-        if let Some(session) = self.take_idle() {
-            return Ok(self.lease(slot, session));
-        }
+        let session = match self.take_idle() {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        Ok(Lease { pool: self.clone(), session: Some(session), slot: Some(slot), place })
+    }
+
+    async fn open(&self) -> Result<Session, WireError> {
         let permit = self.budget.acquire().await;
         let generation = self.generation.load(Ordering::Relaxed);
         let connection = Connection::open(&self.config, self.options.cached_statements).await?;
-        Ok(self.lease(slot, Session { connection, generation, _budget: permit }))
-    }
-
-    fn lease(self: &Arc<Self>, slot: OwnedSemaphorePermit, session: Session) -> Lease {
-        Lease { pool: self.clone(), session: Some(session), slot: Some(slot) }
+        Ok(Session { connection, generation, _budget: permit })
     }
 
     /// The most recently used idle session that the server has not hung up on.
@@ -287,7 +300,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
-        let slot = self.slot.take();
+        let (slot, place) = (self.slot.take(), self.place.take());
         let pool = self.pool.clone();
         if !session.connection.is_busy() {
             pool.give_back(session);
@@ -300,7 +313,7 @@ impl Drop for Lease {
             if matches!(drained, Ok(Ok(()))) {
                 pool.give_back(session);
             }
-            drop(slot);
+            drop((slot, place));
         });
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use plinth_postgres::{RequestContext, enter, sqlstate};
 use plinth_rest::{DatabaseFacts, Error, Outcome, Prepared, RawRequest, Response};
-use plinth_wire::{Batch, Statement, WireError};
+use plinth_wire::{Batch, Lane, Statement, WireError};
 
 use super::caller::Caller;
 use super::context::{cookies_json, headers_json};
@@ -79,7 +79,8 @@ async fn execute(
     let ahead = statements.len();
     let own = std::mem::take(&mut prepared.statements);
     statements.extend(own.into_iter().map(|own| Statement { sql: own.sql, params: own.params }));
-    let batch = Batch { role: identity.role, statements, rollback: prepared.rollback };
+    let lane = if prepared.read_only { Lane::Read } else { Lane::Write };
+    let batch = Batch { role: identity.role, statements, lane, rollback: prepared.rollback };
     let mut results =
         live.pool().run(&batch).await.map_err(|error| failure(error, caller.anonymous))?;
     results.drain(..ahead.min(results.len()));

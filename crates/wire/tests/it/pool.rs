@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
+use plinth_wire::{Batch, Budget, ConnectConfig, Lane, Pool, PoolOptions, WireError};
 
 use crate::support::{batch, first, on_server};
 
@@ -51,6 +51,27 @@ fn who_waits_too_long_for_a_busy_pool_is_told_so() {
         assert!(matches!(error, WireError::PoolTimeout(_)), "{error:?}");
         slow.await.unwrap().unwrap();
         pool.run(&batch(&["select 1"])).await.unwrap();
+    });
+}
+
+#[test]
+fn short_reads_pass_slow_ones_that_fill_their_lane() {
+    on_server(async |config| {
+        let options = PoolOptions { read_lane: Some(1), ..small(2) };
+        let pool = pool(&config, &Budget::new(4), options);
+        let read = |sql: &str| Batch { lane: Lane::Read, ..batch(&[sql]) };
+        let slow = tokio::spawn({
+            let (pool, slow) = (pool.clone(), read("select pg_sleep(1)"));
+            async move { pool.run(&slow).await }
+        });
+        while pool.status().busy == 0 {
+            tokio::task::yield_now().await;
+        }
+        pool.run(&read("select 1")).await.unwrap();
+        assert!(!slow.is_finished());
+        slow.await.unwrap().unwrap();
+        pool.run(&read("select 1")).await.unwrap();
+        assert_eq!(pool.status().idle, 2);
     });
 }
 

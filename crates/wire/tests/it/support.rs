@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use plinth_testkit::{Template, with_database};
-use plinth_wire::{Batch, ConnectConfig, Row, Statement};
+use plinth_wire::{Batch, ConnectConfig, Lane, Row, Statement};
 
 /// Runs `test` with the way to an empty database of its own.
 pub(crate) fn on_server(test: impl AsyncFnOnce(ConnectConfig)) {
@@ -23,7 +23,12 @@ pub(crate) fn statement(sql: &str, params: &[&str]) -> Statement {
 
 /// A batch of statements under the cache key `role`.
 pub(crate) fn batch_as(role: &str, statements: &[Statement]) -> Batch {
-    Batch { role: Arc::from(role), statements: statements.to_vec(), rollback: false }
+    Batch {
+        role: Arc::from(role),
+        statements: statements.to_vec(),
+        lane: Lane::Write,
+        rollback: false,
+    }
 }
 
 /// A batch of statements without parameters.
