@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::connection::{ConnectError, Connection, Endpoint, Host, Login};
+use plinth_wire::{Host, Secret};
+
+use crate::connection::{ConnectError, Connection, Endpoint, Login};
 use crate::external::{self, Finding};
 use crate::managed::{ClusterError, ManagedCluster, ManagedOptions, ManagedReport};
-use crate::secret::Secret;
 
 /// Database for administrative work where no other is meant.
 pub(crate) const MAINTENANCE: &str = "postgres";

@@ -2,17 +2,17 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use plinth_wire::{ConnectConfig, Host, Secret};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
 
 use crate::quote::ident;
-use crate::secret::Secret;
 use crate::sqlstate;
 
 /// How long opening a connection may take.
@@ -21,15 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const NOTIFICATIONS_HELD: usize = 64;
 /// What `pg_stat_activity` shows for these connections.
 const APPLICATION_NAME: &str = "plinth";
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// Directory of its unix socket.
-    Unix(PathBuf),
-    /// Name or address.
-    Tcp(String),
-}
+/// What is written as `%XX` in a URL: all but the unreserved characters (RFC 3986 §2.3).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A role that may connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,20 +209,31 @@ impl Endpoint {
 
     /// A `postgresql://` URL for `login` and `database`, for people and their tools. It holds the password.
     pub fn url(&self, login: &Login, database: &str) -> Secret {
-        let mut url = String::from("postgresql://");
-        url.push_str(&percent_encode(&login.role));
-        if let Some(password) = &login.password {
-            url.push(':');
-            url.push_str(&percent_encode(password.expose()));
+        let role = percent_encode(&login.role);
+        let password = login
+            .password
+            .as_ref()
+            .map_or_else(String::new, |password| format!(":{}", percent_encode(password.expose())));
+        let host = match &self.host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(dir) => percent_encode(&dir.to_string_lossy()).to_string(),
+        };
+        let (port, database) = (self.port, percent_encode(database));
+        Secret::new(format!("postgresql://{role}{password}@{host}:{port}/{database}"))
+    }
+
+    /// The same for the pools of the data plane, whose sessions are called `application_name`.
+    pub fn wire(&self, login: &Login, database: &str, application_name: &str) -> ConnectConfig {
+        ConnectConfig {
+            host: self.host.clone(),
+            port: self.port,
+            user: login.role.clone(),
+            password: login.password.clone(),
+            database: database.to_owned(),
+            application_name: application_name.to_owned(),
+            settings: Vec::new(),
         }
-        url.push('@');
-        match &self.host {
-            Host::Tcp(name) if name.contains(':') => url.push_str(&format!("[{name}]")),
-            Host::Tcp(name) => url.push_str(name),
-            Host::Unix(dir) => url.push_str(&percent_encode(&dir.to_string_lossy())),
-        }
-        url.push_str(&format!(":{}/{}", self.port, percent_encode(database)));
-        Secret::new(url)
     }
 
     fn config(&self, login: &Login, database: &str) -> Config {
@@ -358,17 +362,8 @@ pub(crate) fn has_code(error: &tokio_postgres::Error, code: &str) -> bool {
     error.code().is_some_and(|found| found.code() == code)
 }
 
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte))
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+fn percent_encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, &RESERVED)
 }
 
 #[cfg(test)]

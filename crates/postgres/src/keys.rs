@@ -5,12 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
+use plinth_wire::Secret;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-
-use crate::secret::Secret;
 
 /// Life of the two JWT keys. Clients embed them, so they outlive everything but a rotation of the secret.
 const KEY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

@@ -12,12 +12,11 @@ mod platform;
 mod project;
 mod quote;
 mod registry;
-mod secret;
 pub mod sqlstate;
 
 pub use caller::{Caller, RequestContext, enter};
 pub use cluster::Cluster;
-pub use connection::{ConnectError, Connection, Endpoint, Host, Listener, Login};
+pub use connection::{ConnectError, Connection, Endpoint, Listener, Login};
 pub use external::Finding;
 pub use keys::{KeyError, Keys, OpaqueKind, opaque_kind};
 pub use managed::{
@@ -25,8 +24,8 @@ pub use managed::{
     ManagedReport, OLDEST_MAJOR,
 };
 pub use numbered::PlatformError;
+pub use plinth_wire::{Host, Secret};
 pub use project::{MAX_NAME, NameError, Project, validate_name};
 pub use registry::{
     CHANNEL, CONTROL_DATABASE, Changes, CreateProject, Listing, Registry, RegistryError,
 };
-pub use secret::Secret;

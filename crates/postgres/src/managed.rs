@@ -19,6 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use plinth_wire::{Host, Secret};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -29,9 +30,8 @@ use self::lock::DataLock;
 use self::place::{Place, file_error};
 use self::postmaster::{PidFile, Postmaster};
 use self::server::{POLL, QUIT_TIMEOUT, START_TIMEOUT, free_port, launch, not_ready, stop};
-use crate::connection::{Connection, Endpoint, Host, Login};
+use crate::connection::{Connection, Endpoint, Login};
 use crate::keys;
-use crate::secret::Secret;
 use crate::sqlstate;
 
 /// The bootstrap superuser of a managed cluster.

@@ -7,6 +7,7 @@ mod lifecycle;
 mod store;
 
 use futures_util::{StreamExt as _, stream};
+use plinth_wire::Secret;
 
 pub use self::changes::Changes;
 pub use self::lifecycle::CreateProject;
@@ -18,7 +19,6 @@ use crate::numbered::{self, File, PlatformError};
 use crate::platform::{self, files};
 use crate::project::{NameError, Project};
 use crate::quote::ident;
-use crate::secret::Secret;
 use crate::sqlstate;
 
 /// The control database. No project can have this name.

@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use plinth_wire::Secret;
+
 use super::account::Account;
 use super::place::{Place, file_error};
 use super::settings;
 use super::{ClusterError, SUPERUSER};
 use crate::keys;
-use crate::secret::Secret;
 
 /// Character classification and order of the databases, in order of preference: not every system has the first.
 const LOCALES: [&str; 2] = ["C.UTF-8", "C"];

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use plinth_wire::Host;
 use tokio::time::sleep;
 
 use super::ClusterError;
 use super::account::Account;
 use super::place::{Place, file_error};
 use super::postmaster::{PidFile, Postmaster};
-use crate::connection::{Endpoint, Host, Login};
+use crate::connection::{Endpoint, Login};
 
 /// How many ports after the preferred one are tried.
 const PORTS_TRIED: u16 = 100;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plinth_wire::Secret;
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
 use super::Listing;
@@ -9,7 +10,6 @@ use crate::connection::Login;
 use crate::keys::Keys;
 use crate::project::{self, Project};
 use crate::quote::ident;
-use crate::secret::Secret;
 
 /// How long to wait for someone who works on the same thing.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(60);

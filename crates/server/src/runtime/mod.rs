@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use plinth_postgres::{CONTROL_DATABASE, Endpoint, Host, Registry};
-use plinth_wire::{Budget, ConnectConfig, PoolOptions, Secret};
+use plinth_postgres::{CONTROL_DATABASE, Endpoint, Login, Registry};
+use plinth_wire::{Budget, ConnectConfig, PoolOptions};
 
 use crate::config::Config;
 use crate::gateway::{Access, ProjectKeys};
@@ -65,7 +65,7 @@ struct Entry {
 struct Source {
     generation: i64,
     keys: plinth_postgres::Keys,
-    login: plinth_postgres::Login,
+    login: Login,
     created_at: std::time::SystemTime,
 }
 
@@ -268,21 +268,6 @@ pub fn pool_options(config: &Config) -> PoolOptions {
 }
 
 /// Where and as whom requests connect.
-pub fn connect_config(
-    endpoint: &Endpoint,
-    login: &plinth_postgres::Login,
-    database: &str,
-) -> ConnectConfig {
-    ConnectConfig {
-        host: match &endpoint.host {
-            Host::Unix(folder) => plinth_wire::Host::Unix(folder.clone()),
-            Host::Tcp(name) => plinth_wire::Host::Tcp(name.clone()),
-        },
-        port: endpoint.port,
-        user: login.role.clone(),
-        password: login.password.as_ref().map(|password| Secret::new(password.expose())),
-        database: database.to_owned(),
-        application_name: "plinth api".to_owned(),
-        settings: Vec::new(),
-    }
+pub fn connect_config(endpoint: &Endpoint, login: &Login, database: &str) -> ConnectConfig {
+    endpoint.wire(login, database, "plinth api")
 }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use plinth_postgres::Endpoint;
 use plinth_testkit::{Template, with_database};
-use plinth_wire::{Batch, ConnectConfig, Lane, Row, Statement};
+use plinth_wire::{Batch, ConnectConfig, Host, Lane, Row, Statement};
 
 /// Runs `test` with the way to an empty database of its own.
 pub(crate) fn on_server(test: impl AsyncFnOnce(ConnectConfig)) {
     with_database(&Template::Empty, async |database| {
-        test(ConnectConfig::from_url(database.url().expose()).unwrap()).await;
+        let cluster = database.cluster().cluster().endpoint().clone();
+        let endpoint = Endpoint { host: Host::Tcp("127.0.0.1".to_owned()), ..cluster };
+        test(endpoint.wire(&endpoint.admin, database.name(), "plinth")).await;
     });
 }
 
