@@ -16,12 +16,15 @@ pub struct Statement {
     pub params: Vec<Option<Bytes>>,
 }
 
-/// How a batch shares the server with others.
+/// How a batch shares connections with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lane {
-    /// Short work of the processor: few at a time finish sooner than many at once, for each of them.
+    /// It changes nothing and is probably short: it may travel with others on one connection, and
+    /// may be run again elsewhere when one of those turns out to be slow. Its first statement sets
+    /// everything that the others depend on; it has no text of a client's own, and calls nothing
+    /// that could end its transaction.
     Read,
-    /// Work that waits for disks or locks, or of unknown cost: many at a time share one commit.
+    /// Everything else has a connection to itself: many at a time share one commit.
     #[default]
     Write,
 }
@@ -34,7 +37,7 @@ pub struct Batch {
     pub role: Arc<str>,
     /// The statements in order. If one fails, those after it do not run and nothing is kept.
     pub statements: Vec<Statement>,
-    /// How it shares the server with others; says nothing about what the statements may do.
+    /// How it shares connections with others.
     pub lane: Lane,
     /// Undo everything at the end, and still return the rows.
     pub rollback: bool,

@@ -24,8 +24,9 @@ const KEPT_BUFFER_BYTES: usize = 256 * 1024;
 
 /// One PostgreSQL session.
 ///
-/// Batches run one at a time. When the future of [`Connection::run`] is dropped in the middle,
-/// [`Connection::drain`] brings the session back to where the next batch may start.
+/// Batches are answered in the order in which they were sent; each is a transaction of its own. When
+/// the future of [`Connection::run`] is dropped in the middle, [`Connection::drain`] brings the
+/// session back to where the next batch may start.
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
@@ -33,11 +34,23 @@ pub struct Connection {
     outgoing: BytesMut,
     incoming: BytesMut,
     cache: StatementCache,
-    /// Statements parsed by the current batch, in order, until the server confirms each.
-    parsing: VecDeque<(Key, u32)>,
-    /// Whether an answer is still under way.
-    busy: bool,
+    /// Statements that batches under way prepare, in order, until the server confirms each.
+    parsing: VecDeque<Parsing>,
+    /// Batches whose answers are still under way.
+    under_way: usize,
+    /// Batches sent in the life of the session, and batches answered.
+    sent: u64,
+    answered: u64,
     process_id: i32,
+}
+
+/// A statement that is being prepared.
+#[derive(Debug)]
+struct Parsing {
+    key: Key,
+    name: u32,
+    /// Number of the batch that prepares it; when that batch fails before, it never will be.
+    batch: u64,
 }
 
 /// What an answer amounts to, once the server is ready again.
@@ -66,7 +79,9 @@ impl Connection {
             incoming: BytesMut::with_capacity(16 * 1024),
             cache: StatementCache::new(cached_statements),
             parsing: VecDeque::new(),
-            busy: false,
+            under_way: 0,
+            sent: 0,
+            answered: 0,
             process_id: 0,
         };
         connection.start_up(config).await?;
@@ -78,15 +93,15 @@ impl Connection {
         self.process_id
     }
 
-    /// Whether an answer is still under way.
+    /// Whether answers are still under way.
     pub fn is_busy(&self) -> bool {
-        self.busy
+        self.under_way > 0
     }
 
     /// Whether the session may take a batch: nothing is under way and the server has neither said
     /// anything nor hung up since the last answer.
     pub fn is_reusable(&self) -> bool {
-        !self.busy && self.outgoing.is_empty() && !self.socket.has_unread()
+        !self.is_busy() && self.outgoing.is_empty() && !self.socket.has_unread()
     }
 
     /// Sends a batch and reads its answer: one vector of rows per statement.
@@ -96,26 +111,74 @@ impl Connection {
     /// [`WireError::Database`] when a statement or the commit failed; the session stays usable
     /// unless the error was fatal. [`WireError::Lost`] and [`WireError::Protocol`] end it.
     pub async fn run(&mut self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
-        self.encode(batch)?;
-        self.busy = true;
-        let answer = self.exchange().await?;
-        let skipped = usize::from(batch.rollback);
-        match answer.error {
-            Some(error) => Err(WireError::database(error)),
-            None => {
-                Ok(answer.results.into_iter().skip(skipped).take(batch.statements.len()).collect())
-            }
+        self.send(batch)?;
+        let results = self.receive().await?;
+        if !batch.rollback {
+            return results;
         }
+        // The `begin` before and the `rollback` after the batch have results too.
+        results.map(|all| all.into_iter().skip(1).take(batch.statements.len()).collect())
     }
 
-    /// Reads what is left of an answer that nobody waits for any more.
+    /// Puts a batch behind those that are under way. It travels with the next
+    /// [`Connection::receive`], which gives the answers in the order of sending.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Protocol`] when the batch cannot be encoded; the others are not affected.
+    pub(crate) fn send(&mut self, batch: &Batch) -> Result<(), WireError> {
+        let begin = self.outgoing.len();
+        self.sent += 1;
+        if let Err(error) = self.encode(batch) {
+            self.outgoing.truncate(begin);
+            self.parsing.retain(|parsing| parsing.batch < self.sent);
+            self.sent -= 1;
+            return Err(error);
+        }
+        self.under_way += 1;
+        Ok(())
+    }
+
+    /// Writes what was sent and reads the answer to the oldest batch under way. The outer error ends
+    /// the session, the inner one is the batch's own.
+    pub(crate) async fn receive(&mut self) -> Result<Result<Vec<Vec<Row>>, WireError>, WireError> {
+        let mut answer = Answer::default();
+        if self.outgoing.len() > DUPLEX_THRESHOLD_BYTES {
+            self.exchange_duplex(&mut answer).await?;
+        } else {
+            if !self.outgoing.is_empty() {
+                self.socket.write_all_buf(&mut self.outgoing).await.map_err(WireError::Lost)?;
+            }
+            while !self.digest(&mut answer)? {
+                read_more(&mut self.socket, &mut self.incoming).await?;
+            }
+        }
+        self.under_way -= 1;
+        self.answered += 1;
+        while self.parsing.front().is_some_and(|parsing| parsing.batch <= self.answered) {
+            self.parsing.pop_front();
+        }
+        if answer.in_transaction {
+            self.roll_back().await?;
+        }
+        if self.under_way == 0 && self.incoming.capacity() > KEPT_BUFFER_BYTES {
+            self.incoming = BytesMut::with_capacity(16 * 1024);
+        }
+        Ok(match answer.error {
+            Some(error) => Err(WireError::database(error)),
+            None => Ok(answer.results),
+        })
+    }
+
+    /// Reads what is left of answers that nobody waits for any more.
     ///
     /// # Errors
     ///
     /// [`WireError::Lost`] when the session is of no use any more.
     pub async fn drain(&mut self) -> Result<(), WireError> {
-        if self.busy {
-            self.exchange().await?;
+        while self.is_busy() {
+            // What the batch itself came to has nobody to tell.
+            let _ = self.receive().await?;
         }
         Ok(())
     }
@@ -129,7 +192,6 @@ impl Connection {
     }
 
     fn encode(&mut self, batch: &Batch) -> Result<(), WireError> {
-        self.parsing.clear();
         for name in self.cache.evict() {
             frontend::close(b'S', &statement_name(name), &mut self.outgoing)
                 .map_err(protocol_error)?;
@@ -150,17 +212,15 @@ impl Connection {
 
     fn encode_statement(&mut self, batch: &Batch, statement: &Statement) -> Result<(), WireError> {
         let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
-        let known = self
-            .cache
-            .get(&key)
-            .or_else(|| self.parsing.iter().find(|(parsing, _)| *parsing == key).map(|(_, n)| *n));
+        let being_prepared = || self.parsing.iter().find(|parsing| parsing.key == key);
+        let known = self.cache.get(&key).or_else(|| being_prepared().map(|parsing| parsing.name));
         let name = match known {
             Some(name) => name,
             None => {
                 let name = self.cache.fresh_name();
                 frontend::parse(&statement_name(name), &statement.sql, [], &mut self.outgoing)
                     .map_err(protocol_error)?;
-                self.parsing.push_back((key, name));
+                self.parsing.push_back(Parsing { key, name, batch: self.sent });
                 name
             }
         };
@@ -182,31 +242,9 @@ impl Connection {
             &mut self.outgoing,
         );
         if encoded.is_err() {
-            self.outgoing.clear();
             return Err(WireError::Protocol("a batch is too large to be encoded".to_owned()));
         }
         frontend::execute("", 0, &mut self.outgoing).map_err(protocol_error)
-    }
-
-    /// Writes what is to be written and reads until the server is ready for the next batch.
-    async fn exchange(&mut self) -> Result<Answer, WireError> {
-        let mut answer = Answer::default();
-        if self.outgoing.len() > DUPLEX_THRESHOLD_BYTES {
-            self.exchange_duplex(&mut answer).await?;
-        } else {
-            self.socket.write_all_buf(&mut self.outgoing).await.map_err(WireError::Lost)?;
-            while !self.digest(&mut answer)? {
-                read_more(&mut self.socket, &mut self.incoming).await?;
-            }
-        }
-        self.busy = false;
-        if self.incoming.capacity() > KEPT_BUFFER_BYTES {
-            self.incoming = BytesMut::with_capacity(16 * 1024);
-        }
-        if answer.in_transaction {
-            Box::pin(self.roll_back()).await?;
-        }
-        Ok(answer)
     }
 
     async fn exchange_duplex(&mut self, answer: &mut Answer) -> Result<(), WireError> {
@@ -229,11 +267,15 @@ impl Connection {
     }
 
     /// A statement left its own transaction open or failed inside it; the next batch must not
-    /// inherit that.
+    /// inherit that. With further batches under way it is too late, and the session ends.
     async fn roll_back(&mut self) -> Result<(), WireError> {
+        if self.is_busy() {
+            return Err(WireError::Protocol("a shared batch left a transaction open".to_owned()));
+        }
         frontend::query("rollback", &mut self.outgoing).map_err(protocol_error)?;
-        self.busy = true;
-        self.exchange().await.map(drop)
+        self.sent += 1;
+        self.under_way += 1;
+        Box::pin(self.receive()).await?.map(drop)
     }
 
     /// Takes complete messages out of the read buffer; true when the server is ready again.
@@ -245,8 +287,8 @@ impl Connection {
                     answer.results.push(std::mem::take(&mut answer.current));
                 }
                 Message::ParseComplete => {
-                    if let Some((key, name)) = self.parsing.pop_front() {
-                        self.cache.insert(key, name);
+                    if let Some(parsing) = self.parsing.pop_front() {
+                        self.cache.insert(parsing.key, parsing.name);
                     }
                 }
                 Message::ErrorResponse(body) => {

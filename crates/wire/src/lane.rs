@@ -1,99 +1,230 @@
-//! How many short batches run at once.
+//! The queue of short reads, and how many of them travel together.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
-/// When nothing in the lane has finished for this long, who waits goes past it.
-const STALLED_AFTER: Duration = Duration::from_millis(5);
+use crate::pool::lock;
+use crate::{Batch, Row, WireError};
 
-/// A soft bound on batches that run at once.
-///
-/// Two backends per core answer short reads faster than thirty do, because the processor switches
-/// less and its caches stay warm. The bound is soft because not every read is short: while slow ones
-/// fill the lane, the others pass them, up to the pool's own bound.
+/// Most reads that one connection is sent at once.
+const MAX_DEPTH: usize = 8;
+
+/// A read that its connection was given up on, or that never got one. The caller runs it alone.
 #[derive(Debug)]
-pub(crate) struct ReadLane {
-    places: Arc<Semaphore>,
-    epoch: Instant,
-    /// When a batch last left the lane, in microseconds since `epoch`.
-    last_left_us: Arc<AtomicU64>,
+pub(crate) enum Unserved {
+    /// What is wrong is known.
+    Failed(WireError),
+    /// Nothing is wrong with the read; it is given back.
+    Returned(Batch),
 }
 
-/// A place in the lane; leaving is noted when it is dropped.
+pub(crate) type Reply = Result<Vec<Vec<Row>>, Unserved>;
+
+/// A read that waits.
 #[derive(Debug)]
-pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
-    epoch: Instant,
-    last_left_us: Arc<AtomicU64>,
+pub(crate) struct Pending {
+    pub(crate) batch: Batch,
+    reply: oneshot::Sender<Reply>,
+    since: Instant,
+}
+
+impl Pending {
+    pub(crate) fn answer(self, reply: Reply) {
+        // The caller may have gone away.
+        let _ = self.reply.send(reply);
+    }
+
+    pub(crate) fn give_back(self) {
+        let _ = self.reply.send(Err(Unserved::Returned(self.batch)));
+    }
+}
+
+/// Short reads share few connections: several travel in one write and come back in one read, which
+/// saves most of the system calls and switches that a read by key otherwise consists of.
+///
+/// Workers take groups from the queue, at most `places` at a time. How many reads make a group grows
+/// by one with each group that went well and falls to one when a read turned out to be slow.
+#[derive(Debug)]
+pub(crate) struct ReadLane {
+    state: Mutex<State>,
+    places: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<Pending>,
+    /// Places that are taken.
+    workers: usize,
+    depth: usize,
 }
 
 impl ReadLane {
     pub(crate) fn new(places: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(places.max(1))),
-            epoch: Instant::now(),
-            last_left_us: Arc::default(),
-        }
+        let state = State { queue: VecDeque::new(), workers: 0, depth: 1 };
+        Self { state: Mutex::new(state), places: places.max(1) }
     }
 
-    /// Waits for a place; none when the lane is stalled and the caller had better pass it.
-    pub(crate) async fn enter(&self) -> Option<Place> {
-        if let Ok(permit) = self.places.clone().try_acquire_owned() {
-            return Some(self.place(permit));
+    /// Queues a read. The second value says that the caller must start a worker; a place is taken
+    /// for it already.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Overloaded`] when `max_waiting` reads wait already.
+    pub(crate) fn push(
+        &self,
+        batch: Batch,
+        max_waiting: usize,
+    ) -> Result<(oneshot::Receiver<Reply>, bool), WireError> {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.lock();
+        if state.queue.len() >= max_waiting {
+            return Err(WireError::Overloaded(state.queue.len()));
         }
-        let permit = self.places.clone().acquire_owned();
-        tokio::pin!(permit);
-        loop {
-            match tokio::time::timeout(STALLED_AFTER, &mut permit).await {
-                Ok(Ok(permit)) => return Some(self.place(permit)),
-                Err(_elapsed) if !self.is_stalled() => {}
-                _ => return None,
+        state.queue.push_back(Pending { batch, reply, since: Instant::now() });
+        Ok((answer, state.start_worker(self.places)))
+    }
+
+    /// The next reads for a worker, or `None` and the worker's place is free.
+    pub(crate) fn take_group(&self) -> Option<Vec<Pending>> {
+        let mut state = self.lock();
+        if state.queue.is_empty() {
+            state.workers -= 1;
+            return None;
+        }
+        let share = state.queue.len().div_ceil(self.places);
+        let size = share.min(state.depth);
+        Some(state.queue.drain(..size).collect())
+    }
+
+    /// A group was answered without delay.
+    pub(crate) fn went_well(&self) {
+        let mut state = self.lock();
+        state.depth = (state.depth + 1).min(MAX_DEPTH);
+    }
+
+    /// A worker is held up: its place is free, and the reads behind the slow one wait again, first
+    /// in the queue. True when the caller must start a worker.
+    pub(crate) fn held_up(&self, behind: Vec<Pending>) -> bool {
+        let mut state = self.lock();
+        state.depth = 1;
+        state.workers -= 1;
+        for pending in behind.into_iter().rev() {
+            state.queue.push_front(pending);
+        }
+        !state.queue.is_empty() && state.start_worker(self.places)
+    }
+
+    /// Takes a place again after [`ReadLane::held_up`], if there is one.
+    pub(crate) fn come_back(&self) -> bool {
+        self.lock().start_worker(self.places)
+    }
+
+    /// How much longer the first in the queue may wait, after those who waited for `limit` were told
+    /// that it took too long. `None` when nobody waits; the worker's place is then free.
+    pub(crate) fn patience(&self, limit: Duration) -> Option<Duration> {
+        let mut state = self.lock();
+        while let Some(first) = state.queue.front() {
+            let waited = first.since.elapsed();
+            if waited < limit {
+                return Some(limit - waited);
+            }
+            if let Some(pending) = state.queue.pop_front() {
+                pending.answer(Err(Unserved::Failed(WireError::PoolTimeout(limit))));
             }
         }
+        state.workers -= 1;
+        None
     }
 
-    fn place(&self, permit: OwnedSemaphorePermit) -> Place {
-        let (epoch, last_left_us) = (self.epoch, self.last_left_us.clone());
-        Place { _permit: permit, epoch, last_left_us }
+    /// Gives all waiting reads back to their callers, and frees the worker's place.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.lock();
+        state.workers -= 1;
+        state.queue.drain(..).for_each(Pending::give_back);
     }
 
-    fn is_stalled(&self) -> bool {
-        let last = Duration::from_micros(self.last_left_us.load(Ordering::Relaxed));
-        self.epoch.elapsed().saturating_sub(last) >= STALLED_AFTER
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let now = u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.last_left_us.store(now, Ordering::Relaxed);
+impl State {
+    fn start_worker(&mut self, places: usize) -> bool {
+        let free = self.workers < places;
+        self.workers += usize::from(free);
+        free
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Lane;
 
-    #[tokio::test]
-    async fn who_waits_gets_the_next_place_while_the_lane_moves() {
-        let lane = Arc::new(ReadLane::new(1));
-        let place = lane.enter().await.unwrap();
-        let waiting = tokio::spawn({
-            let lane = lane.clone();
-            async move { lane.enter().await.is_some() }
-        });
-        drop(place);
-        assert!(waiting.await.unwrap());
+    fn read(name: &str) -> Batch {
+        Batch { role: name.into(), statements: Vec::new(), lane: Lane::Read, rollback: false }
     }
 
-    #[tokio::test]
-    async fn who_waits_passes_a_lane_that_does_not_move() {
+    fn names(group: &[Pending]) -> Vec<&str> {
+        group.iter().map(|pending| &*pending.batch.role).collect()
+    }
+
+    fn lane(places: usize, reads: &[&str]) -> (ReadLane, Vec<oneshot::Receiver<Reply>>) {
+        let lane = ReadLane::new(places);
+        let answers = reads.iter().map(|name| lane.push(read(name), 100).unwrap().0).collect();
+        (lane, answers)
+    }
+
+    #[test]
+    fn a_worker_is_started_for_every_free_place_and_no_more() {
+        let lane = ReadLane::new(2);
+        let started: Vec<bool> = (0..4).map(|_| lane.push(read("r"), 100).unwrap().1).collect();
+        assert_eq!(started, [true, true, false, false]);
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
         let lane = ReadLane::new(1);
-        let _slow = lane.enter().await.unwrap();
-        assert!(lane.enter().await.is_none());
-        assert!(lane.enter().await.is_none());
+        lane.push(read("a"), 1).unwrap();
+        assert!(matches!(lane.push(read("b"), 1), Err(WireError::Overloaded(1))));
+    }
+
+    #[test]
+    fn groups_grow_while_all_goes_well_and_leave_work_for_other_places() {
+        let (lane, _answers) = lane(1, &["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(names(&lane.take_group().unwrap()), ["a"]);
+        lane.went_well();
+        assert_eq!(names(&lane.take_group().unwrap()), ["b", "c"]);
+        let (lane, _answers) = self::lane(3, &["a", "b", "c", "d"]);
+        (0..10).for_each(|_| lane.went_well());
+        assert_eq!(names(&lane.take_group().unwrap()), ["a", "b"]);
+    }
+
+    #[test]
+    fn reads_behind_a_slow_one_are_first_in_the_queue_again() {
+        let (lane, _answers) = lane(1, &["a", "b", "c", "d"]);
+        (0..2).for_each(|_| lane.went_well());
+        let mut group = lane.take_group().unwrap();
+        assert_eq!(names(&group), ["a", "b", "c"]);
+        assert!(lane.held_up(group.split_off(1)), "somebody must take them");
+        assert_eq!(names(&lane.take_group().unwrap()), ["b"], "one at a time now");
+        assert!(!lane.come_back(), "the place is taken");
+    }
+
+    #[test]
+    fn who_waited_too_long_is_told_so() {
+        let (lane, mut answers) = lane(1, &["a"]);
+        assert!(lane.patience(Duration::from_secs(60)).is_some());
+        assert!(lane.patience(Duration::ZERO).is_none());
+        let reply = answers[0].try_recv().unwrap();
+        assert!(matches!(reply, Err(Unserved::Failed(WireError::PoolTimeout(_)))));
+        assert!(lane.come_back(), "the place is free");
     }
 }

@@ -1,12 +1,14 @@
 //! Connections of one login to one database, under a budget shared by all pools of a cluster.
 
+mod worker;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::lane::{Place, ReadLane};
+use crate::lane::{ReadLane, Unserved};
 use crate::{Batch, ConnectConfig, Connection, Lane, Row, WireError};
 
 /// How long a connection whose caller went away may take to finish its answer.
@@ -17,10 +19,10 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 pub struct PoolOptions {
     /// Most connections of this pool at once.
     pub max_connections: usize,
-    /// How many batches of [`Lane::Read`] run at once as long as they are short. `None` means two
-    /// per core when the server is on this machine, and `max_connections` when a network is in
+    /// How many connections batches of [`Lane::Read`] share as long as they are short. `None` means
+    /// two per core when the server is on this machine, and `max_connections` when a network is in
     /// between, where waiting costs the server nothing.
-    pub read_lane: Option<usize>,
+    pub read_connections: Option<usize>,
     /// How long a caller waits for a connection before [`WireError::PoolTimeout`].
     pub acquire_timeout: Duration,
     /// Most callers that wait at once; one more gets [`WireError::Overloaded`].
@@ -36,7 +38,7 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self {
             max_connections: 16,
-            read_lane: None,
+            read_connections: None,
             acquire_timeout: Duration::from_secs(10),
             max_waiting: 4096,
             answer_timeout: Duration::from_secs(60),
@@ -154,19 +156,18 @@ struct Lease {
     pool: Arc<Inner>,
     session: Option<Session>,
     slot: Option<OwnedSemaphorePermit>,
-    place: Option<Place>,
 }
 
 impl Pool {
     /// A pool without connections; they are opened when they are needed.
     pub fn new(config: ConnectConfig, budget: Arc<Budget>, options: PoolOptions) -> Self {
-        let read_lane = options.read_lane.unwrap_or_else(|| {
+        let read_connections = options.read_connections.unwrap_or_else(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             if config.host.is_local() { 2 * cores } else { options.max_connections }
         });
         let inner = Arc::new(Inner {
             slots: Arc::new(Semaphore::new(options.max_connections.max(1))),
-            reads: ReadLane::new(read_lane),
+            reads: ReadLane::new(read_connections),
             config,
             options,
             budget,
@@ -181,14 +182,31 @@ impl Pool {
 
     /// Runs a batch on some connection: one vector of rows per statement.
     ///
-    /// A batch is sent again only when the server said that nothing of it was executed because a
-    /// prepared statement was out of date.
+    /// A batch of [`Lane::Read`] may travel with others and may, when that turns out badly for it,
+    /// run a second time; any other is sent again only when the server said that nothing of it was
+    /// executed because a prepared statement was out of date.
     ///
     /// # Errors
     ///
     /// Every [`WireError`]; its documentation says which of them mean that nothing was executed.
-    pub async fn run(&self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
-        let mut lease = Inner::acquire(&self.inner, batch.lane).await?;
+    pub async fn run(&self, batch: Batch) -> Result<Vec<Vec<Row>>, WireError> {
+        if batch.lane != Lane::Read || batch.rollback {
+            return self.run_alone(&batch).await;
+        }
+        let (answer, start) = self.inner.reads.push(batch, self.inner.options.max_waiting)?;
+        if start {
+            tokio::spawn(worker::serve_reads(self.inner.clone()));
+        }
+        match answer.await {
+            Ok(Ok(results)) => Ok(results),
+            Ok(Err(Unserved::Returned(batch))) => self.run_alone(&batch).await,
+            Ok(Err(Unserved::Failed(error))) => Err(error),
+            Err(_worker_gone) => Err(WireError::Closed),
+        }
+    }
+
+    async fn run_alone(&self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+        let mut lease = Inner::acquire(&self.inner).await?;
         match lease.run(batch).await {
             Err(WireError::Database(error)) if error.is_stale_statement() => {
                 if let Some(session) = &mut lease.session {
@@ -223,33 +241,35 @@ impl Pool {
         let idle = lock(&self.inner.idle).len();
         let busy =
             self.inner.options.max_connections.saturating_sub(self.inner.slots.available_permits());
-        PoolStatus { idle, busy, waiting: self.inner.waiting.load(Ordering::Relaxed) }
+        let waiting = self.inner.waiting.load(Ordering::Relaxed) + self.inner.reads.waiting();
+        PoolStatus { idle, busy, waiting }
     }
 }
 
 impl Inner {
-    async fn acquire(self: &Arc<Self>, lane: Lane) -> Result<Lease, WireError> {
+    async fn acquire(self: &Arc<Self>) -> Result<Lease, WireError> {
         let ahead = self.waiting.load(Ordering::Relaxed);
         if ahead >= self.options.max_waiting {
             return Err(WireError::Overloaded(ahead));
         }
         let _waiting = Counted::enter(&self.waiting);
         let limit = self.options.acquire_timeout;
-        let acquired = tokio::time::timeout(limit, self.acquire_unbounded(lane)).await;
+        let acquired = tokio::time::timeout(limit, self.acquire_unbounded()).await;
         acquired.unwrap_or(Err(WireError::PoolTimeout(limit)))
     }
 
-    async fn acquire_unbounded(self: &Arc<Self>, lane: Lane) -> Result<Lease, WireError> {
-        let place = match lane {
-            Lane::Read => self.reads.enter().await,
-            Lane::Write => None,
-        };
+    async fn acquire_unbounded(self: &Arc<Self>) -> Result<Lease, WireError> {
         let slot = self.slots.clone().acquire_owned().await.map_err(|_closed| WireError::Closed)?;
         let session = match self.take_idle() {
             Some(session) => session,
             None => self.open().await?,
         };
-        Ok(Lease { pool: self.clone(), session: Some(session), slot: Some(slot), place })
+        Ok(Lease { pool: self.clone(), session: Some(session), slot: Some(slot) })
+    }
+
+    /// Whether somebody waits for a connection that a worker could do without for a moment.
+    fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || self.budget.waiting.load(Ordering::Relaxed) > 0
     }
 
     async fn open(&self) -> Result<Session, WireError> {
@@ -300,7 +320,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
-        let (slot, place) = (self.slot.take(), self.place.take());
+        let slot = self.slot.take();
         let pool = self.pool.clone();
         if !session.connection.is_busy() {
             pool.give_back(session);
@@ -313,7 +333,7 @@ impl Drop for Lease {
             if matches!(drained, Ok(Ok(()))) {
                 pool.give_back(session);
             }
-            drop((slot, place));
+            drop(slot);
         });
     }
 }
@@ -335,6 +355,6 @@ impl Drop for Counted<'_> {
 }
 
 /// No invariant of these lists can be broken by a panic in between, so poisoning is ignored.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

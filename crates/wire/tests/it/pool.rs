@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plinth_wire::{Batch, Budget, ConnectConfig, Lane, Pool, PoolOptions, WireError};
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
 
 use crate::support::{batch, first, on_server};
 
@@ -27,8 +27,8 @@ fn connections_are_opened_on_use_and_used_again() {
         let budget = Budget::new(4);
         let pool = pool(&config, &budget, small(4));
         assert_eq!(budget.available(), 4);
-        let one = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
-        let two = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let one = first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]);
+        let two = first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]);
         assert_eq!(one, two);
         assert_eq!((budget.available(), pool.status().idle), (3, 1));
         pool.close_idle(Duration::ZERO);
@@ -42,36 +42,15 @@ fn who_waits_too_long_for_a_busy_pool_is_told_so() {
         let pool = pool(&config, &Budget::new(4), small(1));
         let slow = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run(&batch(&["select pg_sleep(1)"])).await }
+            async move { pool.run(batch(&["select pg_sleep(1)"])).await }
         });
         while pool.status().busy == 0 {
             tokio::task::yield_now().await;
         }
-        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        let error = pool.run(batch(&["select 1"])).await.unwrap_err();
         assert!(matches!(error, WireError::PoolTimeout(_)), "{error:?}");
         slow.await.unwrap().unwrap();
-        pool.run(&batch(&["select 1"])).await.unwrap();
-    });
-}
-
-#[test]
-fn short_reads_pass_slow_ones_that_fill_their_lane() {
-    on_server(async |config| {
-        let options = PoolOptions { read_lane: Some(1), ..small(2) };
-        let pool = pool(&config, &Budget::new(4), options);
-        let read = |sql: &str| Batch { lane: Lane::Read, ..batch(&[sql]) };
-        let slow = tokio::spawn({
-            let (pool, slow) = (pool.clone(), read("select pg_sleep(1)"));
-            async move { pool.run(&slow).await }
-        });
-        while pool.status().busy == 0 {
-            tokio::task::yield_now().await;
-        }
-        pool.run(&read("select 1")).await.unwrap();
-        assert!(!slow.is_finished());
-        slow.await.unwrap().unwrap();
-        pool.run(&read("select 1")).await.unwrap();
-        assert_eq!(pool.status().idle, 2);
+        pool.run(batch(&["select 1"])).await.unwrap();
     });
 }
 
@@ -80,7 +59,7 @@ fn the_queue_before_a_pool_is_bounded() {
     on_server(async |config| {
         let options = PoolOptions { max_waiting: 0, ..small(1) };
         let pool = pool(&config, &Budget::new(4), options);
-        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        let error = pool.run(batch(&["select 1"])).await.unwrap_err();
         assert!(matches!(error, WireError::Overloaded(0)), "{error:?}");
     });
 }
@@ -90,9 +69,9 @@ fn a_pool_takes_the_place_of_another_ones_idle_connection() {
     on_server(async |config| {
         let budget = Budget::new(1);
         let (one, two) = (pool(&config, &budget, small(2)), pool(&config, &budget, small(2)));
-        one.run(&batch(&["select 1"])).await.unwrap();
+        one.run(batch(&["select 1"])).await.unwrap();
         assert_eq!(one.status().idle, 1);
-        two.run(&batch(&["select 1"])).await.unwrap();
+        two.run(batch(&["select 1"])).await.unwrap();
         assert_eq!((one.status().idle, two.status().idle), (0, 1));
     });
 }
@@ -106,12 +85,12 @@ fn a_pool_gets_the_place_that_another_one_is_still_using() {
         let two = pool(&config, &budget, options);
         let slow = tokio::spawn({
             let one = one.clone();
-            async move { one.run(&batch(&["select pg_sleep(0.3)"])).await }
+            async move { one.run(batch(&["select pg_sleep(0.3)"])).await }
         });
         while budget.available() > 0 {
             tokio::task::yield_now().await;
         }
-        two.run(&batch(&["select 1"])).await.unwrap();
+        two.run(batch(&["select 1"])).await.unwrap();
         slow.await.unwrap().unwrap();
         assert_eq!(one.status().idle, 0);
     });
@@ -121,11 +100,11 @@ fn a_pool_gets_the_place_that_another_one_is_still_using() {
 fn a_caller_that_goes_away_leaves_a_usable_connection() {
     on_server(async |config| {
         let pool = pool(&config, &Budget::new(4), small(1));
-        let before = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let before = first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]);
         let abandoned = batch(&["select pg_sleep(0.1), 'not yours'"]);
-        let answer = tokio::time::timeout(Duration::from_millis(20), pool.run(&abandoned)).await;
+        let answer = tokio::time::timeout(Duration::from_millis(20), pool.run(abandoned)).await;
         assert!(answer.is_err());
-        let after = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let after = first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]);
         assert_eq!(before, after, "the same connection, with its own answer");
     });
 }
@@ -135,12 +114,12 @@ fn a_terminated_backend_costs_one_request_at_most() {
     on_server(async |config| {
         let budget = Budget::new(4);
         let (pool, other) = (pool(&config, &budget, small(1)), pool(&config, &budget, small(1)));
-        let victim = first(&pool.run(&batch(&[BACKEND])).await.unwrap()[0]);
+        let victim = first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]);
         let kill = format!("select pg_terminate_backend({victim}, 5000)");
-        other.run(&batch(&[&kill])).await.unwrap();
+        other.run(batch(&[&kill])).await.unwrap();
         // The end of the session may not have been seen yet; then this request is the one.
-        let _ = pool.run(&batch(&["select 1"])).await;
-        pool.run(&batch(&["select 1"])).await.unwrap();
+        let _ = pool.run(batch(&["select 1"])).await;
+        pool.run(batch(&["select 1"])).await.unwrap();
     });
 }
 
@@ -149,10 +128,10 @@ fn a_session_that_ends_during_an_answer_is_reported_and_replaced() {
     on_server(async |config| {
         let pool = pool(&config, &Budget::new(4), small(1));
         let suicide = "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)";
-        let error = pool.run(&batch(&[suicide])).await.unwrap_err();
+        let error = pool.run(batch(&[suicide])).await.unwrap_err();
         let WireError::Terminated(error) = error else { panic!("{error:?}") };
         assert_eq!(error.code, "57P01");
-        pool.run(&batch(&["select 1"])).await.unwrap();
+        pool.run(batch(&["select 1"])).await.unwrap();
     });
 }
 
@@ -160,13 +139,13 @@ fn a_session_that_ends_during_an_answer_is_reported_and_replaced() {
 fn a_statement_whose_result_changed_is_prepared_again_unseen() {
     on_server(async |config| {
         let pool = pool(&config, &Budget::new(4), small(1));
-        pool.run(&batch(&["create temporary table t (x int)"])).await.unwrap();
-        pool.run(&batch(&["select * from t"])).await.unwrap();
-        pool.run(&batch(&["alter table t add column y int"])).await.unwrap();
-        pool.run(&batch(&["select * from t"])).await.unwrap();
-        pool.run(&batch(&["alter table t add column z int"])).await.unwrap();
+        pool.run(batch(&["create temporary table t (x int)"])).await.unwrap();
+        pool.run(batch(&["select * from t"])).await.unwrap();
+        pool.run(batch(&["alter table t add column y int"])).await.unwrap();
+        pool.run(batch(&["select * from t"])).await.unwrap();
+        pool.run(batch(&["alter table t add column z int"])).await.unwrap();
         pool.forget_statements();
-        pool.run(&batch(&["select * from t"])).await.unwrap();
+        pool.run(batch(&["select * from t"])).await.unwrap();
     });
 }
 
@@ -175,9 +154,9 @@ fn an_answer_that_never_comes_is_not_waited_for() {
     on_server(async |config| {
         let options = PoolOptions { answer_timeout: Duration::from_millis(100), ..small(1) };
         let pool = pool(&config, &Budget::new(4), options);
-        let error = pool.run(&batch(&["select pg_sleep(5)"])).await.unwrap_err();
+        let error = pool.run(batch(&["select pg_sleep(5)"])).await.unwrap_err();
         assert!(matches!(error, WireError::AnswerTimeout(_)), "{error:?}");
-        pool.run(&batch(&["select 1"])).await.unwrap();
+        pool.run(batch(&["select 1"])).await.unwrap();
     });
 }
 
@@ -185,10 +164,10 @@ fn an_answer_that_never_comes_is_not_waited_for() {
 fn a_closed_pool_says_so() {
     on_server(async |config| {
         let pool = pool(&config, &Budget::new(4), small(1));
-        pool.run(&batch(&["select 1"])).await.unwrap();
+        pool.run(batch(&["select 1"])).await.unwrap();
         pool.close();
         assert_eq!(pool.status().idle, 0);
-        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        let error = pool.run(batch(&["select 1"])).await.unwrap_err();
         assert!(matches!(error, WireError::Closed), "{error:?}");
     });
 }
@@ -200,7 +179,7 @@ fn a_server_that_is_not_there_is_a_connect_error() {
         config.host = plinth_wire::Host::Tcp("127.0.0.1".to_owned());
         config.port = 1;
         let pool = Pool::new(config, Budget::new(4), small(1));
-        let error = pool.run(&batch(&["select 1"])).await.unwrap_err();
+        let error = pool.run(batch(&["select 1"])).await.unwrap_err();
         assert!(matches!(error, WireError::Connect(_)), "{error:?}");
     });
 }
