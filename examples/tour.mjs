@@ -1,5 +1,5 @@
 // Reads the seed data of the five systems as ada and as eve, who has signed up but owns nothing.
-//   npm install @supabase/supabase-js && node examples/tour.mjs      (Node 22 or newer, beside a running `plinth up`)
+//   npm ci --prefix examples && node --experimental-websocket examples/tour.mjs      (beside a running `make up`)
 import { execFileSync } from 'node:child_process';
 import { createClient } from '@supabase/supabase-js';
 

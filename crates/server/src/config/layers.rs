@@ -12,7 +12,7 @@ const DEFAULT_FILE: &str = "plinth.toml";
 
 /// Variables beginning with `PLINTH_` that are read elsewhere.
 const OTHER_VARIABLES: &[&str] =
-    &["PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PG_USER", "PLINTH_PROJECT"];
+    &["PLINTH_BIN", "PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PG_USER", "PLINTH_PROJECT"];
 
 /// Settings collected so far; later layers win.
 #[derive(Debug, Default)]
