@@ -1,7 +1,7 @@
 // The tour of the README.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
@@ -27,4 +27,10 @@ test('the tour shows ada her rows and eve none of them, in each of the five', as
     assert.ok(Number(own) > 0, line);
     assert.deepEqual([seen, gone], ['0', '0'], line);
   }
+});
+
+test('the README shows the tour as it is', async () => {
+  const code = (text) => text.slice(text.indexOf("import { execFileSync }")).trim();
+  const readme = await readFile(path.join(root, 'README.md'), 'utf8');
+  assert.ok(readme.includes(code(await readFile(path.join(root, 'examples/tour.mjs'), 'utf8'))));
 });
