@@ -79,9 +79,9 @@ async fn execute(
     let ahead = statements.len();
     let own = std::mem::take(&mut prepared.statements);
     statements.extend(own.into_iter().map(|own| Statement { sql: own.sql, params: own.params }));
-    // What a function costs, and what else it does, nobody knows.
-    let is_call = request.path.starts_with("/rpc/");
-    let lane = if prepared.read_only && !is_call { Lane::Read } else { Lane::Write };
+    // What a function of the user's costs, and what else it does, nobody knows.
+    let calls = request.path.starts_with("/rpc/") || snapshot.pre_request.is_some();
+    let lane = if prepared.read_only && !calls { Lane::Read } else { Lane::Write };
     let batch = Batch { role: identity.role, statements, lane, rollback: prepared.rollback };
     let mut results =
         live.pool().run(batch).await.map_err(|error| failure(error, caller.anonymous))?;
