@@ -23,6 +23,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0007_guard",
     "0008_settings",
     "0009_storage_listing",
+    "0010_login_settings",
 ];
 
 #[cfg(test)]

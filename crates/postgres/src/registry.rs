@@ -30,6 +30,9 @@ const CONCURRENCY: usize = 8;
 /// Held while roles and leftovers of the cluster are put in order.
 const LOCK: &str = "plinth:cluster";
 
+/// Gives projects back what their logins and the shared roles hold on their databases.
+const GRANTS: &str = include_str!("registry/grants.sql");
+
 const FILES: &[File] = files!["control": "0001_project"];
 
 /// Why something about projects failed.
@@ -99,8 +102,9 @@ pub struct Listing {
 }
 
 impl Registry {
-    /// Opens the registry of `cluster`: makes the control database and the shared roles if need be, and removes what
-    /// a process that was killed while making or dropping a project left behind. Safe with several instances at once.
+    /// Opens the registry of `cluster`: makes the control database and the shared roles if need be, gives projects back
+    /// grants on their databases that were lost, and removes what a process that was killed while making or dropping a
+    /// project left behind. Safe with several instances at once.
     ///
     /// # Errors
     ///
@@ -121,6 +125,10 @@ impl Registry {
             .batch_execute(&roles)
             .await
             .map_err(query("cannot prepare the roles of the cluster"))?;
+        control
+            .batch_execute(GRANTS)
+            .await
+            .map_err(query("cannot mend the grants on the projects' databases"))?;
         let registry = Self { cluster: cluster.clone(), owner_role };
         registry.remove_leftovers(&control).await?;
         control.close().await;

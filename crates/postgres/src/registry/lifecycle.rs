@@ -27,6 +27,8 @@ const VACATE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long sessions may take to end that were closed by us.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 const VACATE_POLL: Duration = Duration::from_millis(10);
+/// Limit of a statement of the data API, and of its waiting for a lock, whose role has none of its own.
+const REQUEST_TIMEOUT: &str = "8s";
 
 /// What to make.
 #[derive(Clone, Debug, Default)]
@@ -265,7 +267,7 @@ async fn insert(control: &mut Connection, project: &Project) -> Result<(), tokio
         "create role {owner} login inherit password {};
          grant {} to {owner};
          create role {authenticator} login noinherit password {};
-         grant anon, authenticated, service_role to {authenticator};",
+         grant authenticator to {authenticator};",
         verifier(&project.owner_login),
         ident(&project.owner_role),
         verifier(&project.authenticator_login),
@@ -280,7 +282,8 @@ fn verifier(login: &Login) -> String {
     literal(&scram_sha_256(password.as_bytes()))
 }
 
-/// Who may connect to `database`: the project's own logins, nobody else, never a shared role.
+/// Who may connect to `database`: the project's own logins, nobody else, never a shared role. `grants.sql` mends what is
+/// said here of a project that exists.
 fn open_doors(project: &Project, database: &str) -> String {
     let owner = ident(&project.owner_login.role);
     let authenticator = ident(&project.authenticator_login.role);
@@ -288,7 +291,9 @@ fn open_doors(project: &Project, database: &str) -> String {
     format!(
         "revoke connect on database {database} from public;
          grant connect on database {database} to {owner}, {authenticator};
-         alter role {owner} in database {database} set role = {};",
+         alter role {owner} in database {database} set role = {};
+         alter role {authenticator} in database {database} set statement_timeout = '{REQUEST_TIMEOUT}';
+         alter role {authenticator} in database {database} set lock_timeout = '{REQUEST_TIMEOUT}';",
         literal(&project.owner_role),
     )
 }

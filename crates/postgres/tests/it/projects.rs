@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use plinth_postgres::migrate::MigrationFolder;
 use plinth_postgres::{
-    Cluster, CreateProject, ManagedOptions, NameError, Registry, RegistryError, opaque_kind,
+    Cluster, CreateProject, Endpoint, ManagedOptions, NameError, Registry, RegistryError,
+    opaque_kind,
 };
 
 use crate::support::{
@@ -40,8 +41,8 @@ async fn a_project_is_created_listed_found_and_dropped() {
     assert!(!format!("{listed:?}").contains(listed.keys.secret_key.expose()));
 
     let url = registry.url(&created);
-    let people = Cluster::external(url.expose()).await.unwrap();
-    let connection = people.connect(&name).await.unwrap();
+    let (people, _) = Endpoint::from_url(url.expose()).unwrap();
+    let connection = people.connect_as(&people.admin, &name).await.unwrap();
     assert_eq!(
         value(&connection, "select current_user || ' in ' || current_database()").await,
         format!("postgres in {name}")
@@ -153,13 +154,21 @@ async fn the_data_apis_login_can_be_a_caller_and_nothing_else() {
     let registry = registry().await;
     let project = project(&registry).await;
     let api = open(&registry, &project.authenticator_login, &project.database).await.unwrap();
-    for role in ["anon", "authenticated", "service_role"] {
+    for role in ["anon", "authenticated", "service_role", "authenticator"] {
         assert_eq!(code(&api, &format!("set role {role}")).await, "", "{role}");
     }
-    for role in ["postgres", "supabase_admin", "supabase_auth_admin", "authenticator"] {
+    let owner_login = format!("\"{}\"", project.owner_login.role);
+    for role in ["postgres", "supabase_admin", "supabase_auth_admin", &owner_login] {
         assert_eq!(code(&api, &format!("reset role; set role {role}")).await, "42501", "{role}");
     }
-    assert_eq!(code(&api, "reset role; select * from auth.users").await, "42501");
+    // It may become the callers, and before it does it has none of their rights.
+    as_owner(&registry, &project).await.batch_execute("create table t (id int)").await.unwrap();
+    for role in ["none", "authenticator"] {
+        for table in ["auth.users", "public.t"] {
+            let read = format!("set role {role}; select * from {table}");
+            assert_eq!(code(&api, &read).await, "42501", "{read}");
+        }
+    }
     drop(api);
     registry.drop_project(&project.name).await.unwrap();
 }
@@ -362,4 +371,80 @@ async fn many_projects_cost_little_at_start() {
         known < Duration::from_secs(1) && asked < Duration::from_secs(5),
         "{known:?}, asked {asked:?}"
     );
+}
+
+#[tokio::test]
+async fn a_role_that_a_project_grants_to_authenticator_serves_requests() {
+    let registry = registry().await;
+    let project = project(&registry).await;
+    let owner = as_owner(&registry, &project).await;
+    let role = project.name.replace('-', "_");
+    let made = code(&owner, &format!("create role {role}")).await;
+    // Before PostgreSQL 16 the owner role cannot create roles.
+    if made.is_empty() {
+        owner.batch_execute(&format!("grant {role} to authenticator")).await.unwrap();
+        let api = open(&registry, &project.authenticator_login, &project.database).await.unwrap();
+        assert_eq!(code(&api, &format!("set role {role}")).await, "");
+        assert_eq!(value(&api, "select current_user").await, role);
+        drop(api);
+        owner.batch_execute(&format!("drop role {role}")).await.unwrap();
+    }
+    drop(owner);
+    registry.drop_project(&project.name).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_data_apis_login_has_limits_that_the_owner_may_change() {
+    let registry = registry().await;
+    let project = project(&registry).await;
+    let limits = async || {
+        let api = open(&registry, &project.authenticator_login, &project.database).await.unwrap();
+        let (statement, lock) = ("show statement_timeout", "show lock_timeout");
+        (value(&api, statement).await, value(&api, lock).await)
+    };
+    assert_eq!(limits().await, ("8s".to_owned(), "8s".to_owned()));
+    let owner = as_owner(&registry, &project).await;
+    let set = "select plinth.set_setting('statement_timeout', '15s', 'authenticator'),
+                      plinth.set_setting('lock_timeout', null, 'authenticator')";
+    owner.batch_execute(set).await.unwrap();
+    assert_eq!(limits().await, ("15s".to_owned(), "0".to_owned()));
+    drop(owner);
+    registry.drop_project(&project.name).await.unwrap();
+}
+
+#[tokio::test]
+async fn grants_on_databases_that_were_lost_come_back_at_the_next_start() {
+    // A cluster of its own: the grants are those of every project.
+    let cluster = Cluster::managed(ManagedOptions::throwaway(binaries()).unwrap()).await.unwrap();
+    let registry = Registry::open(&cluster).await.unwrap();
+    let ours = registry.create(CreateProject::named("ours")).await.unwrap();
+    let theirs = registry.create(CreateProject::named("theirs")).await.unwrap();
+    let control = cluster.connect("plinth").await.unwrap();
+    let grants = async || {
+        value(
+            &control,
+            "select string_agg(concat_ws(' ', datname, grantee::regrole, privilege_type), ', '
+               order by datname, grantee::regrole::text, privilege_type)
+             from pg_database, aclexplode(datacl) where datname in ('ours', 'theirs')",
+        )
+        .await
+    };
+    let whole = grants().await;
+    let owner = as_owner(&registry, &ours).await;
+    owner.batch_execute("drop owned by anon, postgres").await.unwrap();
+    assert_eq!(grants().await, whole, "an owner tidies up at home only");
+    drop(owner);
+    let admin = cluster.connect("ours").await.unwrap();
+    let revoke = "drop owned by postgres, service_role, \"postgres.theirs\";
+                  revoke authenticator from \"authenticator.theirs\"";
+    admin.batch_execute(revoke).await.unwrap();
+    assert!(!grants().await.contains("theirs postgres CREATE"));
+    drop(admin);
+
+    let registry = Registry::open(&cluster).await.unwrap();
+    assert_eq!(grants().await, whole);
+    let owner = as_owner(&registry, &theirs).await;
+    assert_eq!(code(&owner, "create schema mine; create temporary table t (id int)").await, "");
+    let api = open(&registry, &theirs.authenticator_login, "theirs").await.unwrap();
+    assert_eq!(code(&api, "set role anon").await, "");
 }
