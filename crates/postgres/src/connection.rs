@@ -21,6 +21,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const NOTIFICATIONS_HELD: usize = 64;
 /// What `pg_stat_activity` shows for these connections.
 const APPLICATION_NAME: &str = "plinth";
+/// What the sessions of Plinth's own SQL begin with, above what a project's owner can set for the database.
+///
+/// The owner role may create functions and operators in the schemas of a project's search path. A superuser that
+/// resolves a name there runs whatever they wrote.
+const OWN_SQL: &str = "-c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=0 \
+                       -c idle_in_transaction_session_timeout=0";
 /// What is written as `%XX` in a URL: all but the unreserved characters (RFC 3986 §2.3).
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -138,16 +144,18 @@ impl Endpoint {
         ))
     }
 
-    /// Opens a connection to `database` as the administrator.
+    /// Opens a connection to `database` as the administrator, for Plinth's own SQL: its search path is `pg_catalog`
+    /// whatever the database says, and people's SQL has no place in it.
     ///
     /// # Errors
     ///
     /// [`ConnectError::Open`] if the server is not there or refuses.
     pub async fn connect(&self, database: &str) -> Result<Connection, ConnectError> {
-        self.connect_as(&self.admin, database).await
+        self.open(self.own_sql(&self.admin, database), &self.admin, database).await
     }
 
-    /// Opens a connection to `database` as `login`.
+    /// Opens a connection to `database` as `login`, with the settings that the database has for it: for people's SQL,
+    /// and so never for the administrator, where people's names could become a superuser's commands.
     ///
     /// # Errors
     ///
@@ -157,13 +165,17 @@ impl Endpoint {
         login: &Login,
         database: &str,
     ) -> Result<Connection, ConnectError> {
-        let failed = |source| ConnectError::Open {
-            database: database.to_owned(),
-            place: self.to_string(),
-            role: login.role.clone(),
-            source,
-        };
-        let (client, driver) = self.config(login, database).connect(NoTls).await.map_err(failed)?;
+        self.open(self.config(login, database), login, database).await
+    }
+
+    async fn open(
+        &self,
+        config: Config,
+        login: &Login,
+        database: &str,
+    ) -> Result<Connection, ConnectError> {
+        let failed = |source| self.failure(login, database, source);
+        let (client, driver) = config.connect(NoTls).await.map_err(failed)?;
         let driver = tokio::spawn(async move {
             // The client of this connection sees the failure itself; here it would be said twice.
             let _ = driver.await;
@@ -171,7 +183,8 @@ impl Endpoint {
         Ok(Connection { client, driver })
     }
 
-    /// Opens a connection to `database` as `login` that receives the notifications of `channels`.
+    /// Opens a connection to `database` as `login` that receives the notifications of `channels`, for Plinth's own SQL
+    /// as [`Endpoint::connect`].
     ///
     /// # Errors
     ///
@@ -182,14 +195,9 @@ impl Endpoint {
         database: &str,
         channels: &[&str],
     ) -> Result<Listener, ConnectError> {
-        let failed = |source| ConnectError::Open {
-            database: database.to_owned(),
-            place: self.to_string(),
-            role: login.role.clone(),
-            source,
-        };
+        let failed = |source| self.failure(login, database, source);
         let (client, mut connection) =
-            self.config(login, database).connect(NoTls).await.map_err(failed)?;
+            self.own_sql(login, database).connect(NoTls).await.map_err(failed)?;
         let (sender, receiver) = mpsc::channel(NOTIFICATIONS_HELD);
         let driver = tokio::spawn(async move {
             let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
@@ -234,6 +242,22 @@ impl Endpoint {
             application_name: application_name.to_owned(),
             settings: Vec::new(),
         }
+    }
+
+    fn failure(
+        &self,
+        login: &Login,
+        database: &str,
+        source: tokio_postgres::Error,
+    ) -> ConnectError {
+        let (database, role) = (database.to_owned(), login.role.clone());
+        ConnectError::Open { database, place: self.to_string(), role, source }
+    }
+
+    fn own_sql(&self, login: &Login, database: &str) -> Config {
+        let mut config = self.config(login, database);
+        config.options(OWN_SQL);
+        config
     }
 
     fn config(&self, login: &Login, database: &str) -> Config {

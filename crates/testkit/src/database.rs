@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use plinth_postgres::migrate::{MigrationFolder, UpOptions};
-use plinth_postgres::{Connection, CreateProject, Project, Secret};
+use plinth_postgres::{Cluster, ConnectError, Connection, CreateProject, Project, Secret};
 
 use crate::blueprint::{Blueprint, install_helpers, load_fixture};
 use crate::cluster::{TestCluster, block_on_kit_runtime, on_kit_runtime, test_cluster};
@@ -110,14 +110,14 @@ impl TestDatabase {
         self.project.as_ref().expect("a database from Template::Empty is no project")
     }
 
-    /// A superuser's connection.
+    /// A superuser's connection with the settings of the database, such as its search path.
     ///
     /// # Errors
     ///
     /// [`KitError::Setup`] when it cannot be opened.
     pub async fn connect(&self) -> Result<Connection, KitError> {
         let failed = KitError::setup("cannot connect to the test's database");
-        self.cluster.cluster().connect(&self.name).await.map_err(failed)
+        connect_plainly(self.cluster.cluster(), &self.name).await.map_err(failed)
     }
 
     /// A superuser's URL, for other programs and other drivers.
@@ -276,8 +276,14 @@ impl TestCluster {
 
     async fn connect_to(&self, project: &Project) -> Result<Connection, KitError> {
         let failed = KitError::setup("cannot connect to a template");
-        self.cluster().connect(&project.database).await.map_err(failed)
+        connect_plainly(self.cluster(), &project.database).await.map_err(failed)
     }
+}
+
+/// Unlike an administrative connection of the product's, as a superuser's psql would: tests name things as people do.
+async fn connect_plainly(cluster: &Cluster, database: &str) -> Result<Connection, ConnectError> {
+    let endpoint = cluster.endpoint();
+    endpoint.connect_as(&endpoint.admin, database).await
 }
 
 fn open_folder(folder: &Path) -> Result<MigrationFolder, KitError> {

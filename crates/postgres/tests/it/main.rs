@@ -7,3 +7,4 @@ mod migrate;
 mod platform;
 mod projects;
 mod support;
+mod traps;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use plinth_postgres::{
-    Binaries, Cluster, ClusterError, Endpoint, Host, ManagedOptions, Project, Registry, Secret,
+    Binaries, Cluster, ClusterError, ConnectError, Connection, Endpoint, Host, ManagedOptions,
+    Project, Registry, Secret,
 };
 
 use super::running::Running;
@@ -131,6 +132,14 @@ impl Admin {
                 hinted("there is no project yet", "create one with `plinth project create NAME`")
             }),
         }
+    }
+
+    /// A connection to the project's database as its owner: what a command reads there needs no superuser.
+    pub(super) async fn connect_as_owner(
+        &self,
+        project: &Project,
+    ) -> Result<Connection, ConnectError> {
+        self.cluster.endpoint().connect_as(&project.owner_login, &project.database).await
     }
 
     /// Connection URL of the project's owner, for people and their tools.

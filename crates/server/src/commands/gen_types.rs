@@ -35,7 +35,7 @@ async fn load(
     schemas: &[String],
 ) -> anyhow::Result<Catalog> {
     let project = admin.project(config, project).await?;
-    let mut connection = admin.cluster.connect(&project.database).await?;
+    let mut connection = admin.connect_as_owner(&project).await?;
     let known = connection
         .query(
             "select nspname::text from pg_catalog.pg_namespace where nspname = any ($1)",

@@ -59,7 +59,7 @@ async fn issue(admin: &Admin, config: &Config, args: &TokenArgs) -> anyhow::Resu
 
 /// The user in `auth.users`. One who is named by id need not be there.
 async fn find_user(admin: &Admin, project: &Project, args: &TokenArgs) -> anyhow::Result<User> {
-    let connection = admin.cluster.connect(&project.database).await?;
+    let connection = admin.connect_as_owner(project).await?;
     let sub = args.sub.map(|id| id.to_string());
     let row = connection
         .query_opt(
