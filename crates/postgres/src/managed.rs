@@ -10,6 +10,7 @@ mod initdb;
 mod leash;
 mod lock;
 mod place;
+mod port;
 mod postmaster;
 mod server;
 mod settings;
@@ -27,9 +28,9 @@ pub use self::binaries::{Binaries, BinariesError, OLDEST_MAJOR};
 pub use self::error::ClusterError;
 use self::leash::Leash;
 use self::lock::DataLock;
-use self::place::{Place, file_error};
+use self::place::Place;
 use self::postmaster::{PidFile, Postmaster};
-use self::server::{POLL, QUIT_TIMEOUT, START_TIMEOUT, free_port, launch, not_ready, stop};
+use self::server::{POLL, QUIT_TIMEOUT, START_TIMEOUT, launch, not_ready, stop};
 use crate::connection::{Connection, Endpoint, Login};
 use crate::keys;
 use crate::sqlstate;
@@ -46,7 +47,8 @@ pub struct ManagedOptions {
     pub data_dir: PathBuf,
     /// The programs.
     pub binaries: Binaries,
-    /// Port on the loopback address; the next free one is taken when it is not free, and 0 means any.
+    /// Port on the loopback address; the next free one is taken when it is not free, and 0 means any. A cluster that had
+    /// to take another one prefers that from then on, as long as this stays the same.
     pub port: u16,
     /// PostgreSQL settings above Plinth's own.
     pub settings: BTreeMap<String, String>,
@@ -110,7 +112,7 @@ pub struct ManagedReport {
     pub log: PathBuf,
     /// Port it listens on.
     pub port: u16,
-    /// The port that was asked for was taken.
+    /// The port that it prefers was taken.
     pub port_was_taken: bool,
 }
 
@@ -258,6 +260,7 @@ struct Running {
     port: u16,
     socket_dir: PathBuf,
     adopted: bool,
+    port_was_taken: bool,
 }
 
 impl Prepared {
@@ -288,21 +291,28 @@ impl Prepared {
         if self.place.belongs_to_another()? {
             self.place.hand_over_all(&self.place.pgdata)?;
         }
-        let mut port = free_port(wanted_port, wanted_port)?;
+        let data_dir = &self.place.data_dir;
+        let preferred = port::preferred(data_dir, wanted_port);
+        let mut port = port::free(preferred, wanted_port)?;
         loop {
             match launch(&self.place, &self.admin(), port).await {
                 Ok(postmaster) => {
-                    let socket_dir = self.place.socket_dir.clone();
-                    return Ok(Running { postmaster, port, socket_dir, adopted: false });
+                    port::remember(data_dir, wanted_port, port);
+                    return Ok(Running {
+                        postmaster,
+                        port,
+                        socket_dir: self.place.socket_dir.clone(),
+                        adopted: false,
+                        port_was_taken: preferred != 0 && preferred != port,
+                    });
                 }
                 // Someone was faster than our look at the port.
                 Err(ClusterError::Start { tail, .. })
                     if tail.contains("could not create any TCP/IP sockets") =>
                 {
-                    port = free_port(
-                        if wanted_port == 0 { 0 } else { port.saturating_add(1) },
-                        wanted_port,
-                    )?;
+                    let remembered = port == preferred && port != wanted_port;
+                    let next = if remembered { wanted_port } else { port.saturating_add(1) };
+                    port = port::next_free(if wanted_port == 0 { 0 } else { next }, wanted_port)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -314,16 +324,9 @@ impl Prepared {
         let pgdata = &self.place.pgdata;
         let Some(found) = PidFile::read(pgdata) else { return Ok(None) };
         if !postmaster::serves(found.pid, pgdata) {
-            // PostgreSQL would not start beside a pid file whose number is now some other process of its user.
-            tracing::info!(
-                postgres.pid = found.pid,
-                "removing the pid file of a server that has ended"
-            );
-            let path = PidFile::path(pgdata);
-            fs::remove_file(&path).map_err(file_error(&path))?;
             return Ok(None);
         }
-        let mut postmaster = Postmaster::adopted(found.pid);
+        let mut postmaster = Postmaster::adopted(found.pid, pgdata);
         if self.changed {
             tracing::info!(
                 postgres.pid = found.pid,
@@ -343,6 +346,7 @@ impl Prepared {
             port: found.port,
             socket_dir: found.socket_dir,
             adopted: true,
+            port_was_taken: false,
         }))
     }
 
@@ -410,6 +414,6 @@ fn report(
         copied_binaries: copied.then(|| place.binaries.bin().to_owned()),
         log: place.log.clone(),
         port: running.port,
-        port_was_taken: !running.adopted && options.port != 0 && options.port != running.port,
+        port_was_taken: running.port_was_taken,
     }
 }

@@ -43,19 +43,26 @@ impl PidFile {
 #[derive(Debug)]
 pub(crate) struct Postmaster {
     pid: i32,
-    /// Present when this process started it: a child must be waited for, or it stays as a zombie.
-    child: Option<Child>,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    /// This process started it: a child must be waited for, or it stays as a zombie.
+    Child(Child),
+    /// It was found at work in this data folder.
+    Found(PathBuf),
 }
 
 impl Postmaster {
     /// A server that this process started.
     pub(crate) fn started(child: Child) -> Self {
-        Self { pid: i32::try_from(child.id()).unwrap_or(i32::MAX), child: Some(child) }
+        Self { pid: i32::try_from(child.id()).unwrap_or(i32::MAX), origin: Origin::Child(child) }
     }
 
-    /// A server that an earlier Plinth started.
-    pub(crate) fn adopted(pid: i32) -> Self {
-        Self { pid, child: None }
+    /// A server of the data folder `pgdata` that an earlier Plinth started.
+    pub(crate) fn adopted(pid: i32, pgdata: &Path) -> Self {
+        Self { pid, origin: Origin::Found(pgdata.to_owned()) }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -64,9 +71,10 @@ impl Postmaster {
 
     /// Whether the process still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
-        match &mut self.child {
-            Some(child) => matches!(child.try_wait(), Ok(None)),
-            None => process_exists(self.pid),
+        match &mut self.origin {
+            Origin::Child(child) => matches!(child.try_wait(), Ok(None)),
+            // Not the process id alone: it stays for as long as nobody waits for the dead process.
+            Origin::Found(pgdata) => serves(self.pid, pgdata),
         }
     }
 

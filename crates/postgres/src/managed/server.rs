@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Read as _, Seek as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -14,11 +13,9 @@ use tokio::time::sleep;
 use super::ClusterError;
 use super::account::Account;
 use super::place::{Place, file_error};
-use super::postmaster::{PidFile, Postmaster};
+use super::postmaster::{self, PidFile, Postmaster};
 use crate::connection::{Endpoint, Login};
 
-/// How many ports after the preferred one are tried.
-const PORTS_TRIED: u16 = 100;
 /// How long the last processes of a killed server may take to leave its shared memory.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a fast shutdown may take before it becomes an immediate one.
@@ -34,12 +31,13 @@ pub(crate) const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a process is looked at that starts or ends.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
-/// Starts the server and waits until it takes connections.
+/// Starts the server, which must not run, and waits until it takes connections.
 pub(crate) async fn launch(
     place: &Place,
     admin: &Login,
     port: u16,
 ) -> Result<Postmaster, ClusterError> {
+    remove_remains(place, port)?;
     let orphans_deadline = Instant::now() + ORPHANS_TIMEOUT;
     loop {
         match launch_once(place, admin, port).await {
@@ -88,6 +86,25 @@ async fn launch_once(place: &Place, admin: &Login, port: u16) -> Result<Postmast
         }
         sleep(POLL).await;
     }
+}
+
+/// Removes the files by which a server that was killed would be taken for alive: PostgreSQL does not start beside a pid
+/// file or a socket's lock file whose number is some process of its user now, be it a dead one that nobody waits for.
+fn remove_remains(place: &Place, port: u16) -> Result<(), ClusterError> {
+    let Some(found) = PidFile::read(&place.pgdata) else { return Ok(()) };
+    if postmaster::serves(found.pid, &place.pgdata) {
+        return Ok(());
+    }
+    tracing::info!(postgres.pid = found.pid, "removing the pid file of a server that has ended");
+    let socket = place.socket_dir.join(format!(".s.PGSQL.{port}"));
+    let lock = place.socket_dir.join(format!(".s.PGSQL.{port}.lock"));
+    for path in [PidFile::path(&place.pgdata), lock, socket] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(file_error(&path))?,
+        }
+    }
+    Ok(())
 }
 
 fn spawn(place: &Place, port: u16) -> Result<Postmaster, ClusterError> {
@@ -145,19 +162,6 @@ async fn ended(postmaster: &mut Postmaster, wait: Duration) -> bool {
     true
 }
 
-/// The first free port from `from` on, or any when it is 0.
-pub(crate) fn free_port(from: u16, wanted: u16) -> Result<u16, ClusterError> {
-    let last = wanted.saturating_add(PORTS_TRIED);
-    let bind = |port| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr())
-    };
-    let mut candidates = if from == 0 { 0..=0 } else { from..=last };
-    candidates
-        .find_map(|port| bind(port).ok())
-        .map(|address| address.port())
-        .ok_or(ClusterError::NoPort(wanted, last))
-}
-
 /// Sets a large log aside; returns where the lines of the coming start begin.
 fn rotate_log(place: &Place) -> Result<u64, ClusterError> {
     let length = fs::metadata(&place.log).map_or(0, |meta| meta.len());
@@ -183,19 +187,4 @@ fn log_tail(log: &Path, from: u64) -> String {
 
 pub(crate) fn not_ready(place: &Place, pid: i32) -> ClusterError {
     ClusterError::NotReady { pid, log: place.log.clone(), tail: log_tail(&place.log, 0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_port_gives_the_next_free_one() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
-        if port < u16::MAX {
-            assert!(free_port(port, port).unwrap() > port);
-        }
-        assert_ne!(free_port(0, 0).unwrap(), 0);
-    }
 }

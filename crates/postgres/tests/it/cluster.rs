@@ -212,13 +212,45 @@ async fn a_server_that_died_is_started_again_on_its_port() {
 }
 
 #[tokio::test]
-async fn a_taken_port_gives_way_to_the_next() {
+async fn an_adopted_server_that_died_is_started_again_on_its_port() {
+    let scratch = Scratch::new();
+    let pid = cluster_of_a_killed_plinth(&scratch);
+    let cluster = ManagedCluster::start(scratch.cluster()).await.unwrap();
+    assert!(cluster.report().adopted && !cluster.ensure_running().await.unwrap());
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    // Its process may stay in the system's table: it is no child of this one, which could wait for it.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !cluster.ensure_running().await.unwrap() {
+        assert!(Instant::now() < deadline, "the killed server is still taken for alive");
+    }
+    assert_ne!(cluster.pid().await, pid);
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_gives_way_to_the_next_which_is_kept() {
     let scratch = Scratch::new();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut options = scratch.cluster();
     options.port = taken.local_addr().unwrap().port();
     let cluster = ManagedCluster::start(options.clone()).await.unwrap();
-    assert!(cluster.report().port > options.port);
+    let port = cluster.report().port;
+    assert!(port > options.port);
+    assert!(cluster.report().port_was_taken);
+    cluster.stop().await.unwrap();
+    drop(cluster);
+
+    // The wanted port is free now, but people have the URL with the other one.
+    drop(taken);
+    let cluster = ManagedCluster::start(options.clone()).await.unwrap();
+    assert_eq!((cluster.report().port, cluster.report().port_was_taken), (port, false));
+    cluster.stop().await.unwrap();
+    drop(cluster);
+
+    // That one is taken too now.
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let cluster = ManagedCluster::start(options).await.unwrap();
+    assert_ne!(cluster.report().port, port);
     assert!(cluster.report().port_was_taken);
     cluster.stop().await.unwrap();
 }

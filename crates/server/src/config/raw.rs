@@ -39,7 +39,7 @@ pub struct RawConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPostgres {
-    /// First loopback port to try; the next free one is taken when it is in use.
+    /// First loopback port to try; the next free one is taken when it is in use, and kept from then on.
     pub port: u16,
     /// `postgresql.conf` settings that override Plinth's own, all written as text.
     pub settings: BTreeMap<String, String>,
