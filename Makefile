@@ -38,7 +38,7 @@ clean: ## Remove what was built, fetched and stored (the default data folder too
 	@test ! -d .postgres || touch $@  # nothing is fetched where PLINTH_PG_BIN names another
 
 tests/clients/node_modules/.stamp: tests/clients/package-lock.json
-	$(NPM) ci --prefix tests/clients --no-audit --no-fund
+	$(NPM) ci --prefix tests/clients --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 tests/clients/.python/.stamp: tests/clients/requirements.txt
