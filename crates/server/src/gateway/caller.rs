@@ -116,8 +116,8 @@ impl Access {
         }
     }
 
-    /// Finds out who asks, by the rules of `gateway.md` §2 of the protocol notes: the key first,
-    /// then the token, then what the key stands for.
+    /// Finds out who asks, as the gateways that clients know do: the key first, then the token, then
+    /// what the key stands for.
     ///
     /// # Errors
     ///
