@@ -8,6 +8,7 @@ mod folder;
 mod glob;
 mod history;
 mod run;
+mod setting;
 mod split;
 
 pub use error::{MigrateError, StatementError};

@@ -68,13 +68,39 @@ impl SeedFile {
 pub struct MigrationFolder {
     migrations: Vec<MigrationFile>,
     seeds: Vec<SeedFile>,
+    settings: Vec<(&'static str, String)>,
     notices: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
 struct Config {
     #[serde(default)]
+    api: ApiConfig,
+    #[serde(default)]
     db: DbConfig,
+}
+
+#[derive(Default, Deserialize)]
+struct ApiConfig {
+    schemas: Option<Vec<String>>,
+    extra_search_path: Option<Vec<String>>,
+    max_rows: Option<u64>,
+}
+
+impl ApiConfig {
+    /// As settings of the database that the data API reads.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let names = |list: &Option<Vec<String>>| list.as_ref().map(|names| names.join(", "));
+        [
+            // The first is the default, so a list of none would be no answer.
+            ("pgrst.db_schemas", names(&self.schemas).filter(|schemas| !schemas.is_empty())),
+            ("pgrst.db_extra_search_path", names(&self.extra_search_path)),
+            ("pgrst.db_max_rows", self.max_rows.map(|rows| rows.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -106,7 +132,12 @@ impl MigrationFolder {
     pub fn open(path: &Path) -> Result<Self, MigrateError> {
         let root = find_root(path).ok_or_else(|| MigrateError::NoFolder(path.to_owned()))?;
         let config = read_config(&root.join("config.toml"))?;
-        let mut folder = Self { migrations: Vec::new(), seeds: Vec::new(), notices: Vec::new() };
+        let mut folder = Self {
+            migrations: Vec::new(),
+            seeds: Vec::new(),
+            settings: config.api.settings(),
+            notices: Vec::new(),
+        };
         if config.db.migrations.enabled == Some(false) {
             folder.notices.push(
                 "migrations are switched off in config.toml ([db.migrations] enabled = false)"
@@ -131,6 +162,11 @@ impl MigrationFolder {
     /// The seed files, in the order they are applied.
     pub fn seeds(&self) -> &[SeedFile] {
         &self.seeds
+    }
+
+    /// Names and values of settings of the database, from `[api]` in `config.toml`.
+    pub(crate) fn settings(&self) -> &[(&'static str, String)] {
+        &self.settings
     }
 
     /// What was skipped and why, for the operator.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use tokio_postgres::types::ToSql;
+
 use super::error::{MigrateError, StatementError, place};
 use super::folder::{MigrationFile, MigrationFolder, SeedFile, SqlFile};
 use super::history::{self, History, Recorded, Status};
+use super::setting;
 use super::split::{Statement, split, words};
 use crate::connection::{Connection, Endpoint, Login};
 use crate::project::Project;
@@ -57,6 +60,7 @@ pub struct Report {
 pub struct Migrator {
     endpoint: Endpoint,
     login: Login,
+    project: String,
     database: String,
 }
 
@@ -71,6 +75,7 @@ impl Migrator {
         Self {
             endpoint: endpoint.clone(),
             login: project.owner_login.clone(),
+            project: project.name.clone(),
             database: database.to_owned(),
         }
     }
@@ -152,6 +157,11 @@ impl Migrator {
             .batch_execute(HISTORY_TABLES)
             .await
             .map_err(query("cannot make the tables of the history"))?;
+        for (name, value) in folder.settings() {
+            let set = "select plinth.set_setting($1, $2)";
+            let doing = format!("cannot set {name} as config.toml says");
+            connection.execute(set, &[name, value]).await.map_err(query(doing))?;
+        }
         let mut report = Report { notices: folder.notices().to_vec(), ..Report::default() };
         let history = read_history(&connection).await?;
         for migration in history::pending(folder, &history, options.include_all)? {
@@ -177,7 +187,8 @@ impl Migrator {
         let script = Script::new(&migration.file)?;
         let texts: Vec<&str> = script.statements.iter().map(|statement| statement.text).collect();
         let record = "insert into supabase_migrations.schema_migrations (version, statements, name) values ($1, $2, $3)";
-        run(connection, &script, record, &[&migration.version, &texts, &migration.name]).await?;
+        let values: &[&(dyn ToSql + Sync)] = &[&migration.version, &texts, &migration.name];
+        self.run(connection, &script, record, values).await?;
         notices.extend(script.notice());
         tracing::info!(
             migration.version = migration.version,
@@ -195,10 +206,53 @@ impl Migrator {
     ) -> Result<(), MigrateError> {
         let script = Script::new(&seed.file)?;
         let record = "insert into supabase_migrations.seed_files (path, hash) values ($1, $2)";
-        run(connection, &script, record, &[&seed.name, &seed.hash()]).await?;
+        self.run(connection, &script, record, &[&seed.name, &seed.hash()]).await?;
         notices.extend(script.notice());
         tracing::info!(seed.path = seed.name, "seed applied");
         Ok(())
+    }
+
+    /// Runs `script` and `record` in one transaction, and leaves the session as it was.
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        script: &Script<'_>,
+        record: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), MigrateError> {
+        let at_file = |what: &str| query(format!("{}: {what}", script.file.path.display()));
+        let failed = |statement, error| {
+            MigrateError::Statement(Box::new(StatementError::new(script.file, statement, &error)))
+        };
+        if script.alone {
+            for statement in &script.statements {
+                connection
+                    .batch_execute(statement.text)
+                    .await
+                    .map_err(|error| failed(statement, error))?;
+            }
+        }
+        let transaction =
+            connection.client_mut().transaction().await.map_err(at_file("cannot begin"))?;
+        let inside = script
+            .statements
+            .iter()
+            .filter(|statement| !script.alone && kind(statement.text) != Kind::Boundary);
+        for statement in inside {
+            // History keeps what the file says.
+            let own = setting::for_one_project(statement.text, &self.project);
+            transaction
+                .batch_execute(own.as_deref().unwrap_or(statement.text))
+                .await
+                .map_err(|error| failed(statement, error))?;
+        }
+        // The file may have changed who it is. Deferred constraints speak here, where the file can still be named.
+        let settle = "reset session authorization; reset role; set constraints all immediate";
+        transaction.batch_execute(settle).await.map_err(at_file("its end was refused"))?;
+        transaction.execute(record, values).await.map_err(at_file("cannot be recorded"))?;
+        transaction.commit().await.map_err(at_file("its commit was refused"))?;
+        // What one file sets for its session (`set search_path = ''` in dumps) is not the next one's business.
+        connection.batch_execute("reset all").await.map_err(at_file("cannot reset the session"))
     }
 
     async fn connect(&self) -> Result<Connection, MigrateError> {
@@ -290,46 +344,6 @@ fn kind(sql: &str) -> Kind {
         }
         _ => Kind::Ordinary,
     }
-}
-
-/// Runs `script` and `record` in one transaction, and leaves the session as it was.
-async fn run(
-    connection: &mut Connection,
-    script: &Script<'_>,
-    record: &str,
-    values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-) -> Result<(), MigrateError> {
-    let at_file = |what: &str| query(format!("{}: {what}", script.file.path.display()));
-    let failed = |statement, error| {
-        MigrateError::Statement(Box::new(StatementError::new(script.file, statement, &error)))
-    };
-    if script.alone {
-        for statement in &script.statements {
-            connection
-                .batch_execute(statement.text)
-                .await
-                .map_err(|error| failed(statement, error))?;
-        }
-    }
-    let transaction =
-        connection.client_mut().transaction().await.map_err(at_file("cannot begin"))?;
-    let inside = script
-        .statements
-        .iter()
-        .filter(|statement| !script.alone && kind(statement.text) != Kind::Boundary);
-    for statement in inside {
-        transaction
-            .batch_execute(statement.text)
-            .await
-            .map_err(|error| failed(statement, error))?;
-    }
-    // The file may have changed who it is. Deferred constraints speak here, where the file can still be named.
-    let settle = "reset session authorization; reset role; set constraints all immediate";
-    transaction.batch_execute(settle).await.map_err(at_file("its end was refused"))?;
-    transaction.execute(record, values).await.map_err(at_file("cannot be recorded"))?;
-    transaction.commit().await.map_err(at_file("its commit was refused"))?;
-    // What one file sets for its session (`set search_path = ''` in dumps) is not the next one's business.
-    connection.batch_execute("reset all").await.map_err(at_file("cannot reset the session"))
 }
 
 async fn read_history(connection: &Connection) -> Result<History, MigrateError> {

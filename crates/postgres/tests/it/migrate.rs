@@ -378,3 +378,55 @@ fn new_migrations_have_distinct_versions() {
     assert_eq!(folder.migrations()[0].version.len(), 14);
     assert!(matches!(new_file(scratch.path(), " / "), Err(MigrateError::Name(_))));
 }
+
+#[tokio::test]
+async fn settings_of_shared_roles_are_given_for_this_project_alone() {
+    let case = Case::new(&[(
+        "migrations/1_settings.sql",
+        "alter role authenticated set statement_timeout = '15s';
+         alter database postgres set app.greeting to 'hello';
+         alter role authenticator set pgrst.db_max_rows = '7';",
+    )])
+    .await;
+    case.up().await.unwrap();
+    let settings = "select string_agg(coalesce(rolname, '') || ' ' || setting, ', ' order by rolname nulls first)
+                    from pg_db_role_setting left join pg_roles r on r.oid = setrole, unnest(setconfig) setting
+                    where setdatabase = (select oid from pg_database where datname = current_database())
+                      and (setting in ('statement_timeout=15s', 'app.greeting=hello')
+                        or rolname = 'authenticator' and setting = 'pgrst.db_max_rows=7')";
+    assert_eq!(
+        case.value(settings).await,
+        " app.greeting=hello, authenticated statement_timeout=15s, authenticator pgrst.db_max_rows=7"
+    );
+    let elsewhere = "select count(*) from pg_db_role_setting join pg_roles r on r.oid = setrole
+                     where setdatabase = 0 and rolname in ('authenticated', 'authenticator')";
+    assert_eq!(case.value(elsewhere).await, "0");
+    let recorded = "select statements[1] from supabase_migrations.schema_migrations";
+    assert_eq!(
+        case.value(recorded).await,
+        "alter role authenticated set statement_timeout = '15s'"
+    );
+
+    case.write("migrations/2_more.sql", "select 1;\nalter role anon set work_mem = '1GB';");
+    let MigrateError::Statement(error) = case.up().await.unwrap_err() else { panic!() };
+    assert_eq!((error.line, error.code.as_str()), (2, "42501"));
+    assert!(error.hint.as_ref().unwrap().contains("timeouts"), "{error}");
+    case.end().await;
+}
+
+#[tokio::test]
+async fn what_config_toml_says_of_the_api_is_kept_in_the_database() {
+    let case = Case::new(&[("migrations/1_a.sql", "create schema api;")]).await;
+    let api = "[api]\nschemas = [\"public\", \"api\"]\nextra_search_path = [\"extensions\"]\nmax_rows = 50\n";
+    case.scratch.write("supabase/config.toml", api);
+    case.up().await.unwrap();
+    let settings = "select string_agg(setting, '; ' order by setting)
+                    from pg_db_role_setting, unnest(setconfig) setting
+                    where setrole = 0 and setting like 'pgrst.%'
+                      and setdatabase = (select oid from pg_database where datname = current_database())";
+    assert_eq!(
+        case.value(settings).await,
+        "pgrst.db_extra_search_path=extensions; pgrst.db_max_rows=50; pgrst.db_schemas=public, api"
+    );
+    case.end().await;
+}

@@ -119,6 +119,15 @@ fn settings_in_the_database_are_honoured_and_reloaded() {
             let api = instance.service(project);
             assert_eq!(api.get("/a").await.unwrap().json().as_array().unwrap().len(), 10);
             assert_eq!(api.get("/only_here").await.unwrap().status, StatusCode::NOT_FOUND);
+            let weaker = format!(
+                "alter database \"{}\" set pgrst.db_max_rows = '5'; notify pgrst, 'reload config'",
+                project.database
+            );
+            superuser(database, &weaker).await;
+            let rows = async || {
+                api.get("/a").await.unwrap().json().as_array().map_or(0, |rows| rows.len())
+            };
+            until("five rows", async || (rows().await == 5).then_some(())).await;
             superuser(
                 database,
                 &format!(
