@@ -24,7 +24,7 @@ pub enum MigrateError {
     )]
     NoFolder(PathBuf),
     /// A file or folder could not be read or written.
-    #[error("{}", .path.display())]
+    #[error("cannot use {}", .path.display())]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum MigrateError {
         source: std::io::Error,
     },
     /// The project's `config.toml` does not parse.
-    #[error("{}", .path.display())]
+    #[error("cannot use {}", .path.display())]
     Config {
         /// The file.
         path: PathBuf,

@@ -122,6 +122,9 @@ pub struct UpArgs {
 
 /// Flags of `plinth serve`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plinth serve --listen 0.0.0.0:5400
+  plinth serve --database-url postgres://admin:secret@db.internal/postgres --default-project shop")]
 pub struct ServeArgs {
     /// Where to serve.
     #[command(flatten)]
@@ -133,6 +136,11 @@ pub struct ServeArgs {
 
 /// `plinth project …`
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  plinth project create shop --from ./supabase
+  plinth project list
+  plinth project show shop -o env > .env
+  plinth project drop shop")]
 pub enum ProjectCommand {
     /// Create a project: a database with its own URL prefix, secret and keys.
     #[command(after_help = "Examples:
@@ -208,6 +216,11 @@ pub struct MigrateTarget {
 
 /// `plinth migrate …`
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  plinth migrate new add_tasks
+  plinth migrate up --project shop --dry-run
+  plinth migrate status --project shop --dir ./supabase
+  plinth migrate reset --project shop")]
 pub enum MigrateCommand {
     /// Make an empty migration file with the current time in its name.
     New {
@@ -254,6 +267,10 @@ pub enum MigrateCommand {
 
 /// Flags of `plinth psql`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plinth psql
+  plinth psql echelon -- -c 'select count(*) from agents'
+  plinth psql echelon -- -f fix.sql")]
 pub struct PsqlArgs {
     /// The project [default: the default project].
     pub project: Option<String>,
@@ -287,6 +304,9 @@ pub struct TokenArgs {
 
 /// Flags of `plinth config`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plinth config
+  plinth config -o keys")]
 pub struct ConfigArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = ConfigFormat::Toml)]
@@ -295,6 +315,8 @@ pub struct ConfigArgs {
 
 /// `plinth gen …`
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Example:
+  plinth gen types --project echelon > database.types.ts")]
 pub enum GenCommand {
     /// Print the types of a project's schemas.
     #[command(after_help = "Example:

@@ -19,6 +19,9 @@ const SHOWN: [(&str, &str); 5] = [
     ("ANON_KEY", "anon key"),
 ];
 
+/// With more projects than these, each has one line: people look at a screen, not at a list.
+const SHOWN_IN_FULL: usize = 8;
+
 /// Prints the banner.
 pub(super) fn print(
     admin: &Admin,
@@ -52,11 +55,19 @@ pub(super) fn print(
         } else {
             String::new()
         };
+        if projects.len() > SHOWN_IN_FULL {
+            let url = facts.get("API_URL").and_then(|value| value.as_str()).unwrap_or_default();
+            let _ = write!(text, "\n{}  {url}{}", paint.bold(&project.name), paint.dim(mark));
+            continue;
+        }
         let _ = writeln!(text, "\n{}{}", paint.bold(&project.name), paint.dim(mark));
         for (key, label) in SHOWN {
             let value = facts.get(key).and_then(|value| value.as_str()).unwrap_or_default();
             let _ = writeln!(text, "  {} {value}", paint.dim(format!("{label:>16}")));
         }
+    }
+    if projects.len() > SHOWN_IN_FULL {
+        let _ = writeln!(text);
     }
     let _ = writeln!(text);
     for (label, value) in footer(admin, config) {

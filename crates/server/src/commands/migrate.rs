@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use plinth_postgres::Project;
 use plinth_postgres::migrate::{
-    MigrationFolder, MigrationState, Migrator, Report, UpOptions, new_file,
+    MigrateError, MigrationFolder, MigrationState, Migrator, Report, UpOptions, new_file,
 };
 use serde_json::json;
 
@@ -63,6 +63,8 @@ async fn execute(
                 ..UpOptions::default()
             };
             let report = migrator.up(&folder, &options).await?;
+            let news = |notice: &&String| !folder.notices().contains(notice);
+            report.notices.iter().filter(news).for_each(|notice| output.warn(notice));
             tell(&report, *dry_run, &project.name, output);
             Ok(())
         }
@@ -96,16 +98,15 @@ fn open_folder(target: &MigrateTarget, project: &Project) -> anyhow::Result<Migr
         return Ok(MigrationFolder::open(unpacked.path())?);
     }
     let path: PathBuf = target.dir.clone().unwrap_or_else(|| Path::new(".").to_owned());
-    MigrationFolder::open(&path).map_err(|error| match target.dir {
-        Some(_) => error.into(),
-        None => hinted(error.to_string(), "name the folder with --dir"),
+    MigrationFolder::open(&path).map_err(|error| match (&error, &target.dir) {
+        (MigrateError::NoFolder(_), None) => {
+            hinted(error.to_string(), "name the folder with --dir")
+        }
+        _ => error.into(),
     })
 }
 
 fn tell(report: &Report, dry_run: bool, project: &str, output: Output) {
-    for notice in &report.notices {
-        output.warn(notice);
-    }
     let (verb, seeded) = if dry_run { ("would apply", "would run") } else { ("applied", "ran") };
     for name in &report.migrations {
         output.line(format!("{verb} {name}"));

@@ -71,6 +71,7 @@ async fn execute(
                 (None, Some(path)) => {
                     let folder = MigrationFolder::open(path)
                         .with_context(|| format!("cannot use the folder {}", path.display()))?;
+                    folder.notices().iter().for_each(|notice| output.warn(notice));
                     create(&admin.registry, name, None, Some(&folder), !no_seed, output).await?;
                 }
                 (None, None) => {

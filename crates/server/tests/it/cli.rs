@@ -375,8 +375,15 @@ fn help_has_examples_and_mistakes_have_hints() {
     for command in [
         &["--help"][..],
         &["up", "--help"],
+        &["serve", "--help"],
+        &["project", "--help"],
         &["project", "create", "--help"],
+        &["status", "--help"],
+        &["migrate", "--help"],
+        &["psql", "--help"],
         &["token", "--help"],
+        &["config", "--help"],
+        &["gen", "--help"],
         &["rest", "--help"],
     ] {
         let output = plinth(command, &[]).output().unwrap();
