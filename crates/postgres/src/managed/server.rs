@@ -91,11 +91,14 @@ async fn launch_once(place: &Place, admin: &Login, port: u16) -> Result<Postmast
 /// Removes the files by which a server that was killed would be taken for alive: PostgreSQL does not start beside a pid
 /// file or a socket's lock file whose number is some process of its user now, be it a dead one that nobody waits for.
 fn remove_remains(place: &Place, port: u16) -> Result<(), ClusterError> {
-    let Some(found) = PidFile::read(&place.pgdata) else { return Ok(()) };
-    if postmaster::serves(found.pid, &place.pgdata) {
+    let found = PidFile::read(&place.pgdata);
+    if found.as_ref().is_some_and(|found| postmaster::serves(found.pid, &place.pgdata)) {
         return Ok(());
     }
-    tracing::info!(postgres.pid = found.pid, "removing the pid file of a server that has ended");
+    if let Some(found) = found {
+        tracing::info!(postgres.pid = found.pid, "removing the pid file of a server that ended");
+    }
+    // Without a pid file too: a start that failed beside the socket's lock took the pid file along.
     let socket = place.socket_dir.join(format!(".s.PGSQL.{port}"));
     let lock = place.socket_dir.join(format!(".s.PGSQL.{port}.lock"));
     for path in [PidFile::path(&place.pgdata), lock, socket] {

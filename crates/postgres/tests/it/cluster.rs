@@ -192,6 +192,28 @@ async fn a_pid_file_that_names_another_process_is_no_hindrance() {
 }
 
 #[tokio::test]
+async fn a_sockets_lock_that_names_another_process_is_no_hindrance() {
+    let scratch = Scratch::new();
+    let cluster = ManagedCluster::start(scratch.cluster()).await.unwrap();
+    let port = cluster.report().port;
+    let lock = scratch.path().join(format!("data/run/.s.PGSQL.{port}.lock"));
+    let text = fs::read_to_string(&lock).unwrap();
+    let pid = cluster.pid().await;
+    cluster.stop().await.unwrap();
+    drop(cluster);
+    // A process of the same user, as after a restart of the machine that gave the number to someone else.
+    let (elsewhere, mut options) = (Scratch::new(), scratch.cluster());
+    let other = ManagedCluster::start(elsewhere.cluster()).await.unwrap();
+    let other_pid = other.pid().await.to_string();
+    fs::write(&lock, text.replacen(&pid.to_string(), &other_pid, 1)).unwrap();
+    options.port = port;
+    let cluster = ManagedCluster::start(options).await.unwrap();
+    assert_eq!(cluster.report().port, port);
+    cluster.stop().await.unwrap();
+    other.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_died_is_started_again_on_its_port() {
     let scratch = Scratch::new();
     let cluster = Cluster::managed(scratch.cluster()).await.unwrap();
