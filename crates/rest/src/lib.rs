@@ -11,6 +11,7 @@ mod render;
 mod request;
 mod respond;
 mod response;
+mod spoken;
 
 pub use config::{Config, OpenApiMode, TxEnd};
 pub use error::{DatabaseFacts, Error, ErrorParts};

@@ -10,6 +10,7 @@ use crate::render::Columns;
 use crate::request::prefer::{Count, Resolution};
 use crate::request::query;
 use crate::request::range::Range;
+use crate::spoken;
 use crate::{Error, Response, Row};
 
 /// What was done.
@@ -279,7 +280,7 @@ fn override_by_settings(response: &mut Response, row: &Row, columns: Columns) ->
         response.status = std::str::from_utf8(status)
             .ok()
             .and_then(|text| text.trim().parse().ok())
-            .and_then(|code| StatusCode::from_u16(code).ok())
+            .and_then(spoken::status)
             .ok_or_else(Error::response_status)?;
     }
     if let Some(headers) = text(columns.response_headers) {
@@ -294,17 +295,17 @@ fn override_by_settings(response: &mut Response, row: &Row, columns: Columns) ->
     Ok(())
 }
 
-/// `[{"Name": "value"}, …]`
+/// `[{"Name": "value"}, …]`, without those that SQL has no say in.
 fn parse_headers(json: &[u8]) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let list: Vec<serde_json::Map<String, Value>> = serde_json::from_slice(json).ok()?;
     let parse = |object: serde_json::Map<String, Value>| {
         let mut entries = object.into_iter();
         let (name, value) = entries.next()?;
-        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        let value = HeaderValue::from_str(value.as_str()?).ok()?;
-        entries.next().is_none().then_some((name, value))
+        let header = spoken::header(&name, value.as_str()?)?;
+        entries.next().is_none().then_some(header)
     };
-    list.into_iter().map(parse).collect()
+    let all: Option<Vec<_>> = list.into_iter().map(parse).collect();
+    all.map(|all| all.into_iter().filter(|(name, _)| spoken::may_set(name)).collect())
 }
 
 /// The answer to OPTIONS: which methods there are.
@@ -345,6 +346,8 @@ mod tests {
     fn header_settings_are_a_list_of_single_pairs() {
         let parsed = parse_headers(br#"[{"X-A":"1"},{"X-A":"2"},{"set-cookie":"x=y"}]"#).unwrap();
         assert_eq!(parsed.len(), 3);
+        let framing = parse_headers(br#"[{"Content-Length":"1"},{"x":"y"}]"#).unwrap();
+        assert_eq!(framing.len(), 1);
         for broken in
             ["{}", "[{\"a\":1}]", "[{\"a\":\"1\",\"b\":\"2\"}]", "[{}]", "x", "[{\"a b\":\"\"}]"]
         {

@@ -1,9 +1,10 @@
 //! What PostgreSQL's errors mean over HTTP.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use super::Error;
+use crate::spoken;
 
 /// An error as PostgreSQL reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,11 +100,9 @@ fn status(facts: &DatabaseFacts<'_>, anonymous: bool) -> StatusCode {
         "42501" => S::FORBIDDEN,
         "57P01" => S::SERVICE_UNAVAILABLE,
         "P0001" => S::BAD_REQUEST,
-        code if code.starts_with("PT") => code[2..]
-            .parse()
-            .ok()
-            .and_then(|n| S::from_u16(n).ok())
-            .unwrap_or(S::INTERNAL_SERVER_ERROR),
+        code if code.starts_with("PT") => {
+            code[2..].parse().ok().and_then(spoken::status).unwrap_or(S::INTERNAL_SERVER_ERROR)
+        }
         code => class_status(code.get(..2).unwrap_or_default()),
     }
 }
@@ -159,10 +158,12 @@ fn custom_message(text: &str) -> Option<Error> {
 fn apply_detail(error: &mut Error, detail: &str) -> Option<()> {
     let json: Value = serde_json::from_str(detail).ok()?;
     let status = u16::try_from(json.get("status")?.as_u64()?).ok()?;
-    error.status = StatusCode::from_u16(status).ok()?;
+    error.status = spoken::status(status)?;
     for (name, value) in json.get("headers")?.as_object()? {
-        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        error.headers.push((name, HeaderValue::from_str(value.as_str()?).ok()?));
+        let header = spoken::header(name, value.as_str()?)?;
+        if spoken::may_set(&header.0) {
+            error.headers.push(header);
+        }
     }
     Some(())
 }
@@ -216,6 +217,7 @@ mod tests {
             ("P0001", 400),
             ("P0002", 500),
             ("PT402", 402),
+            ("PT101", 500),
             ("PTxyz", 500),
             ("XX000", 500),
             ("", 400),
