@@ -63,7 +63,8 @@ pub enum ClusterConfig {
 /// Limits of the HTTP side.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// A longer request body is answered 413.
+    /// A longer request body is answered 413. Sixteen times as much is the room for all bodies
+    /// together; one that finds no room is answered 503.
     pub body_bytes: usize,
     /// A longer request head is answered 431.
     pub header_bytes: usize,
@@ -72,7 +73,8 @@ pub struct HttpConfig {
     /// How long a client may take to send a request's head; also how long an idle kept-alive
     /// connection stays open.
     pub header_timeout: Duration,
-    /// How long a request may take in all before it is answered 504.
+    /// How long a request may take in all before it is answered 504; also how long its client may
+    /// take nothing of the answer before it is cut off.
     pub request_timeout: Duration,
     /// Open connections; further ones wait in the kernel's queue.
     pub max_connections: usize,

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Gateway;
+use super::patience::Patient;
 
 /// How many ports after the wanted one are tried.
 const PORTS_TRIED: u16 = 50;
@@ -134,6 +135,7 @@ async fn serve(
 ) {
     // Answers are small and complete: waiting to fill a packet would only add latency.
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, gateway.limits().request_timeout);
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         async move { Ok::<_, std::convert::Infallible>(gateway.handle(request).await) }

@@ -1,5 +1,6 @@
 //! The HTTP side: project → caller → limits → the part of the product that answers.
 
+mod body;
 mod caller;
 mod context;
 mod cors;
@@ -8,6 +9,7 @@ mod jwt;
 mod keys;
 mod listen;
 mod pages;
+mod patience;
 mod response;
 mod routes;
 mod token_cache;
@@ -21,14 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use self::body::Bodies;
 use self::data::DataRequest;
 use self::response::{Answer, Situation, empty, json_answer, rest_answer};
 use self::routes::{Selector, Target, resolve};
@@ -53,6 +54,7 @@ pub struct Gateway {
     site: Site,
     limits: HttpConfig,
     under_way: Semaphore,
+    bodies: Bodies,
     request_ids: RequestIds,
 }
 
@@ -60,7 +62,8 @@ impl Gateway {
     /// A gateway to `site` within `limits`.
     pub fn new(site: Site, limits: HttpConfig) -> Self {
         let under_way = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
-        Self { site, limits, under_way, request_ids: RequestIds::new() }
+        let bodies = Bodies::new(limits.body_bytes);
+        Self { site, limits, under_way, bodies, request_ids: RequestIds::new() }
     }
 
     /// The limits that the listener enforces.
@@ -159,32 +162,17 @@ impl Gateway {
         body: Incoming,
         (base_path, path, query): (&str, &str, &str),
     ) -> Answer {
-        let body = match self.read(body).await {
+        // Its room is taken until there is an answer.
+        let body = match self.bodies.read(body).await {
             Ok(body) => body,
             Err(situation) => return situation.answer(),
         };
         let (method, headers) = (&parts.method, &parts.headers);
-        let request = DataRequest { method, path, query, headers, body, base_path };
+        let bytes = body.bytes.clone();
+        let request = DataRequest { method, path, query, headers, body: bytes, base_path };
         match data::answer(project, caller, request).await {
             Ok(response) => rest_answer(response),
             Err(error) => rest_answer(error.to_response()),
-        }
-    }
-
-    /// Reads a body of bounded length.
-    async fn read(&self, body: Incoming) -> Result<Bytes, Situation<'static>> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let limit = self.limits.body_bytes;
-        // Refused before a byte of it is read when the client says how long it is.
-        if body.size_hint().lower() > limit as u64 {
-            return Err(Situation::BodyTooLarge(limit));
-        }
-        match Limited::new(body, limit).collect().await {
-            Ok(whole) => Ok(whole.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Situation::BodyTooLarge(limit)),
-            Err(_) => Err(Situation::BodyUnreadable),
         }
     }
 }
