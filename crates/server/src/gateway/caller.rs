@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
 use super::jwt::{MissingRole, Verified, Verifier};
-use super::keys::{ApiKeys, KeyClass, PresentedKey};
+use super::keys::{self, ApiKeys, KeyClass, PresentedKey};
 use super::token_cache::{TokenCache, fingerprint};
 
 /// Verified tokens kept per project.
@@ -124,6 +124,11 @@ impl Access {
     /// [`Refusal`] says what to answer.
     pub fn caller(&self, headers: &HeaderMap, query: &str) -> Result<Caller, Refusal> {
         let now = unix_now();
+        // Whoever else reads the request may take the other one.
+        if keys::differs(headers, header::AUTHORIZATION) {
+            let error = plinth_rest::Error::jwt_invalid("Several Authorization headers");
+            return Err(Refusal::Token(error));
+        }
         let bearer = bearer_token(headers);
         let key = if self.reads_apikey {
             PresentedKey::find(headers, query)
@@ -160,7 +165,7 @@ impl Access {
                 Some(token) if self.reads_apikey && token.starts_with(OPAQUE_PREFIX) => token,
                 _ => return Ok(None),
             },
-            PresentedKey::Header(text) | PresentedKey::Query(text) => text,
+            PresentedKey::Header(text) | PresentedKey::Query(text) => text.expose(),
         };
         if let Some(class) = self.keys.class(&fingerprint(text)) {
             return Ok(Some(class));
@@ -340,6 +345,20 @@ mod tests {
             "PGRST303",
             "the key does not help an expired token"
         );
+    }
+
+    #[test]
+    fn two_different_tokens_are_refused() {
+        let [one, other] =
+            ["a", "b"].map(|role| format!("Bearer {}", token(json!({"role": role}))));
+        let headers = |second: &str| {
+            let pairs =
+                [("apikey", "sb_secret_s"), ("authorization", &one), ("authorization", second)];
+            who(&access(true), &pairs)
+        };
+        assert_eq!(headers(&other), "PGRST301");
+        assert_eq!(headers("Basic dTpw"), "PGRST301");
+        assert_eq!(headers(&one), "a");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::AsHeaderName;
 use percent_encoding::percent_decode_str;
+use plinth_wire::Secret;
 
 use super::token_cache::{Fingerprint, fingerprint};
 
@@ -44,9 +45,9 @@ pub(super) enum PresentedKey {
     /// More than one, so that it is open which one counts.
     Ambiguous,
     /// In the header.
-    Header(String),
+    Header(Secret),
     /// In the query string.
-    Query(String),
+    Query(Secret),
 }
 
 impl PresentedKey {
@@ -54,13 +55,13 @@ impl PresentedKey {
     pub(super) fn find(headers: &HeaderMap, query: &str) -> Self {
         match one_header(headers, APIKEY) {
             Err(Ambiguous) => return Self::Ambiguous,
-            Ok(Some(key)) => return Self::Header(key),
+            Ok(Some(key)) => return Self::Header(Secret::new(key)),
             Ok(None) => {}
         }
         let mut found = query.split('&').filter_map(apikey_of);
         match (found.next(), found.next()) {
             (None, _) => Self::Absent,
-            (Some(key), None) => Self::Query(key),
+            (Some(key), None) => Self::Query(Secret::new(key)),
             (Some(_), Some(_)) => Self::Ambiguous,
         }
     }
@@ -80,13 +81,21 @@ fn apikey_of(pair: &str) -> Option<String> {
 /// A header that must come once came several times with different values.
 struct Ambiguous;
 
-/// The value of a header that may come once; bytes that are no text become one that matches nothing.
-fn one_header(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<String>, Ambiguous> {
+/// Whether a header came several times with different values.
+pub(super) fn differs(headers: &HeaderMap, name: impl AsHeaderName) -> bool {
     let mut values = headers.get_all(name).iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    if values.any(|other| other != first) {
+    values.next().is_some_and(|first| values.any(|other| other != first))
+}
+
+/// The value of a header that may come once; bytes that are no text become one that matches nothing.
+fn one_header(
+    headers: &HeaderMap,
+    name: impl AsHeaderName + Clone,
+) -> Result<Option<String>, Ambiguous> {
+    if differs(headers, name.clone()) {
         return Err(Ambiguous);
     }
+    let Some(first) = headers.get(name) else { return Ok(None) };
     let text = String::from_utf8_lossy(first.as_bytes()).trim().to_owned();
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
@@ -106,9 +115,9 @@ mod tests {
     #[test]
     fn the_header_is_preferred_to_the_query() {
         let found = PresentedKey::find(&headers(&["h"]), "apikey=q");
-        assert_eq!(found, PresentedKey::Header("h".to_owned()));
+        assert_eq!(found, PresentedKey::Header(Secret::new("h")));
         let found = PresentedKey::find(&headers(&[]), "select=a&apikey=q%2B1");
-        assert_eq!(found, PresentedKey::Query("q+1".to_owned()));
+        assert_eq!(found, PresentedKey::Query(Secret::new("q+1")));
         assert_eq!(PresentedKey::find(&headers(&[]), "xapikey=q&apikey"), PresentedKey::Absent);
         assert_eq!(PresentedKey::find(&headers(&[""]), ""), PresentedKey::Absent);
     }
@@ -118,7 +127,7 @@ mod tests {
         assert_eq!(PresentedKey::find(&headers(&["a", "b"]), ""), PresentedKey::Ambiguous);
         assert_eq!(
             PresentedKey::find(&headers(&["a", "a"]), ""),
-            PresentedKey::Header("a".to_owned())
+            PresentedKey::Header(Secret::new("a"))
         );
         assert_eq!(PresentedKey::find(&headers(&[]), "apikey=a&apikey=b"), PresentedKey::Ambiguous);
     }

@@ -104,11 +104,15 @@ pub(super) fn resolve<'a>(host: Option<&'a str>, path: &'a str) -> Target<'a> {
     }
 }
 
-/// `echelon` of `echelon.localhost:5400`.
+/// `echelon` of `echelon.localhost:5400`. Names of hosts are the same in any case and with a dot at
+/// their end; one that was not recognised would mean the default project instead.
 fn project_of_host(host: &str) -> Option<&str> {
+    const DOMAIN: &str = ".localhost";
     let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
-    let label = name.strip_suffix(".localhost")?;
-    (!label.is_empty() && !label.contains('.')).then_some(label)
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let (label, domain) = name.split_at_checked(name.len().checked_sub(DOMAIN.len())?)?;
+    let known = domain.eq_ignore_ascii_case(DOMAIN) && !label.is_empty() && !label.contains('.');
+    known.then_some(label)
 }
 
 #[cfg(test)]
@@ -133,8 +137,13 @@ mod tests {
         assert_eq!(found, (Selector::Path("echelon"), "/rest/v1", "/p/echelon/rest/v1", "/tasks"));
         let found = project(Some("domo.localhost:5400"), "/rest/v1/tasks");
         assert_eq!(found, (Selector::Host("domo"), "/rest/v1", "/rest/v1", "/tasks"));
+        for host in ["domo.LOCALHOST", "domo.localhost.", "domo.Localhost.:80"] {
+            assert_eq!(project(Some(host), "/rest/v1/tasks").0, Selector::Host("domo"), "{host}");
+        }
         for host in [
             None,
+            Some(""),
+            Some(".localhost"),
             Some("localhost:5400"),
             Some("127.0.0.1"),
             Some("example.org"),

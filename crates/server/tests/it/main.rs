@@ -2,6 +2,7 @@
 
 mod support;
 
+mod abuse;
 mod access;
 mod catalog;
 mod cli;
