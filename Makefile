@@ -31,7 +31,8 @@ bench: .postgres/.stamp ## Measure requests per second beside pgbench's replay o
 	target/release/plinth-bench $(ARGS)
 
 clean: ## Remove what was built, fetched and stored (the default data folder too)
-	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python
+	away=$$(readlink .plinth/elsewhere) && rm -rf "$$away" || true
+	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python examples/node_modules
 
 .postgres/.stamp: scripts/fetch-postgres
 	$(PYTHON) scripts/fetch-postgres

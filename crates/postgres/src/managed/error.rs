@@ -64,7 +64,7 @@ pub enum ClusterError {
     Key(#[source] KeyError),
     /// The cluster is there and its password is not.
     #[error(
-        "{} is gone, and with it the password of the cluster in {}; put it back, or remove both to begin anew",
+        "{} is gone, and with it the password of the cluster in {}; put it back, or remove the cluster to begin anew",
         .path.display(), .pgdata.display()
     )]
     PasswordLost {

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink,
+};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -13,6 +15,8 @@ use super::{ClusterError, ManagedOptions};
 
 /// Where data and programs go when the cluster's user cannot enter the folders they are in. Only root ends here.
 const AWAY: &str = "/var/lib/plinth";
+/// A link in the data folder to the place below [`AWAY`], so that whoever removes the one (`make clean`) finds the other.
+const ELSEWHERE: &str = "elsewhere";
 /// Longest path of a unix socket (`sun_path`), less the terminating zero.
 const SOCKET_PATH_MAX: usize = 107;
 /// The longest name that the server gives a socket.
@@ -74,6 +78,7 @@ impl Place {
             binaries,
         };
         place.make_socket_dir()?;
+        place.link_elsewhere()?;
         Ok(place)
     }
 
@@ -122,6 +127,17 @@ impl Place {
             .map_err(file_error(&aside))?;
         self.hand_over(&aside)?;
         fs::rename(&aside, path).map_err(file_error(path))
+    }
+
+    fn link_elsewhere(&self) -> Result<(), ClusterError> {
+        if self.base == self.data_dir {
+            return Ok(());
+        }
+        let link = self.data_dir.join(ELSEWHERE);
+        match symlink(&self.base, &link) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.map_err(file_error(&link)),
+        }
     }
 
     fn make_socket_dir(&self) -> Result<(), ClusterError> {

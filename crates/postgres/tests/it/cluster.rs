@@ -424,6 +424,7 @@ async fn data_and_programs_that_the_other_user_cannot_reach_go_where_it_can() {
     let _data_gone = Elsewhere(moved.clone());
     assert!(cluster.report().data_moved);
     assert!(moved.starts_with("/var/lib/plinth"));
+    assert_eq!(fs::read_link(private.join("data/elsewhere")).unwrap(), moved);
     cluster.stop().await.unwrap();
     drop(cluster);
     let again = ManagedCluster::start(options).await.unwrap();
