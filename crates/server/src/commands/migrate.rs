@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use plinth_postgres::Project;
 use plinth_postgres::migrate::{
-    MigrateError, MigrationFolder, MigrationState, Migrator, Report, UpOptions, new_file,
+    MigrateError, MigrationFolder, MigrationState, Migrator, Report, Status, UpOptions, new_file,
 };
 use serde_json::json;
 
@@ -126,7 +126,11 @@ async fn status(
     output: Output,
 ) -> anyhow::Result<()> {
     let all = migrator.status(folder).await?;
-    if format != Format::Pretty {
+    if format == Format::Env {
+        output.text(&env_lines(&all));
+        return Ok(());
+    }
+    if format == Format::Json {
         let rows: Vec<_> = all
             .iter()
             .map(|one| json!({"version": one.version, "name": one.name, "state": state_name(one.state)}))
@@ -146,6 +150,19 @@ async fn status(
     Ok(())
 }
 
+/// One line per state, with the versions that are in it.
+fn env_lines(all: &[Status]) -> String {
+    use MigrationState::{Applied, Changed, Missing, OutOfOrder, Pending};
+    [Applied, Pending, OutOfOrder, Changed, Missing]
+        .map(|state| {
+            let name = state_name(state).to_uppercase().replace('-', "_");
+            let versions: Vec<&str> =
+                all.iter().filter(|one| one.state == state).map(|one| &*one.version).collect();
+            format!("{name}=\"{}\"\n", versions.join(" "))
+        })
+        .concat()
+}
+
 fn state_name(state: MigrationState) -> &'static str {
     match state {
         MigrationState::Applied => "applied",
@@ -153,5 +170,29 @@ fn state_name(state: MigrationState) -> &'static str {
         MigrationState::OutOfOrder => "out-of-order",
         MigrationState::Changed => "changed",
         MigrationState::Missing => "missing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_the_versions_by_state() {
+        let one = |version: &str, state| Status {
+            version: version.to_owned(),
+            name: "x".to_owned(),
+            path: None,
+            state,
+        };
+        let all = [
+            one("1", MigrationState::Applied),
+            one("2", MigrationState::Applied),
+            one("3", MigrationState::Pending),
+        ];
+        assert_eq!(
+            env_lines(&all),
+            "APPLIED=\"1 2\"\nPENDING=\"3\"\nOUT_OF_ORDER=\"\"\nCHANGED=\"\"\nMISSING=\"\"\n"
+        );
     }
 }
