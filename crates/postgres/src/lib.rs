@@ -3,6 +3,7 @@
 mod caller;
 mod cluster;
 mod connection;
+mod digest;
 mod external;
 mod keys;
 mod managed;
@@ -10,7 +11,7 @@ pub mod migrate;
 mod numbered;
 mod platform;
 mod project;
-mod quote;
+pub mod quote;
 mod registry;
 pub mod sqlstate;
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::connection::{Connection, has_code};
+use crate::digest::sha256_hex;
 use crate::quote;
 use crate::sqlstate;
 
@@ -72,19 +71,15 @@ impl File {
     }
 
     fn checksum(&self) -> String {
-        hex(&Sha256::digest(self.sql))
+        sha256_hex(self.sql)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One text for all of `files`: another one when any of them is another.
 pub(crate) fn digest(files: &[File]) -> String {
     let all: String =
         files.iter().map(|file| format!("{} {}\n", file.file, file.checksum())).collect();
-    hex(&Sha256::digest(all))
+    sha256_hex(all)
 }
 
 /// Fills in the names that differ between clusters and databases.

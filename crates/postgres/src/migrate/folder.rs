@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::error::MigrateError;
 use super::glob;
+use crate::digest::sha256_hex;
 
 /// Longest name of a new migration, in characters, below what file systems allow.
 const NAME_MAX: usize = 120;
@@ -59,7 +59,7 @@ impl SeedFile {
 
     /// SHA-256 of its content in hexadecimal.
     pub(crate) fn hash(&self) -> String {
-        Sha256::digest(&self.file.sql).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(&self.file.sql)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use plinth_catalog::{Catalog, LoadError, LoadOptions};
+use plinth_postgres::quote::ident;
 use tokio_postgres::Client;
 
 use crate::config::{parse_openapi_mode, parse_tx_end};
@@ -162,21 +163,16 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-fn quote_ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 fn search_path(schema: &str, config: &plinth_rest::Config) -> Bytes {
     let schemas =
         std::iter::once(schema).chain(config.extra_search_path.iter().map(String::as_str));
-    let quoted: Vec<String> = schemas.map(quote_ident).collect();
+    let quoted: Vec<String> = schemas.map(ident).collect();
     Bytes::from(quoted.join(", "))
 }
 
 /// `select "schema"."name"()`.
 fn pre_request_sql(name: &str) -> String {
-    let quoted: Vec<String> =
-        name.split('.').map(|part| quote_ident(part.trim_matches('"'))).collect();
+    let quoted: Vec<String> = name.split('.').map(|part| ident(part.trim_matches('"'))).collect();
     format!("select {}()", quoted.join("."))
 }
 
