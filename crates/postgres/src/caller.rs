@@ -3,13 +3,14 @@
 //! [`enter`] is the first statement of every batch. All values travel as parameters, and the text depends only on which
 //! optional settings are present, so that a connection prepares a handful of texts and no more.
 
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 /// The role and the claims that a request acts with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Database role, such as `authenticated`.
     pub role: Arc<str>,
@@ -18,7 +19,7 @@ pub struct Caller {
 }
 
 /// Facts of the request that SQL may read with `current_setting('request.…')`, and the limits of its transaction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RequestContext {
     /// HTTP method, upper case.
     pub method: Bytes,
@@ -38,6 +39,24 @@ pub struct RequestContext {
     pub time_zone: Option<Bytes>,
     /// More settings (name, value), applied last: those that the role carries in the catalog.
     pub settings: Arc<[(Bytes, Bytes)]>,
+}
+
+// Claims are about people, and headers hold tokens: neither is printed.
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The settings that every batch sets, in parameter order.
@@ -125,6 +144,15 @@ mod tests {
 
     fn caller() -> Caller {
         Caller { role: "anon".into(), claims_json: Bytes::from_static(b"{\"role\":\"anon\"}") }
+    }
+
+    #[test]
+    fn claims_and_headers_are_not_printed() {
+        let headers_json = Bytes::from_static(b"{\"authorization\":\"Bearer secret\"}");
+        let context = RequestContext { headers_json, ..RequestContext::default() };
+        let printed = format!("{:?} {context:?}", caller());
+        assert!(!printed.contains("secret") && !printed.contains("\\\"role"), "{printed}");
+        assert!(printed.starts_with("Caller { role: \"anon\""), "{printed}");
     }
 
     #[test]
