@@ -1,5 +1,6 @@
 //! What travels in one round trip.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +9,19 @@ use bytes::Bytes;
 pub type Row = Vec<Option<Bytes>>;
 
 /// One statement with its parameters.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Statement {
     /// The text, with `$1 …` for parameters. Statements with equal text share a prepared statement.
     pub sql: Arc<str>,
     /// Text-format values of the parameters, `None` for NULL. At most 65,535.
     pub params: Vec<Option<Bytes>>,
+}
+
+impl fmt::Debug for Statement {
+    /// Parameters may be claims, bodies or keys, and are not printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} with {} parameters", self.sql, self.params.len())
+    }
 }
 
 /// How a batch shares connections with others.
@@ -41,4 +49,16 @@ pub struct Batch {
     pub lane: Lane,
     /// Undo everything at the end, and still return the rows.
     pub rollback: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_not_printed() {
+        let params = vec![Some(Bytes::from_static(b"hunter2"))];
+        let statement = Statement { sql: "select $1".into(), params };
+        assert_eq!(format!("{statement:?}"), "\"select $1\" with 1 parameters");
+    }
 }

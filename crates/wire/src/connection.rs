@@ -19,6 +19,9 @@ use crate::{Batch, ConnectConfig, DatabaseError, Row, Statement, WireError};
 /// side waits for the other with full socket buffers.
 const DUPLEX_THRESHOLD_BYTES: usize = 32 * 1024;
 
+/// Most bytes of one answer. It is held in memory until the client has taken it.
+pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+
 /// A read buffer that grew beyond this is given back after the answer.
 const KEPT_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -59,6 +62,8 @@ struct Answer {
     results: Vec<Vec<Row>>,
     current: Vec<Row>,
     error: Option<DatabaseError>,
+    /// Bytes of all rows so far.
+    size: usize,
     /// The session was left inside a transaction.
     in_transaction: bool,
 }
@@ -282,7 +287,13 @@ impl Connection {
     fn digest(&mut self, answer: &mut Answer) -> Result<bool, WireError> {
         while let Some(message) = Message::parse(&mut self.incoming).map_err(protocol_error)? {
             match message {
-                Message::DataRow(body) => answer.current.push(row(&body)?),
+                Message::DataRow(body) => {
+                    answer.size += body.buffer().len();
+                    if answer.size > MAX_ANSWER_BYTES {
+                        return Err(WireError::TooLarge(MAX_ANSWER_BYTES));
+                    }
+                    answer.current.push(row(&body)?);
+                }
                 Message::CommandComplete(_) | Message::EmptyQueryResponse => {
                     answer.results.push(std::mem::take(&mut answer.current));
                 }
@@ -413,6 +424,9 @@ async fn read_more(
     reader: &mut (impl AsyncReadExt + Unpin),
     incoming: &mut BytesMut,
 ) -> Result<(), WireError> {
+    if incoming.len() > MAX_ANSWER_BYTES {
+        return Err(WireError::TooLarge(MAX_ANSWER_BYTES));
+    }
     if incoming.capacity() - incoming.len() < 1024 {
         incoming.reserve(16 * 1024);
     }

@@ -101,9 +101,9 @@ pub enum WireError {
     /// The server does not speak as expected, or wants an authentication that is not supported.
     #[error("unexpected answer from PostgreSQL: {0}")]
     Protocol(String),
-    /// A connection URL that cannot be understood.
-    #[error("invalid connection URL: {0}")]
-    InvalidUrl(String),
+    /// The answer is larger than one may be, in bytes; the session was ended.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
 }
 
 impl WireError {

@@ -12,6 +12,9 @@ use super::caller::Caller;
 use super::context::{cookies_json, headers_json};
 use crate::runtime::{Live, LiveError, Project, Snapshot};
 
+/// SQLSTATE of an answer that is beyond a bound of ours (PostgreSQL "Error Codes", class 54).
+const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
+
 /// What a client may do about a database that is away for a moment.
 const RETRY_HINT: &str =
     "PostgreSQL is not reachable right now. Plinth keeps trying; repeat the request in a moment.";
@@ -154,7 +157,15 @@ fn failure(error: WireError, anonymous: bool) -> Error {
             "canceling statement due to statement timeout".clone_into(&mut answer.message);
             answer
         }
-        WireError::Protocol(_) | WireError::InvalidUrl(_) => {
+        WireError::TooLarge(limit) => {
+            let mut answer = Error::connection_lost("the answer is too large");
+            answer.status = StatusCode::INTERNAL_SERVER_ERROR;
+            PROGRAM_LIMIT_EXCEEDED.clone_into(&mut answer.code);
+            answer.message = format!("the answer is larger than {limit} bytes");
+            answer.hint = Some("Ask for fewer rows or columns, page by page.".to_owned());
+            answer
+        }
+        WireError::Protocol(_) => {
             tracing::error!(error = %error, "unexpected answer from PostgreSQL");
             let mut answer = lost("unexpected answer from PostgreSQL");
             answer.status = StatusCode::INTERNAL_SERVER_ERROR;

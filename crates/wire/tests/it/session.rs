@@ -169,3 +169,17 @@ fn a_wrong_password_is_a_refusal() {
         assert_eq!(error.code, "28P01");
     });
 }
+
+#[test]
+fn an_answer_beyond_the_bound_ends_the_session_instead_of_filling_memory() {
+    on_server(async |config| {
+        let mut session = open(&config).await;
+        let many = "select repeat('x', 1000000) from generate_series(1, 300)";
+        let error = session.run(&batch(&[many])).await.unwrap_err();
+        assert!(matches!(error, WireError::TooLarge(_)), "{error:?}");
+        let mut session = open(&config).await;
+        let one = "select repeat('x', 300000000)";
+        let error = session.run(&batch(&[one])).await.unwrap_err();
+        assert!(matches!(error, WireError::TooLarge(_)), "{error:?}");
+    });
+}
