@@ -44,7 +44,6 @@ pub struct Connection {
     /// Batches sent in the life of the session, and batches answered.
     sent: u64,
     answered: u64,
-    process_id: i32,
 }
 
 /// A statement that is being prepared.
@@ -87,15 +86,9 @@ impl Connection {
             under_way: 0,
             sent: 0,
             answered: 0,
-            process_id: 0,
         };
         connection.start_up(config).await?;
         Ok(connection)
-    }
-
-    /// The backend's process id, as in `pg_stat_activity.pid`.
-    pub fn process_id(&self) -> i32 {
-        self.process_id
     }
 
     /// Whether answers are still under way.
@@ -334,10 +327,8 @@ impl Connection {
         self.flush_start_up().await?;
         self.authenticate(config).await?;
         loop {
-            match self.next_start_up_message().await? {
-                Message::BackendKeyData(body) => self.process_id = body.process_id(),
-                Message::ReadyForQuery(_) => return Ok(()),
-                _ => {}
+            if let Message::ReadyForQuery(_) = self.next_start_up_message().await? {
+                return Ok(());
             }
         }
     }
