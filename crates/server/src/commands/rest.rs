@@ -6,21 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use plinth_postgres::{Endpoint, Login};
 use plinth_wire::Budget;
 
 use super::serving::{serve, start_log, stop_signal};
 use crate::cli::{GlobalArgs, ListenArgs, Output, RestArgs, hinted};
 use crate::config::{Config, parse_listen, parse_openapi_mode, parse_tx_end};
-use crate::gateway::{Access, Gateway, MissingRole, Server, Site, Verifier};
+use crate::gateway::{Access, Gateway, KeySet, MissingRole, RolePath, Server, Site, Verifier};
 use crate::runtime::{
     Project, ProjectParts, Room, SnapshotOptions, Target, connect_config, pool_options,
 };
-
-/// Shortest secret that HS256 should be used with, in bytes (RFC 7518 §3.2).
-const SHORTEST_SECRET: usize = 32;
 
 /// Serves until told to stop.
 pub(super) async fn run(
@@ -112,108 +107,18 @@ fn parts(
 }
 
 fn verifier(args: &RestArgs) -> anyhow::Result<Verifier> {
-    let missing_role = match &args.anon_role {
-        Some(role) => MissingRole::Assume(Arc::from(role.as_str())),
-        None => MissingRole::Refuse,
+    let missing_role = MissingRole::Assume(args.anon_role.as_deref().map(Arc::from));
+    let keys = args.jwt_secret.as_deref().map(|text| key_set(text, args.jwt_secret_is_base64));
+    let verifier = Verifier::new(keys.transpose()?, args.jwt_aud.clone(), missing_role);
+    Ok(verifier.with_role_path(RolePath::parse(&args.jwt_role_claim_key)?))
+}
+
+/// The keys; `@path` reads them from a file, as PostgREST does.
+fn key_set(text: &str, base64: bool) -> anyhow::Result<KeySet> {
+    let Some(path) = text.strip_prefix('@') else {
+        return Ok(KeySet::parse(text.as_bytes(), base64)?);
     };
-    let secret = args.jwt_secret.as_deref().map(|text| secret(text, args.jwt_secret_is_base64));
-    let verifier =
-        Verifier::new(secret.transpose()?.as_deref(), args.jwt_aud.clone(), missing_role);
-    Ok(verifier.with_role_path(role_path(&args.jwt_role_claim_key)?))
-}
-
-/// The bytes of the secret; `@path` reads it from a file, as PostgREST does.
-fn secret(text: &str, base64: bool) -> anyhow::Result<Vec<u8>> {
-    let text = match text.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the JWT secret from {path}"))?
-            .trim_end_matches(['\r', '\n'])
-            .to_owned(),
-        None => text.to_owned(),
-    };
-    if text.trim_start().starts_with('{') {
-        return Err(hinted(
-            "the JWT secret is a JSON Web Key",
-            "only HS256 with a plain secret is supported yet",
-        ));
-    }
-    let bytes = if base64 { decode_base64(&text)? } else { text.into_bytes() };
-    if bytes.len() < SHORTEST_SECRET {
-        return Err(hinted(
-            format!(
-                "the JWT secret has {} bytes; at least {SHORTEST_SECRET} are needed",
-                bytes.len()
-            ),
-            "make one with: openssl rand -base64 48",
-        ));
-    }
-    Ok(bytes)
-}
-
-/// Both alphabets, with or without padding.
-fn decode_base64(text: &str) -> anyhow::Result<Vec<u8>> {
-    let bare = text.trim().trim_end_matches('=');
-    let decoded = STANDARD_NO_PAD.decode(bare).or_else(|_| URL_SAFE_NO_PAD.decode(bare));
-    decoded.ok().context("the JWT secret is not base64")
-}
-
-/// `.app_metadata.role` or `."odd key".role`: object keys only.
-fn role_path(text: &str) -> anyhow::Result<Vec<String>> {
-    let wrong = || {
-        hinted(
-            format!("`{text}` is no path to a role"),
-            "write it like .role or .app_metadata.role",
-        )
-    };
-    let mut path = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        rest = rest.strip_prefix('.').ok_or_else(wrong)?;
-        let key = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                let (key, after) = quoted.split_once('"').ok_or_else(wrong)?;
-                rest = after;
-                key
-            }
-            None => {
-                let end = rest.find('.').unwrap_or(rest.len());
-                let (key, after) = rest.split_at(end);
-                rest = after;
-                key
-            }
-        };
-        if key.is_empty() || key.contains(['[', ']']) {
-            return Err(wrong());
-        }
-        path.push(key.to_owned());
-    }
-    if path.is_empty() { Err(wrong()) } else { Ok(path) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn role_paths_are_keys_after_dots() {
-        assert_eq!(role_path(".role").unwrap(), ["role"]);
-        assert_eq!(role_path(".a.\"b.c\".d").unwrap(), ["a", "b.c", "d"]);
-        for text in ["", "role", ".", ".a..b", ".a[0]", ".\"a", ".a\"b\".c.["] {
-            assert!(role_path(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_plain_or_base64_and_never_short() {
-        let long = "x".repeat(32);
-        assert_eq!(secret(&long, false).unwrap(), long.as_bytes());
-        let encoded = URL_SAFE_NO_PAD.encode([251_u8; 33]);
-        assert_eq!(secret(&encoded, true).unwrap(), [251_u8; 33]);
-        assert!(secret("short", false).is_err());
-        assert!(
-            secret("{\"kty\":\"oct\",\"k\":\"0123456789012345678901234567890\"}", false).is_err()
-        );
-        assert!(secret("@/no/such/file", false).is_err());
-        assert!(secret("not base64!", true).is_err());
-    }
+    let bytes =
+        std::fs::read(path).with_context(|| format!("cannot read the JWT secret from {path}"))?;
+    Ok(KeySet::parse(bytes.strip_suffix(b"\n").unwrap_or(&bytes), base64)?)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
-use super::jwt::{MissingRole, Verified, Verifier};
+use super::jwt::{KeySet, MissingRole, Verified, Verifier};
 use super::keys::{self, ApiKeys, KeyClass, PresentedKey};
 use super::token_cache::{TokenCache, fingerprint};
 
@@ -81,8 +81,8 @@ pub struct ProjectKeys<'a> {
 impl Access {
     /// The access rules of a project behind the gateway.
     pub fn project(keys: &ProjectKeys<'_>, audience: Option<String>, require_apikey: bool) -> Self {
-        let verifier =
-            Verifier::new(Some(keys.jwt_secret.as_bytes()), audience, MissingRole::Refuse);
+        let secret = KeySet::secret(keys.jwt_secret.as_bytes());
+        let verifier = Verifier::new(Some(secret), audience, MissingRole::Refuse);
         Self {
             keys: ApiKeys::new([
                 (keys.publishable, KeyClass::Anon),
@@ -393,7 +393,8 @@ mod tests {
     #[test]
     fn alone_there_are_tokens_and_an_optional_anonymous_role() {
         let verifier = || {
-            Verifier::new(Some(SECRET.as_bytes()), None, MissingRole::Assume(Arc::from("web_anon")))
+            let keys = KeySet::secret(SECRET.as_bytes());
+            Verifier::new(Some(keys), None, MissingRole::Assume(Some(Arc::from("web_anon"))))
         };
         let open = Access::alone(verifier(), Some("web_anon"));
         assert_eq!(who(&open, &[("apikey", "anything")]), "web_anon");

@@ -15,7 +15,7 @@ mod routes;
 mod token_cache;
 
 pub use caller::{Access, Caller, ProjectKeys, Refusal, unix_now};
-pub use jwt::{MissingRole, Verified, Verifier, sign};
+pub use jwt::{KeyError, KeySet, MissingRole, NoPath, RolePath, Verified, Verifier, sign};
 pub use listen::{Server, ServerError};
 pub use routes::{Guard, INSTANCE_PATHS, ROUTES, Route, Service};
 
