@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// One result row: a text-format value per column, `None` for NULL.
-pub type Row = Vec<Option<Bytes>>;
+use crate::Format;
 
 /// One statement with its parameters.
 #[derive(Clone)]
@@ -15,6 +14,8 @@ pub struct Statement {
     pub sql: Arc<str>,
     /// Text-format values of the parameters, `None` for NULL. At most 65,535.
     pub params: Vec<Option<Bytes>>,
+    /// How its rows travel.
+    pub format: Format,
 }
 
 impl fmt::Debug for Statement {
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn parameters_are_not_printed() {
         let params = vec![Some(Bytes::from_static(b"hunter2"))];
-        let statement = Statement { sql: "select $1".into(), params };
+        let statement = Statement { sql: "select $1".into(), params, format: Format::Text };
         assert_eq!(format!("{statement:?}"), "\"select $1\" with 1 parameters");
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::rows::Description;
+
 /// A statement text under the role that it was planned for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -10,9 +12,17 @@ pub(crate) struct Key {
     pub(crate) sql: Arc<str>,
 }
 
+/// A prepared statement of a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// Its number.
+    pub(crate) name: u32,
+    pub(crate) description: Description,
+}
+
 #[derive(Debug)]
 struct Entry {
-    name: u32,
+    prepared: Prepared,
     used: u64,
 }
 
@@ -30,12 +40,13 @@ impl StatementCache {
         Self { entries: HashMap::new(), capacity: capacity.max(1), clock: 0, next_name: 0 }
     }
 
-    /// The number of the prepared statement, if the session has it.
-    pub(crate) fn get(&mut self, key: &Key) -> Option<u32> {
+    /// The prepared statement, if the session has it and its description arrived.
+    pub(crate) fn get(&mut self, key: &Key) -> Option<Prepared> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;
+        entry.prepared.description.get()?;
         entry.used = self.clock;
-        Some(entry.name)
+        Some(entry.prepared.clone())
     }
 
     /// A number that no statement of the session had before.
@@ -44,10 +55,10 @@ impl StatementCache {
         self.next_name
     }
 
-    /// Notes that the session has prepared `key` as `name`.
-    pub(crate) fn insert(&mut self, key: Key, name: u32) {
+    /// Notes that the session has prepared `key`.
+    pub(crate) fn insert(&mut self, key: Key, prepared: Prepared) {
         self.clock += 1;
-        self.entries.insert(key, Entry { name, used: self.clock });
+        self.entries.insert(key, Entry { prepared, used: self.clock });
     }
 
     /// Forgets the least recently used statements beyond the bound and returns their numbers, for
@@ -60,14 +71,14 @@ impl StatementCache {
             else {
                 break;
             };
-            evicted.extend(self.entries.remove(&key).map(|entry| entry.name));
+            evicted.extend(self.entries.remove(&key).map(|entry| entry.prepared.name));
         }
         evicted
     }
 
     /// Forgets everything and returns the numbers to close.
     pub(crate) fn clear(&mut self) -> Vec<u32> {
-        self.entries.drain().map(|(_, entry)| entry.name).collect()
+        self.entries.drain().map(|(_, entry)| entry.prepared.name).collect()
     }
 
     #[cfg(test)]
@@ -84,13 +95,27 @@ mod tests {
         Key { role: role.into(), sql: sql.into() }
     }
 
+    fn described(name: u32) -> Prepared {
+        let description = Description::default();
+        description.set(Arc::default()).unwrap();
+        Prepared { name, description }
+    }
+
     #[test]
     fn one_text_under_two_roles_is_two_statements() {
         let mut cache = StatementCache::new(8);
         let name = cache.fresh_name();
-        cache.insert(key("anon", "select 1"), name);
-        assert_eq!(cache.get(&key("anon", "select 1")), Some(name));
-        assert_eq!(cache.get(&key("authenticated", "select 1")), None);
+        cache.insert(key("anon", "select 1"), described(name));
+        let found = cache.get(&key("anon", "select 1"));
+        assert_eq!(found.map(|prepared| prepared.name), Some(name));
+        assert!(cache.get(&key("authenticated", "select 1")).is_none());
+    }
+
+    #[test]
+    fn a_statement_that_was_never_described_is_prepared_again() {
+        let mut cache = StatementCache::new(8);
+        cache.insert(key("r", "a"), Prepared { name: 1, description: Description::default() });
+        assert!(cache.get(&key("r", "a")).is_none());
     }
 
     #[test]
@@ -100,7 +125,7 @@ mod tests {
             if name == 3 {
                 cache.get(&key("r", "a"));
             }
-            cache.insert(key("r", sql), name);
+            cache.insert(key("r", sql), described(name));
         }
         assert_eq!(cache.evict(), vec![2]);
         assert_eq!(cache.len(), 2);

@@ -2,18 +2,23 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::authentication::{md5_hash, sasl};
-use postgres_protocol::message::backend::{DataRowBody, Message};
+use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::cache::{Key, StatementCache};
+use crate::cache::{Key, Prepared, StatementCache};
+use crate::rows::Description;
 use crate::socket::Socket;
-use crate::{Batch, ConnectConfig, DatabaseError, Row, Statement, WireError};
+use crate::{
+    Batch, BinaryRows, Column, ConnectConfig, DatabaseError, Format, Row, Rows, Statement,
+    WireError,
+};
 
 /// Above this many bytes a batch is written and its answer read at the same time, so that neither
 /// side waits for the other with full socket buffers.
@@ -39,6 +44,10 @@ pub struct Connection {
     cache: StatementCache,
     /// Statements that batches under way prepare, in order, until the server confirms each.
     parsing: VecDeque<Parsing>,
+    /// The columns of the statement that was prepared last, when the server describes it.
+    described: Description,
+    /// Statements of batches under way whose rows come in binary, in order.
+    binary: VecDeque<Binary>,
     /// Batches whose answers are still under way.
     under_way: usize,
     /// Batches sent in the life of the session, and batches answered.
@@ -50,16 +59,27 @@ pub struct Connection {
 #[derive(Debug)]
 struct Parsing {
     key: Key,
-    name: u32,
+    prepared: Prepared,
     /// Number of the batch that prepares it; when that batch fails before, it never will be.
     batch: u64,
+}
+
+/// A statement whose rows come in binary.
+#[derive(Debug)]
+struct Binary {
+    /// Number of its batch, and its place there.
+    batch: u64,
+    index: usize,
+    description: Description,
 }
 
 /// What an answer amounts to, once the server is ready again.
 #[derive(Debug, Default)]
 struct Answer {
-    results: Vec<Vec<Row>>,
+    results: Vec<Rows>,
+    /// Rows of the statement that is being answered: taken apart, or as they came.
     current: Vec<Row>,
+    messages: Vec<Bytes>,
     error: Option<DatabaseError>,
     /// Bytes of all rows so far.
     size: usize,
@@ -83,6 +103,8 @@ impl Connection {
             incoming: BytesMut::with_capacity(16 * 1024),
             cache: StatementCache::new(cached_statements),
             parsing: VecDeque::new(),
+            described: Description::default(),
+            binary: VecDeque::new(),
             under_way: 0,
             sent: 0,
             answered: 0,
@@ -102,13 +124,13 @@ impl Connection {
         !self.is_busy() && self.outgoing.is_empty() && !self.socket.has_unread()
     }
 
-    /// Sends a batch and reads its answer: one vector of rows per statement.
+    /// Sends a batch and reads its answer: the rows of each statement.
     ///
     /// # Errors
     ///
     /// [`WireError::Database`] when a statement or the commit failed; the session stays usable
     /// unless the error was fatal. [`WireError::Lost`] and [`WireError::Protocol`] end it.
-    pub async fn run(&mut self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+    pub async fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
         self.send(batch)?;
         let results = self.receive().await?;
         if !batch.rollback {
@@ -130,6 +152,7 @@ impl Connection {
         if let Err(error) = self.encode(batch) {
             self.outgoing.truncate(begin);
             self.parsing.retain(|parsing| parsing.batch < self.sent);
+            self.binary.retain(|binary| binary.batch < self.sent);
             self.sent -= 1;
             return Err(error);
         }
@@ -139,7 +162,7 @@ impl Connection {
 
     /// Writes what was sent and reads the answer to the oldest batch under way. The outer error ends
     /// the session, the inner one is the batch's own.
-    pub(crate) async fn receive(&mut self) -> Result<Result<Vec<Vec<Row>>, WireError>, WireError> {
+    pub(crate) async fn receive(&mut self) -> Result<Result<Vec<Rows>, WireError>, WireError> {
         let mut answer = Answer::default();
         if self.outgoing.len() > DUPLEX_THRESHOLD_BYTES {
             self.exchange_duplex(&mut answer).await?;
@@ -155,6 +178,9 @@ impl Connection {
         self.answered += 1;
         while self.parsing.front().is_some_and(|parsing| parsing.batch <= self.answered) {
             self.parsing.pop_front();
+        }
+        while self.binary.front().is_some_and(|binary| binary.batch <= self.answered) {
+            self.binary.pop_front();
         }
         if answer.in_transaction {
             self.roll_back().await?;
@@ -194,37 +220,41 @@ impl Connection {
             frontend::close(b'S', &statement_name(name), &mut self.outgoing)
                 .map_err(protocol_error)?;
         }
-        let extra = |sql: &str| Statement { sql: sql.into(), params: Vec::new() };
+        let extra =
+            |sql: &str| Statement { sql: sql.into(), params: Vec::new(), format: Format::Text };
+        let before = usize::from(batch.rollback);
         if batch.rollback {
-            self.encode_statement(batch, &extra("begin"))?;
+            self.encode_statement(batch, &extra("begin"), 0)?;
         }
-        for statement in &batch.statements {
-            self.encode_statement(batch, statement)?;
+        for (index, statement) in batch.statements.iter().enumerate() {
+            self.encode_statement(batch, statement, before + index)?;
         }
         if batch.rollback {
-            self.encode_statement(batch, &extra("rollback"))?;
+            self.encode_statement(batch, &extra("rollback"), before + batch.statements.len())?;
         }
         frontend::sync(&mut self.outgoing);
         Ok(())
     }
 
-    fn encode_statement(&mut self, batch: &Batch, statement: &Statement) -> Result<(), WireError> {
+    fn encode_statement(
+        &mut self,
+        batch: &Batch,
+        statement: &Statement,
+        index: usize,
+    ) -> Result<(), WireError> {
         let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
         let being_prepared = || self.parsing.iter().find(|parsing| parsing.key == key);
-        let known = self.cache.get(&key).or_else(|| being_prepared().map(|parsing| parsing.name));
-        let name = match known {
-            Some(name) => name,
-            None => {
-                let name = self.cache.fresh_name();
-                frontend::parse(&statement_name(name), &statement.sql, [], &mut self.outgoing)
-                    .map_err(protocol_error)?;
-                self.parsing.push_back(Parsing { key, name, batch: self.sent });
-                name
-            }
+        let known = self
+            .cache
+            .get(&key)
+            .or_else(|| being_prepared().map(|parsing| parsing.prepared.clone()));
+        let prepared = match known {
+            Some(prepared) => prepared,
+            None => self.encode_parse(key)?,
         };
         let encoded = frontend::bind(
             "",
-            &statement_name(name),
+            &statement_name(prepared.name),
             [],
             &statement.params,
             |value, buffer| {
@@ -236,13 +266,28 @@ impl Connection {
                     None => IsNull::Yes,
                 })
             },
-            [],
+            (statement.format == Format::Binary).then_some(1),
             &mut self.outgoing,
         );
         if encoded.is_err() {
             return Err(WireError::Protocol("a batch is too large to be encoded".to_owned()));
         }
+        if statement.format == Format::Binary {
+            let description = prepared.description;
+            self.binary.push_back(Binary { batch: self.sent, index, description });
+        }
         frontend::execute("", 0, &mut self.outgoing).map_err(protocol_error)
+    }
+
+    /// Prepares a statement and has the server describe it.
+    fn encode_parse(&mut self, key: Key) -> Result<Prepared, WireError> {
+        let prepared =
+            Prepared { name: self.cache.fresh_name(), description: Description::default() };
+        let name = statement_name(prepared.name);
+        frontend::parse(&name, &key.sql, [], &mut self.outgoing).map_err(protocol_error)?;
+        frontend::describe(b'S', &name, &mut self.outgoing).map_err(protocol_error)?;
+        self.parsing.push_back(Parsing { key, prepared: prepared.clone(), batch: self.sent });
+        Ok(prepared)
     }
 
     async fn exchange_duplex(&mut self, answer: &mut Answer) -> Result<(), WireError> {
@@ -278,22 +323,39 @@ impl Connection {
 
     /// Takes complete messages out of the read buffer; true when the server is ready again.
     fn digest(&mut self, answer: &mut Answer) -> Result<bool, WireError> {
-        while let Some(message) = Message::parse(&mut self.incoming).map_err(protocol_error)? {
+        loop {
+            if self.answers_in_binary(answer) && self.incoming.first() == Some(&DATA_ROW) {
+                match take_rows(&mut self.incoming) {
+                    Some(rows) => {
+                        answer.grow(rows.len())?;
+                        answer.messages.push(rows);
+                    }
+                    None => return Ok(false),
+                }
+                continue;
+            }
+            let message = Message::parse(&mut self.incoming).map_err(protocol_error)?;
+            let Some(message) = message else { return Ok(false) };
             match message {
                 Message::DataRow(body) => {
-                    answer.size += body.buffer().len();
-                    if answer.size > MAX_ANSWER_BYTES {
-                        return Err(WireError::TooLarge(MAX_ANSWER_BYTES));
-                    }
+                    answer.grow(body.buffer().len())?;
                     answer.current.push(row(&body)?);
                 }
                 Message::CommandComplete(_) | Message::EmptyQueryResponse => {
-                    answer.results.push(std::mem::take(&mut answer.current));
+                    let rows = self.rows(answer)?;
+                    answer.results.push(rows);
                 }
                 Message::ParseComplete => {
                     if let Some(parsing) = self.parsing.pop_front() {
-                        self.cache.insert(parsing.key, parsing.name);
+                        self.described = parsing.prepared.description.clone();
+                        self.cache.insert(parsing.key, parsing.prepared);
                     }
+                }
+                Message::RowDescription(body) => {
+                    let _ = self.described.set(columns(&body)?);
+                }
+                Message::NoData => {
+                    let _ = self.described.set(Arc::default());
                 }
                 Message::ErrorResponse(body) => {
                     let error = DatabaseError::parse(body.fields()).map_err(protocol_error)?;
@@ -312,7 +374,25 @@ impl Connection {
                 _ => {}
             }
         }
-        Ok(false)
+    }
+
+    /// Whether the statement that is being answered answers in binary.
+    fn answers_in_binary(&self, answer: &Answer) -> bool {
+        self.binary.front().is_some_and(|binary| {
+            binary.batch == self.answered + 1 && binary.index == answer.results.len()
+        })
+    }
+
+    /// The rows of the statement whose answer is complete.
+    fn rows(&mut self, answer: &mut Answer) -> Result<Rows, WireError> {
+        if !self.answers_in_binary(answer) {
+            return Ok(Rows::Text(std::mem::take(&mut answer.current)));
+        }
+        let binary = self.binary.pop_front();
+        let columns = binary.and_then(|binary| binary.description.get().cloned());
+        let columns = columns
+            .ok_or_else(|| WireError::Protocol("rows of a statement not described".to_owned()))?;
+        Ok(Rows::Binary(BinaryRows { columns, messages: std::mem::take(&mut answer.messages) }))
     }
 
     async fn start_up(&mut self, config: &ConnectConfig) -> Result<(), WireError> {
@@ -411,6 +491,17 @@ impl Connection {
     }
 }
 
+impl Answer {
+    /// Counts bytes of rows.
+    fn grow(&mut self, bytes: usize) -> Result<(), WireError> {
+        self.size += bytes;
+        if self.size > MAX_ANSWER_BYTES {
+            return Err(WireError::TooLarge(MAX_ANSWER_BYTES));
+        }
+        Ok(())
+    }
+}
+
 async fn read_more(
     reader: &mut (impl AsyncReadExt + Unpin),
     incoming: &mut BytesMut,
@@ -434,6 +525,33 @@ fn statement_name(number: u32) -> String {
 
 fn protocol_error(error: io::Error) -> WireError {
     WireError::Protocol(error.to_string())
+}
+
+/// The tag of a `DataRow` message.
+const DATA_ROW: u8 = b'D';
+
+/// Cuts the complete `DataRow` messages that the read buffer begins with off in one piece; `None`
+/// when not even the first is complete.
+fn take_rows(incoming: &mut BytesMut) -> Option<Bytes> {
+    let mut end = 0;
+    while let Some([DATA_ROW, length @ ..]) =
+        incoming.get(end..).and_then(|it| it.first_chunk::<5>())
+    {
+        // The length counts itself but not the tag.
+        let next = end.saturating_add(u32::from_be_bytes(*length) as usize).saturating_add(1);
+        if next > incoming.len() {
+            break;
+        }
+        end = next;
+    }
+    (end > 0).then(|| incoming.split_to(end).freeze())
+}
+
+fn columns(body: &RowDescriptionBody) -> Result<Arc<[Column]>, WireError> {
+    let columns = body
+        .fields()
+        .map(|field| Ok(Column { name: field.name().into(), type_oid: field.type_oid() }));
+    columns.collect::<Vec<_>>().map(Arc::from).map_err(protocol_error)
 }
 
 /// Cuts a row's values out of the shared read buffer, without copying them.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::pool::lock;
-use crate::{Batch, Row, WireError};
+use crate::{Batch, Rows, WireError};
 
 /// Most reads that one connection is sent at once.
 const MAX_DEPTH: usize = 8;
@@ -21,7 +21,7 @@ pub(crate) enum Unserved {
     Returned(Batch),
 }
 
-pub(crate) type Reply = Result<Vec<Vec<Row>>, Unserved>;
+pub(crate) type Reply = Result<Vec<Rows>, Unserved>;
 
 /// A read that waits.
 #[derive(Debug)]

@@ -7,10 +7,12 @@ mod connection;
 mod error;
 mod lane;
 mod pool;
+mod rows;
 mod socket;
 
-pub use batch::{Batch, Lane, Row, Statement};
+pub use batch::{Batch, Lane, Statement};
 pub use config::{ConnectConfig, Host, Secret};
 pub use connection::Connection;
 pub use error::{DatabaseError, WireError};
 pub use pool::{Budget, Pool, PoolOptions, PoolStatus};
+pub use rows::{BinaryRows, Column, Format, Row, Rows};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lane::{ReadLane, Unserved};
-use crate::{Batch, ConnectConfig, Connection, Lane, Row, WireError};
+use crate::{Batch, ConnectConfig, Connection, Lane, Rows, WireError};
 
 /// How long a connection whose caller went away may take to finish its answer.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -189,7 +189,7 @@ impl Pool {
     /// # Errors
     ///
     /// Every [`WireError`]; its documentation says which of them mean that nothing was executed.
-    pub async fn run(&self, batch: Batch) -> Result<Vec<Vec<Row>>, WireError> {
+    pub async fn run(&self, batch: Batch) -> Result<Vec<Rows>, WireError> {
         if batch.lane != Lane::Read || batch.rollback {
             return self.run_alone(&batch).await;
         }
@@ -205,7 +205,7 @@ impl Pool {
         }
     }
 
-    async fn run_alone(&self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+    async fn run_alone(&self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
         let mut lease = Inner::acquire(&self.inner).await?;
         match lease.run(batch).await {
             Err(WireError::Database(error)) if error.is_stale_statement() => {
@@ -304,7 +304,7 @@ impl Inner {
 }
 
 impl Lease {
-    async fn run(&mut self, batch: &Batch) -> Result<Vec<Vec<Row>>, WireError> {
+    async fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
         let limit = self.pool.options.answer_timeout;
         let Some(session) = &mut self.session else { return Err(WireError::Closed) };
         let result = tokio::time::timeout(limit, session.connection.run(batch))

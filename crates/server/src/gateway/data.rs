@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use plinth_postgres::{RequestContext, enter, sqlstate};
 use plinth_rest::{DatabaseFacts, Error, Outcome, Prepared, RawRequest, Response};
-use plinth_wire::{Batch, Lane, Statement, WireError};
+use plinth_wire::{Batch, Format, Lane, Rows, Statement, WireError};
 
 use super::caller::Caller;
 use super::context::{cookies_json, headers_json};
@@ -75,21 +75,20 @@ async fn execute(
     };
     let (sql, params) = enter(&identity, &context);
     let mut statements = Vec::with_capacity(prepared.statements.len() + 2);
-    statements.push(Statement { sql, params });
+    let text = |sql, params| Statement { sql, params, format: Format::Text };
+    statements.push(text(sql, params));
     if let Some(sql) = &snapshot.pre_request {
-        statements.push(Statement { sql: sql.clone(), params: Vec::new() });
+        statements.push(text(sql.clone(), Vec::new()));
     }
     let ahead = statements.len();
     let own = std::mem::take(&mut prepared.statements);
-    statements.extend(own.into_iter().map(|own| Statement { sql: own.sql, params: own.params }));
+    statements.extend(own.into_iter().map(|own| text(own.sql, own.params)));
     // What a function of the user's costs, and what else it does, nobody knows.
     let calls = request.path.starts_with("/rpc/") || snapshot.pre_request.is_some();
     let lane = if prepared.read_only && !calls { Lane::Read } else { Lane::Write };
     let batch = Batch { role: identity.role, statements, lane, rollback: prepared.rollback };
-    let mut results =
-        live.pool().run(batch).await.map_err(|error| failure(error, caller.anonymous))?;
-    results.drain(..ahead.min(results.len()));
-    prepared.respond(results)
+    let results = live.pool().run(batch).await.map_err(|error| failure(error, caller.anonymous))?;
+    prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
 }
 
 fn request_context(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Inner, Lease};
 use crate::lane::{Pending, Unserved};
-use crate::{Connection, Row, WireError};
+use crate::{Connection, Rows, WireError};
 
 /// An answer that takes longer holds its worker up: the reads behind it go to others.
 const SLOW: Duration = Duration::from_millis(5);
@@ -89,7 +89,7 @@ async fn receive(
     connection: &mut Connection,
     waiting: &mut VecDeque<Pending>,
     has_place: &mut bool,
-) -> Result<Result<Vec<Vec<Row>>, WireError>, WireError> {
+) -> Result<Result<Vec<Rows>, WireError>, WireError> {
     let mut receive = pin!(connection.receive());
     if let Ok(received) = tokio::time::timeout(SLOW, receive.as_mut()).await {
         return received;
@@ -111,7 +111,7 @@ fn step_aside(pool: &Arc<Inner>, waiting: &mut VecDeque<Pending>) {
 }
 
 /// False when the session's prepared statements are out of date.
-fn hand_out(pending: Option<Pending>, result: Result<Vec<Vec<Row>>, WireError>) -> bool {
+fn hand_out(pending: Option<Pending>, result: Result<Vec<Rows>, WireError>) -> bool {
     let Some(pending) = pending else { return true };
     match result {
         Err(WireError::Database(error)) if error.is_stale_statement() => {

@@ -1,5 +1,6 @@
 //! The wire against a real PostgreSQL.
 
+mod binary;
 mod pool;
 mod reads;
 mod session;

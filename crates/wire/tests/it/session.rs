@@ -19,11 +19,11 @@ fn a_batch_gives_the_rows_of_every_statement() {
         ];
         let results = session.run(&batch_as("r", &statements)).await.unwrap();
         assert_eq!(results.len(), 3);
-        assert_eq!(results[0][0][0].as_deref(), Some(&b"42"[..]));
-        assert_eq!(results[0][0][1], None);
-        assert_eq!(results[0][0][2].as_deref(), Some(&b""[..]));
-        assert_eq!(results[1].len(), 3);
-        assert!(results[2].is_empty());
+        assert_eq!(results[0].text()[0][0].as_deref(), Some(&b"42"[..]));
+        assert_eq!(results[0].text()[0][1], None);
+        assert_eq!(results[0].text()[0][2].as_deref(), Some(&b""[..]));
+        assert_eq!(results[1].text().len(), 3);
+        assert!(results[2].text().is_empty());
     });
 }
 

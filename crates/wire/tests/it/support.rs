@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use plinth_postgres::Endpoint;
 use plinth_testkit::{Template, with_database};
-use plinth_wire::{Batch, ConnectConfig, Host, Lane, Row, Statement};
+use plinth_wire::{Batch, ConnectConfig, Format, Host, Lane, Rows, Statement};
 
 /// Runs `test` with the way to an empty database of its own.
 pub(crate) fn on_server(test: impl AsyncFnOnce(ConnectConfig)) {
@@ -21,6 +21,7 @@ pub(crate) fn statement(sql: &str, params: &[&str]) -> Statement {
     Statement {
         sql: sql.into(),
         params: params.iter().map(|p| Some(Bytes::copy_from_slice(p.as_bytes()))).collect(),
+        format: Format::Text,
     }
 }
 
@@ -41,6 +42,6 @@ pub(crate) fn batch(sql: &[&str]) -> Batch {
 }
 
 /// The first value of the first row, as text.
-pub(crate) fn first(rows: &[Row]) -> String {
-    String::from_utf8(rows[0][0].as_ref().unwrap().to_vec()).unwrap()
+pub(crate) fn first(rows: &Rows) -> String {
+    String::from_utf8(rows.text()[0][0].as_ref().unwrap().to_vec()).unwrap()
 }
