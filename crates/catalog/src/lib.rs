@@ -2,11 +2,13 @@
 
 mod function;
 mod load;
+mod media;
 mod relation;
 mod relationship;
 
 pub use function::{Function, Parameter, ReturnType, Volatility};
 pub use load::{LoadError, LoadOptions, time_zones};
+pub use media::{ANY_MEDIA_TYPE, MediaHandler};
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
 
@@ -57,6 +59,12 @@ pub struct Catalog {
     schema_comments: HashMap<String, String>,
     /// Time zone names, for `Prefer: timezone=…`.
     time_zones: Arc<HashSet<String>>,
+    /// Makers of bodies by the relation or function whose rows or result they take.
+    media_handlers: HashMap<QualifiedName, Vec<MediaHandler>>,
+    /// Makers of bodies that take any row.
+    any_media_handlers: Vec<MediaHandler>,
+    /// Whether some function or policy speaks of `response.headers` or `response.status`.
+    sets_response: bool,
     /// PostgreSQL's `server_version_num`, such as 160014.
     server_version: u32,
 }
@@ -131,6 +139,38 @@ impl Catalog {
     /// PostgreSQL's `server_version_num`, such as 160014; 0 in a catalog made by hand.
     pub fn server_version(&self) -> u32 {
         self.server_version
+    }
+
+    /// What makes bodies from the rows of the relation, or from the result of the function, `target`.
+    pub fn media_handlers(&self, target: &QualifiedName) -> &[MediaHandler] {
+        self.media_handlers.get(target).map_or(&[], Vec::as_slice)
+    }
+
+    /// What makes bodies from any rows.
+    pub fn any_media_handlers(&self) -> &[MediaHandler] {
+        &self.any_media_handlers
+    }
+
+    /// Whether a function or policy of the database speaks of `response.headers` or `response.status`, so that
+    /// even a read of a table may set them.
+    pub fn sets_response(&self) -> bool {
+        self.sets_response
+    }
+
+    /// Says whether a function or policy speaks of `response.headers` or `response.status`; for building catalogs
+    /// by hand in tests and while reading one.
+    pub fn set_sets_response(&mut self, sets_response: bool) {
+        self.sets_response = sets_response;
+    }
+
+    /// Adds a maker of bodies; for building catalogs by hand in tests and while reading one.
+    pub fn add_media_handler(&mut self, handler: MediaHandler) {
+        match &handler.target {
+            Some(target) => {
+                self.media_handlers.entry(target.clone()).or_default().push(handler);
+            }
+            None => self.any_media_handlers.push(handler),
+        }
     }
 
     /// Adds a relation; for building catalogs by hand in tests and while reading one.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use tokio_postgres::{Client, Row};
 
 use crate::{
-    Cardinality, Catalog, Column, ColumnPair, Function, Junction, Parameter, QualifiedName,
-    Relation, RelationKind, Relationship, ReturnType, Via, Volatility,
+    Cardinality, Catalog, Column, ColumnPair, Function, Junction, MediaHandler, Parameter,
+    QualifiedName, Relation, RelationKind, Relationship, ReturnType, Via, Volatility,
 };
 
 /// Which part of a database a catalog shows.
@@ -59,15 +59,21 @@ impl Catalog {
         transaction.batch_execute("set local search_path = ''; set local jit = off").await?;
         let schemas: &(dyn tokio_postgres::types::ToSql + Sync) = &options.schemas;
         let scoped = [schemas];
-        let (relations, keys, functions, types, settings, schema_rows) = futures_util::try_join!(
+        let (relations, keys, functions, types, handlers, settings, schema_rows) = futures_util::try_join!(
             transaction.query(include_str!("load/relations.sql"), &scoped),
             transaction.query(include_str!("load/foreign_keys.sql"), &scoped),
             transaction.query(include_str!("load/functions.sql"), &scoped),
             transaction.query(include_str!("load/types.sql"), &scoped),
+            transaction.query(include_str!("load/media_handlers.sql"), &scoped),
             transaction.query(include_str!("load/settings.sql"), &[]),
             transaction.query(
                 "select nspname, obj_description(oid, 'pg_namespace'), \
-                 current_setting('server_version_num')::int \
+                 current_setting('server_version_num')::int, \
+                 exists (select from pg_proc where pronamespace not in ('pg_catalog'::regnamespace, \
+                 'information_schema'::regnamespace) \
+                 and coalesce(pg_get_function_sqlbody(oid), prosrc) ~ 'response\\.(headers|status)') \
+                 or exists (select from pg_policy \
+                 where pg_get_expr(polqual, polrelid) ~ 'response\\.(headers|status)') \
                  from pg_namespace where nspname = any ($1)",
                 &scoped
             ),
@@ -86,6 +92,9 @@ impl Catalog {
         for row in &types {
             catalog.read_type(row)?;
         }
+        for row in &handlers {
+            catalog.add_media_handler(media_handler(row));
+        }
         for row in &settings {
             catalog.read_setting(row.get(0), row.get(1), row.get(2));
         }
@@ -95,6 +104,7 @@ impl Catalog {
                 catalog.schema_comments.insert(row.get(0), comment);
             }
             catalog.server_version = row.get::<_, i32>(2).unsigned_abs();
+            catalog.sets_response = row.get(3);
         }
         catalog.time_zones = options.time_zones.clone();
         Ok(catalog)
@@ -142,7 +152,9 @@ impl Catalog {
                 self.add_relationship(relationship);
             }
         }
-        self.add_function(function);
+        if row.get("callable") {
+            self.add_function(function);
+        }
         Ok(())
     }
 
@@ -304,6 +316,16 @@ fn function(row: &Row) -> Result<Function, LoadError> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
     })
+}
+
+fn media_handler(row: &Row) -> MediaHandler {
+    let target: Option<String> = row.get("target_name");
+    MediaHandler {
+        name: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+        target: target.map(|name| QualifiedName::new(row.get::<_, String>("target_schema"), name)),
+        media_type: row.get("media_type"),
+        bytes: row.get("bytes"),
+    }
 }
 
 struct ForeignKey {

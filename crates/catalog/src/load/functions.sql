@@ -1,4 +1,11 @@
--- Functions of the exposed schemas that can be called with values.
+-- Functions of the exposed schemas, and whether they can be called with values.
+with recursive unwrapped (domain, inner_type) as (
+    select oid, typbasetype from pg_type where typtype = 'd'
+    union all
+    select u.domain, t.typbasetype from unwrapped u join pg_type t on t.oid = u.inner_type where t.typtype = 'd'
+), row_domain as (
+    select u.domain, u.inner_type from unwrapped u join pg_type t on t.oid = u.inner_type where t.typtype = 'c'
+)
 select
     n.nspname as schema,
     p.proname as name,
@@ -13,6 +20,9 @@ select
     format_type(p.prorettype, null) as return_type,
     case when r.typtype = 'c' then (select nspname from pg_namespace where oid = r.typnamespace) end as composite_schema,
     case when r.typtype = 'c' then r.typname::text end as composite_name,
+    -- The only parameter without a name can be a whole body; several cannot be told apart.
+    p.pronargs = 0 or p.proargnames is not null or (p.pronargs = 1 and p.proargtypes[0] = any (
+        '{bytea,json,jsonb,text,xml}'::regtype[])) as callable,
     arguments.parameters::text as parameters,
     arguments.outputs::text as outputs,
     -- The row type of a function of one row, for computed relationships.
@@ -20,7 +30,8 @@ select
     case when p.pronargs = 1 and a.typtype = 'c' then a.typname::text end as row_name
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
-join pg_type r on r.oid = p.prorettype
+left join row_domain d on d.domain = p.prorettype
+join pg_type r on r.oid = coalesce(d.inner_type, p.prorettype)
 left join pg_type a on a.oid = p.proargtypes[0]
 cross join lateral (
     select

@@ -176,6 +176,67 @@ fn functions_tell_parameters_and_results() {
 }
 
 #[test]
+fn functions_whose_only_parameter_has_no_name_take_a_body() {
+    with_catalog(|catalog| {
+        assert!(catalog.functions(&api("twice")).is_empty(), "a number is no body");
+        assert_eq!(catalog.functions(&api("shout"))[0].parameters[0].name, "");
+    });
+}
+
+#[test]
+fn a_domain_over_a_row_is_a_row() {
+    with_catalog(|catalog| {
+        let function = &catalog.functions(&api("where_is"))[0];
+        assert_eq!(function.returns, ReturnType::Composite(api("point2")));
+    });
+}
+
+#[test]
+fn domains_named_like_media_types_are_made_by_aggregates_and_functions() {
+    with_catalog(|catalog| {
+        let page = catalog.media_handlers(&api("page"));
+        assert_eq!(page.len(), 1);
+        assert_eq!(page[0].name, QualifiedName::new("hidden", "text/html"));
+        assert!(page[0].makes("TEXT/html") && !page[0].bytes && !page[0].makes_anything());
+        let team = catalog.media_handlers(&api("team"));
+        assert_eq!((team.len(), &team[0].name), (1, &api("team_image")));
+        assert!(team[0].makes("image/png") && team[0].bytes);
+        assert_eq!(team[0].media_type, "Image/PNG");
+        let any = catalog.any_media_handlers();
+        assert_eq!((any.len(), &any[0].name), (1, &api("any_bytes")));
+        assert!(any[0].makes_anything());
+        for name in ["pages", "odd"] {
+            assert!(catalog.media_handlers(&api(name)).is_empty(), "{name}");
+        }
+    });
+}
+
+#[test]
+fn it_is_known_whether_sql_speaks_of_the_response() {
+    with_database(&Template::Empty, async |database| {
+        let mut connection = database.connect().await.unwrap();
+        let options = LoadOptions { schemas: vec!["public".to_owned()], ..Default::default() };
+        for (sql, expected) in [
+            ("create table t (id int)", false),
+            (
+                "create policy p on t using (set_config('response.status', '418', true) is not null)",
+                true,
+            ),
+            ("drop policy p on t", false),
+            (
+                "create function f() returns text begin atomic select set_config('response.headers', '[]', true); end",
+                true,
+            ),
+        ] {
+            connection.batch_execute(sql).await.unwrap();
+            let catalog = Catalog::load(&mut connection, &options).await.unwrap();
+            assert_eq!(catalog.sets_response(), expected, "{sql}");
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
 fn types_and_role_settings_are_read() {
     with_database(&Template::Platform, async |database| {
         let mut connection = database.connect().await.unwrap();
