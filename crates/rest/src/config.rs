@@ -46,7 +46,25 @@ pub struct Config {
     /// Whether a function runs before every request (`db-pre-request`), which may set
     /// `response.headers` and `response.status` even for a plain read.
     pub pre_request: bool,
+    /// Function that answers at the root instead of the OpenAPI document (`db-root-spec`), as
+    /// `name` or `schema.name`.
+    pub root_spec: Option<String>,
+    /// Whether the OpenAPI document tells how to authenticate (`openapi-security-active`).
+    pub openapi_security: bool,
+    /// Base URL in the OpenAPI document (`openapi-server-proxy-uri`); an absolute `http` or `https`
+    /// URL.
+    pub openapi_proxy_uri: Option<String>,
+    /// Settings of functions that hold for the whole transaction (`db-hoisted-tx-settings`), in lower
+    /// case.
+    pub hoisted_settings: Vec<String>,
+    /// Whether filters, orders and limits may name an embed by its relation although it has an alias
+    /// (`url-use-legacy-target-names`).
+    pub legacy_target_names: bool,
 }
+
+/// The settings of functions that hold for the whole transaction unless configured otherwise.
+const HOISTED: &[&str] =
+    &["statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -59,6 +77,11 @@ impl Default for Config {
             tx_end: TxEnd::default(),
             openapi_mode: OpenApiMode::default(),
             pre_request: false,
+            root_spec: None,
+            openapi_security: false,
+            openapi_proxy_uri: None,
+            hoisted_settings: HOISTED.iter().map(|&name| name.to_owned()).collect(),
+            legacy_target_names: true,
         }
     }
 }
