@@ -170,6 +170,9 @@ fn json_key<'a>(cursor: &mut Cursor<'a>) -> Option<JsonKey<'a>> {
 fn json_index<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
     let rest = cursor.rest();
     let sign = usize::from(rest.starts_with('-'));
+    if sign == 0 {
+        cursor.miss(Expected::Token("-"));
+    }
     let digits = rest[sign..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - sign);
     cursor.advance(sign + digits);
     cursor.miss(Expected::Label("digit"));
@@ -269,6 +272,9 @@ mod tests {
         );
         assert_eq!(failure("->>--34").1, "unexpected \"-\" expecting digit");
         assert_eq!(failure("->>-xy-4").1, "unexpected \"x\" expecting digit");
+        let expected = "expecting \"-\", digit or any non reserved character different from: .,>()";
+        assert_eq!(failure("->(x").1, format!("unexpected \"(\" {expected}"));
+        assert_eq!(failure("->").1, format!("unexpected end of input {expected}"));
     }
 
     #[test]
