@@ -12,6 +12,8 @@ use crate::request::media::MediaType;
 
 /// Similarity that a suggested table or function must have.
 const NAME_THRESHOLD: f64 = 0.75;
+/// A schema of so many tables or more gets no suggestions: each would compare them all.
+const MAX_NAMES: usize = 500;
 /// Similarity that a suggested embed or parameter list must have.
 const LOOSE_THRESHOLD: f64 = 0.33;
 
@@ -22,7 +24,10 @@ impl Error {
         let mut error = Self::new(StatusCode::NOT_FOUND, "PGRST205", message);
         let names = catalog.relations().map(|relation| &relation.name);
         let names = names.filter(|it| it.schema == name.schema).map(|it| it.name.as_str());
-        let nearest = fuzzy::best(names, &name.name, NAME_THRESHOLD);
+        let names: Vec<&str> = names.take(MAX_NAMES).collect();
+        let nearest = (names.len() < MAX_NAMES)
+            .then(|| fuzzy::best(names.iter().copied(), &name.name, NAME_THRESHOLD))
+            .flatten();
         error.hint =
             nearest.map(|it| format!("Perhaps you meant the table '{}.{it}'", name.schema));
         error

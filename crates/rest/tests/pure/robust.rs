@@ -131,3 +131,21 @@ fn the_text_does_not_depend_on_values() {
         assert_eq!(sql(one), sql(other));
     }
 }
+
+/// Each suggestion compares a name with all others, so that schemas of very many tables make none.
+#[test]
+fn suggestions_end_with_five_hundred_tables() {
+    let hint = |tables: usize| {
+        let mut catalog = Catalog::default();
+        for number in 0..tables {
+            let mut relation = CATALOG.relations().next().unwrap().clone();
+            relation.name.name = format!("table_{number}");
+            catalog.add_relation(relation);
+        }
+        let error = request("GET", "/table_O", "").prepare(&catalog).unwrap_err();
+        assert_eq!(error.code, "PGRST205");
+        error.hint.is_some()
+    };
+    assert!(hint(499));
+    assert!(!hint(500));
+}
