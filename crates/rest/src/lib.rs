@@ -72,7 +72,7 @@ pub struct Prepared {
     pub rollback: bool,
     /// The schema that the request speaks to; first in the search path.
     pub schema: String,
-    /// `Prefer: timezone=…`, when the catalog knows that name.
+    /// `Prefer: timezone=…` as the client wrote it; PostgreSQL refuses what is no time zone.
     pub time_zone: Option<String>,
     plan: Box<respond::Plan>,
 }

@@ -32,7 +32,7 @@ pub fn prepare(
         return Err(Error::openapi_disabled());
     }
     let parameters = Parameters::decode(request.query)?;
-    let parsed = request::parse(request, &resource, &parameters, catalog, config)?;
+    let parsed = request::parse(request, &resource, &parameters, config)?;
     let context = Context { catalog, config, schema: parsed.schema };
     let job = Job { raw: request, context, request: &parsed, parameters: &parameters };
     match &resource {

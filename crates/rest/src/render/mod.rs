@@ -57,7 +57,7 @@ pub(crate) enum Total {
 pub(crate) struct Checks {
     pub(crate) singular: bool,
     pub(crate) put: bool,
-    pub(crate) max_affected: Option<u64>,
+    pub(crate) max_affected: Option<i64>,
 }
 
 /// What to render besides rows.

@@ -15,7 +15,6 @@ pub(crate) mod select;
 
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
-use plinth_catalog::Catalog;
 
 use self::body::Payload;
 use self::field::Text;
@@ -121,7 +120,6 @@ pub(crate) fn parse<'p>(
     raw: &'p RawRequest<'_>,
     resource: &Resource<'_>,
     parameters: &'p Parameters<'p>,
-    catalog: &Catalog,
     config: &'p Config,
 ) -> Result<Request<'p>, Error> {
     let (schema, profiled) = schema(raw.method, raw.headers, config)?;
@@ -137,8 +135,7 @@ pub(crate) fn parse<'p>(
         }
         _ => None,
     };
-    let preferences =
-        Preferences::parse(raw.headers, config.tx_end, |zone| catalog.has_time_zone(zone));
+    let preferences = Preferences::parse(raw.headers, config.tx_end);
     let accept = media::accepted(raw.headers);
     Ok(Request {
         action,

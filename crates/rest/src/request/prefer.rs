@@ -58,29 +58,25 @@ pub(crate) struct Preferences {
     pub(crate) tx: Option<Tx>,
     pub(crate) handling: Option<Handling>,
     pub(crate) time_zone: Option<String>,
-    pub(crate) max_affected: Option<u64>,
+    pub(crate) max_affected: Option<i64>,
     /// What nobody knows, as it was written.
     pub(crate) unknown: Vec<String>,
 }
 
 impl Preferences {
     /// Reads every `Prefer` header.
-    pub(crate) fn parse(
-        headers: &HeaderMap,
-        tx_end: TxEnd,
-        knows_time_zone: impl Fn(&str) -> bool,
-    ) -> Self {
+    pub(crate) fn parse(headers: &HeaderMap, tx_end: TxEnd) -> Self {
         let mut preferences = Self::default();
         for value in headers.get_all("prefer") {
             let Ok(value) = value.to_str() else { continue };
             for preference in value.split(',') {
-                preferences.add(preference.trim(), tx_end, &knows_time_zone);
+                preferences.add(preference.trim(), tx_end);
             }
         }
         preferences
     }
 
-    fn add(&mut self, text: &str, tx_end: TxEnd, knows_time_zone: &impl Fn(&str) -> bool) {
+    fn add(&mut self, text: &str, tx_end: TxEnd) {
         let may_choose =
             matches!(tx_end, TxEnd::CommitAllowOverride | TxEnd::RollbackAllowOverride);
         match text {
@@ -99,17 +95,17 @@ impl Preferences {
             "tx=commit" if may_choose => first(&mut self.tx, Tx::Commit),
             "tx=rollback" if may_choose => first(&mut self.tx, Tx::Rollback),
             "tx=commit" | "tx=rollback" => {}
-            other => self.add_valued(other, knows_time_zone),
+            other => self.add_valued(other),
         }
     }
 
-    fn add_valued(&mut self, text: &str, knows_time_zone: &impl Fn(&str) -> bool) {
+    fn add_valued(&mut self, text: &str) {
         match text.split_once('=') {
-            Some(("timezone", zone)) if knows_time_zone(zone) => {
-                first(&mut self.time_zone, zone.to_owned());
-            }
+            // Names and offsets are PostgreSQL's to know: it refuses what is none.
+            Some(("timezone", zone)) => first(&mut self.time_zone, zone.to_owned()),
+            // What is no number sets no bound, and is no mistake either.
             Some(("max-affected", number)) => {
-                if let Ok(number) = number.trim().parse() {
+                if let Some(number) = super::range::integer(number) {
                     first(&mut self.max_affected, number);
                 }
             }
@@ -122,7 +118,7 @@ impl Preferences {
     }
 
     /// The bound on changed rows, which counts under strict handling only.
-    pub(crate) fn affected_bound(&self) -> Option<u64> {
+    pub(crate) fn affected_bound(&self) -> Option<i64> {
         self.max_affected.filter(|_| self.is_strict())
     }
 
@@ -187,7 +183,7 @@ mod tests {
         for value in values {
             headers.append("prefer", HeaderValue::from_str(value).unwrap());
         }
-        Preferences::parse(&headers, TxEnd::CommitAllowOverride, |zone| zone == "Asia/Tokyo")
+        Preferences::parse(&headers, TxEnd::CommitAllowOverride)
     }
 
     #[test]
@@ -210,10 +206,26 @@ mod tests {
     #[test]
     fn unknown_ones_are_kept_as_written() {
         let parsed = parse(&["anything, timezone=Mars/Base, params=single-object, return=maximal"]);
-        assert_eq!(
-            parsed.unknown,
-            ["anything", "timezone=Mars/Base", "params=single-object", "return=maximal"]
-        );
+        assert_eq!(parsed.unknown, ["anything", "params=single-object", "return=maximal"]);
+    }
+
+    #[test]
+    fn whether_there_is_such_a_time_zone_is_not_asked_here() {
+        for zone in ["Asia/Tokyo", "+05:30", "-4", "Mars/Base", ""] {
+            let parsed = parse(&[&format!("timezone={zone}")]);
+            assert_eq!(parsed.time_zone.as_deref(), Some(zone));
+            assert_eq!(parsed.applied(), Some(format!("timezone={zone}")));
+        }
+    }
+
+    #[test]
+    fn a_bound_that_is_no_number_is_none() {
+        for (text, bound) in
+            [("5", Some(5)), ("-1", Some(-1)), ("x", None), ("", None), ("1.5", None)]
+        {
+            let parsed = parse(&[&format!("handling=strict, max-affected={text}")]);
+            assert_eq!((parsed.affected_bound(), parsed.unknown.len()), (bound, 0), "{text}");
+        }
     }
 
     #[test]
@@ -229,7 +241,7 @@ mod tests {
     fn tx_counts_only_where_clients_may_choose() {
         let mut headers = HeaderMap::new();
         headers.insert("prefer", HeaderValue::from_static("tx=rollback"));
-        let parsed = Preferences::parse(&headers, TxEnd::Commit, |_| false);
+        let parsed = Preferences::parse(&headers, TxEnd::Commit);
         assert_eq!(parsed, Preferences::default());
     }
 }

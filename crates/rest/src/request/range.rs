@@ -23,6 +23,14 @@ impl Range {
         Self { lower, upper: limit.map(|limit| lower.saturating_add(limit).saturating_sub(1)) }
     }
 
+    /// What the texts of `limit` and `offset` mean together. A text that is no number is as if it had
+    /// not been given, except that a limit beside an offset is then a limit of nothing.
+    pub(crate) fn of_texts(limit: Option<&str>, offset: Option<&str>) -> Self {
+        let number = limit.and_then(integer);
+        let nothing = limit.filter(|_| offset.is_some()).map(|_| 0);
+        Self::of(number.or(nothing), offset.and_then(integer))
+    }
+
     /// How many rows at most.
     pub(crate) fn limit(self) -> Option<i64> {
         self.upper.map(|upper| upper.saturating_sub(self.lower).saturating_add(1))
@@ -47,9 +55,20 @@ impl Range {
         self.upper.is_some_and(|upper| upper < self.lower)
     }
 
+    /// Whether it ends before the first row, as `limit=0` does when there is no offset.
     fn is_limit_zero(self) -> bool {
-        self.limit() == Some(0)
+        self.upper == Some(-1)
     }
+}
+
+/// A whole number, clamped to what fits.
+pub(crate) fn integer(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if text.starts_with('+') {
+        return None;
+    }
+    let number: i128 = text.parse().ok()?;
+    Some(i64::try_from(number.clamp(i64::MIN.into(), i64::MAX.into())).unwrap_or_default())
 }
 
 /// The window of the whole request; the header counts for GET only.
@@ -138,8 +157,29 @@ mod tests {
             error.details.as_str().unwrap().to_owned()
         };
         assert!(told(with_header("9-5", None)).starts_with("The lower boundary"));
-        let negative = top_level(&Method::GET, &HeaderMap::new(), Some(Range::of(Some(-1), None)));
-        assert!(told(negative).starts_with("Limit should be"));
+        let asked = |limit, offset| {
+            top_level(&Method::GET, &HeaderMap::new(), Some(Range::of_texts(limit, offset)))
+        };
+        for (limit, offset) in [("-1", None), ("0", Some("2")), ("x", Some("2")), ("3", Some("-4"))]
+        {
+            assert!(told(asked(Some(limit), offset)).starts_with("Limit should be"), "{limit}");
+        }
+        for (limit, offset) in [("0", None), ("0", Some("0")), ("x", Some("0")), ("4", Some("-4"))]
+        {
+            assert_eq!(asked(Some(limit), offset).unwrap(), Range::NONE, "{limit}");
+        }
+        assert_eq!(asked(Some("6"), Some("-4")).unwrap(), Range::of(Some(2), None));
+        assert_eq!(asked(None, Some("-4")).unwrap(), Range::ALL);
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_as_if_not_given() {
+        for text in ["", "x", "1.5", "+1", "1_000", "0x1"] {
+            assert_eq!(integer(text), None, "{text}");
+            assert_eq!(Range::of_texts(Some(text), None), Range::ALL);
+        }
+        assert_eq!((integer(" 7 "), integer("-7")), (Some(7), Some(-7)));
+        assert_eq!(integer("99999999999999999999999"), Some(i64::MAX));
     }
 
     #[test]

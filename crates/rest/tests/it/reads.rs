@@ -297,3 +297,15 @@ async fn a_pre_request_function_may_set_headers_of_any_read() {
     let broken = session.get("/clients?id=eq.1").await;
     assert_eq!((broken.status, broken.body.contains("PGRST111")), (500, true));
 }
+
+#[tokio::test]
+async fn windows_of_embeds_are_postgresqls_to_refuse() {
+    let session = session().await;
+    for (window, code) in [("limit=-1", "2201W"), ("offset=-2", "2201X")] {
+        let answer = session.get(&format!("/projects?select=id,tasks(id)&tasks.{window}")).await;
+        assert_eq!((answer.status, answer.body.contains(code)), (400, true), "{}", answer.body);
+    }
+    let answer =
+        session.get("/projects?select=id,tasks(id)&id=eq.1&tasks.limit=x&tasks.offset=0").await;
+    assert_eq!(answer.body, r#"[{"id":1,"tasks":[]}]"#);
+}
