@@ -18,8 +18,11 @@ pub enum Volatility {
 pub struct Parameter {
     /// The name; empty when the parameter has none.
     pub name: String,
-    /// The type as SQL text that is valid in a cast.
+    /// The type as SQL text that is valid in a cast and keeps the whole value: `bit` and `character` are here
+    /// without their length of one.
     pub type_name: String,
+    /// The type as it was declared.
+    pub declared_type: String,
     /// Whether the caller must give it (it has no default).
     pub required: bool,
     /// Whether it is the trailing `variadic` parameter; `type_name` is then the array type.
@@ -58,4 +61,11 @@ pub struct Function {
     pub comment: Option<String>,
     /// Settings of `create function … set name = value`.
     pub settings: Vec<(String, String)>,
+}
+
+impl Function {
+    /// The value of a setting of `create function … set name = value`.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }

@@ -5,12 +5,14 @@ mod load;
 mod media;
 mod relation;
 mod relationship;
+mod representation;
 
 pub use function::{Function, Parameter, ReturnType, Volatility};
 pub use load::{LoadError, LoadOptions, time_zones};
 pub use media::{ANY_MEDIA_TYPE, MediaHandler};
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
+pub use representation::Representation;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -53,6 +55,8 @@ pub struct Catalog {
     enums: HashMap<QualifiedName, Vec<String>>,
     /// Foreign keys by the relation that has the referring columns.
     foreign_keys: HashMap<QualifiedName, Vec<String>>,
+    /// Relations, and schemas of targets, of which some relationship is not in the snapshot.
+    left_out: HashSet<(QualifiedName, String)>,
     /// Per request role: settings of `alter role … [in database …] set`, as `(name, value)`.
     role_settings: HashMap<String, Vec<(String, String)>>,
     /// Comments of schemas.
@@ -83,6 +87,13 @@ impl Catalog {
     /// Every relationship that starts at `name`, in a stable order.
     pub fn relationships_from(&self, name: &QualifiedName) -> &[Relationship] {
         self.relationships.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether some relationship leads from `relation` to a relation of `schema`, those through junctions that are
+    /// not exposed included.
+    pub fn has_relationships(&self, relation: &QualifiedName, schema: &str) -> bool {
+        self.relationships_from(relation).iter().any(|it| it.to.schema == schema)
+            || self.left_out.iter().any(|(from, to)| from == relation && to == schema)
     }
 
     /// Whether `relation` is the referring side of the foreign key `constraint`. The two directions of a one-to-one

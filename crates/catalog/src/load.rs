@@ -1,21 +1,26 @@
 //! Reading a catalog from `pg_catalog`.
 
-use std::collections::HashSet;
+mod keys;
+mod node_tree;
+mod rows;
+mod views;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
-use tokio_postgres::{Client, Row};
+use futures_util::TryStreamExt;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Transaction};
 
-use crate::{
-    Cardinality, Catalog, Column, ColumnPair, Function, Junction, MediaHandler, Parameter,
-    QualifiedName, Relation, RelationKind, Relationship, ReturnType, Via, Volatility,
-};
+use crate::{Cardinality, Catalog, Column, QualifiedName, Relationship, Representation, Via};
 
 /// Which part of a database a catalog shows.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The exposed schemas, the default one first.
     pub schemas: Vec<String>,
+    /// Schemas whose views those of the exposed schemas may look through to the tables below.
+    pub extra_search_path: Vec<String>,
     /// The server's time zone names, from [`time_zones`].
     pub time_zones: Arc<HashSet<String>>,
 }
@@ -42,6 +47,9 @@ pub enum LoadError {
     Shape(#[from] serde_json::Error),
 }
 
+/// An `oid` of `pg_class` or `pg_type`.
+type Oid = u32;
+
 impl Catalog {
     /// Reads the catalog of the database that `client` is connected to, in one read-only snapshot.
     ///
@@ -57,118 +65,112 @@ impl Catalog {
             .await?;
         // With an empty search path format_type() qualifies every type outside pg_catalog.
         transaction.batch_execute("set local search_path = ''; set local jit = off").await?;
-        let schemas: &(dyn tokio_postgres::types::ToSql + Sync) = &options.schemas;
-        let scoped = [schemas];
-        let (relations, keys, functions, types, handlers, settings, schema_rows) = futures_util::try_join!(
-            transaction.query(include_str!("load/relations.sql"), &scoped),
-            transaction.query(include_str!("load/foreign_keys.sql"), &scoped),
-            transaction.query(include_str!("load/functions.sql"), &scoped),
-            transaction.query(include_str!("load/types.sql"), &scoped),
-            transaction.query(include_str!("load/media_handlers.sql"), &scoped),
-            transaction.query(include_str!("load/settings.sql"), &[]),
-            transaction.query(
-                "select nspname, obj_description(oid, 'pg_namespace'), \
-                 current_setting('server_version_num')::int, \
-                 exists (select from pg_proc where pronamespace not in ('pg_catalog'::regnamespace, \
-                 'information_schema'::regnamespace) \
-                 and coalesce(pg_get_function_sqlbody(oid), prosrc) ~ 'response\\.(headers|status)') \
-                 or exists (select from pg_policy \
-                 where pg_get_expr(polqual, polrelid) ~ 'response\\.(headers|status)') \
-                 from pg_namespace where nspname = any ($1)",
-                &scoped
-            ),
-        )?;
+        let catalog = Self::read(&transaction, options).await?;
         transaction.rollback().await?;
-
-        let mut catalog = Self::default();
-        for row in &relations {
-            catalog.add_relation(relation(row)?);
-        }
-        let keys: Vec<ForeignKey> = keys.iter().map(ForeignKey::from_row).collect();
-        catalog.relate(&keys);
-        for row in &functions {
-            catalog.read_function(row)?;
-        }
-        for row in &types {
-            catalog.read_type(row)?;
-        }
-        for row in &handlers {
-            catalog.add_media_handler(media_handler(row));
-        }
-        for row in &settings {
-            catalog.read_setting(row.get(0), row.get(1), row.get(2));
-        }
-        for row in &schema_rows {
-            let comment: Option<String> = row.get(1);
-            if let Some(comment) = comment {
-                catalog.schema_comments.insert(row.get(0), comment);
-            }
-            catalog.server_version = row.get::<_, i32>(2).unsigned_abs();
-            catalog.sets_response = row.get(3);
-        }
-        catalog.time_zones = options.time_zones.clone();
         Ok(catalog)
     }
 
-    /// Derives relationships, in both directions and through junctions, from foreign keys.
-    fn relate(&mut self, keys: &[ForeignKey]) {
-        for key in keys {
-            self.add_foreign_key(key.from.clone(), &key.name);
-            self.add_relationship(key.forward());
-            self.add_relationship(key.backward());
-        }
-        for first in keys {
-            for second in keys {
-                if self.joins(first, second) {
-                    self.add_relationship(many_to_many(first, second));
-                }
-            }
-        }
+    async fn read(transaction: &Transaction<'_>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let schemas: [&(dyn ToSql + Sync); 1] = [&options.schemas];
+        let with_views: Vec<&str> =
+            options.schemas.iter().chain(&options.extra_search_path).map(String::as_str).collect();
+        let mut catalog = Self { time_zones: options.time_zones.clone(), ..Self::default() };
+        let representations =
+            transaction.query(include_str!("load/representations.sql"), &[]).await?;
+        let representations = representations_by_domain(&representations);
+        let (relations, columns, keys, origins, others) = futures_util::try_join!(
+            query(transaction, include_str!("load/relations.sql"), &schemas),
+            read_columns(transaction, &schemas, &representations),
+            query(transaction, include_str!("load/keys.sql"), &[]),
+            read_views(transaction, &with_views),
+            Others::read(transaction, &schemas),
+        )?;
+        let oids = catalog.take_relations(&relations, columns);
+        let keys: Vec<keys::Key> = keys.iter().map(keys::Key::from_row).collect();
+        let views = views::View::resolve(&origins, &oids, &catalog);
+        catalog.relate(&keys, &views);
+        catalog.take_others(&others)?;
+        catalog.sort_relationships();
+        Ok(catalog)
     }
 
-    /// Whether two different keys of one table make it a junction: together they are part of its
-    /// primary key, so that a pair of rows is joined once at most.
-    fn joins(&self, first: &ForeignKey, second: &ForeignKey) -> bool {
-        first.from == second.from
-            && first.name != second.name
-            && self.relation(&first.from).is_some_and(|junction| {
-                let in_key = |column| junction.primary_key.contains(column);
-                first.from_columns.iter().all(in_key) && second.from_columns.iter().all(in_key)
-            })
+    /// Adds the relations with their columns; returns their names by oid.
+    fn take_relations(
+        &mut self,
+        rows: &[Row],
+        mut columns: HashMap<Oid, Vec<Column>>,
+    ) -> HashMap<Oid, QualifiedName> {
+        let mut oids = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let oid = row.get("oid");
+            let relation = rows::relation(row, columns.remove(&oid).unwrap_or_default());
+            oids.insert(oid, relation.name.clone());
+            self.add_relation(relation);
+        }
+        oids
     }
 
-    fn read_function(&mut self, row: &Row) -> Result<(), LoadError> {
-        let function = function(row)?;
-        let starts_at: Option<String> = row.get("row_name");
-        if let (Some(name), ReturnType::Composite(to)) = (starts_at, &function.returns) {
-            let one = !function.returns_set || row.get::<_, f32>("expected_rows") == 1.0;
-            let relationship = Relationship {
-                from: QualifiedName::new(row.get::<_, String>("row_schema"), name),
-                to: to.clone(),
-                cardinality: if one { Cardinality::OneToOne } else { Cardinality::OneToMany },
-                via: Via::Function(function.name.clone()),
-            };
-            if self.relation(&relationship.from).is_some() && self.relation(to).is_some() {
-                self.add_relationship(relationship);
+    fn take_others(&mut self, rows: &Others) -> Result<(), LoadError> {
+        for row in &rows.functions {
+            if row.get("callable") {
+                self.add_function(rows::function(row)?);
             }
         }
-        if row.get("callable") {
-            self.add_function(function);
+        for row in &rows.types {
+            self.read_type(row)?;
+        }
+        for row in &rows.computed {
+            self.read_computed(row);
+        }
+        for row in &rows.handlers {
+            self.add_media_handler(rows::media_handler(row));
+        }
+        for row in &rows.settings {
+            self.read_setting(row.get(0), row.get(1), row.get(2));
+        }
+        for row in &rows.schemas {
+            let comment: Option<String> = row.get(1);
+            if let Some(comment) = comment {
+                self.schema_comments.insert(row.get(0), comment);
+            }
+        }
+        for row in &rows.response {
+            self.server_version = row.get::<_, i32>(0).unsigned_abs();
+            self.sets_response = row.get(1);
         }
         Ok(())
     }
 
-    fn read_type(&mut self, row: &Row) -> Result<(), LoadError> {
-        let name = QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name"));
-        let labels: Option<Vec<String>> = row.get("labels");
-        if let Some(labels) = labels {
-            self.add_enum(name, labels);
-            return Ok(());
+    /// A function from rows of one relation to rows of another. It takes the place of the relationships that were
+    /// found between its relation and one that has the function's name.
+    fn read_computed(&mut self, row: &Row) {
+        let relationship = Relationship {
+            from: rows::name(row, "from_schema", "from_name"),
+            to: rows::name(row, "to_schema", "to_name"),
+            cardinality: if row.get("single") {
+                Cardinality::OneToOne
+            } else {
+                Cardinality::OneToMany
+            },
+            via: Via::Function(rows::name(row, "schema", "name")),
+        };
+        let Via::Function(function) = &relationship.via else { return };
+        if let Some(found) = self.relationships.get_mut(&relationship.from) {
+            found.retain(|it| matches!(it.via, Via::Function(_)) || it.to != *function);
         }
-        let attributes: Option<String> = row.get("attributes");
-        let attributes: Vec<JsonColumn> =
-            serde_json::from_str(attributes.as_deref().unwrap_or("[]"))?;
-        self.add_composite(name, attributes.into_iter().map(Column::from).collect());
+        if self.relation(&relationship.from).is_some() && self.relation(&relationship.to).is_some()
+        {
+            self.add_relationship(relationship);
+        }
+    }
+
+    fn read_type(&mut self, row: &Row) -> Result<(), LoadError> {
+        let name = rows::name(row, "schema", "name");
+        let labels: Option<Vec<String>> = row.get("labels");
+        match labels {
+            Some(labels) => self.add_enum(name, labels),
+            None => self.add_composite(name, rows::attributes(row)?),
+        }
         Ok(())
     }
 
@@ -186,225 +188,87 @@ impl Catalog {
     }
 }
 
-#[derive(Deserialize)]
-struct JsonName {
-    schema: String,
-    name: String,
+/// Answers that are read after the relations.
+struct Others {
+    functions: Vec<Row>,
+    types: Vec<Row>,
+    computed: Vec<Row>,
+    handlers: Vec<Row>,
+    settings: Vec<Row>,
+    schemas: Vec<Row>,
+    response: Vec<Row>,
 }
 
-impl From<JsonName> for QualifiedName {
-    fn from(name: JsonName) -> Self {
-        Self { schema: name.schema, name: name.name }
+impl Others {
+    async fn read(
+        transaction: &Transaction<'_>,
+        schemas: &[&(dyn ToSql + Sync)],
+    ) -> Result<Self, LoadError> {
+        let (functions, types, computed, handlers, settings, schemas, response) = futures_util::try_join!(
+            query(transaction, include_str!("load/functions.sql"), schemas),
+            query(transaction, include_str!("load/types.sql"), schemas),
+            query(transaction, include_str!("load/computed.sql"), schemas),
+            query(transaction, include_str!("load/media_handlers.sql"), schemas),
+            query(transaction, include_str!("load/settings.sql"), &[]),
+            query(transaction, include_str!("load/schemas.sql"), schemas),
+            query(transaction, include_str!("load/sets_response.sql"), &[]),
+        )?;
+        Ok(Self { functions, types, computed, handlers, settings, schemas, response })
     }
 }
 
-/// A column as the statements describe it; a parameter or attribute has fewer facts.
-#[derive(Deserialize)]
-struct JsonColumn {
-    name: String,
-    type_name: String,
-    base_type: Option<String>,
-    #[serde(default = "yes")]
-    nullable: bool,
-    default: Option<String>,
-    #[serde(default)]
-    generated: bool,
-    #[serde(default)]
-    identity: bool,
-    max_length: Option<i32>,
-    enum_type: Option<JsonName>,
-    composite_type: Option<JsonName>,
-    is_array: bool,
-    comment: Option<String>,
+async fn query(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, LoadError> {
+    Ok(transaction.query(sql, parameters).await?)
 }
 
-fn yes() -> bool {
-    true
-}
-
-impl From<JsonColumn> for Column {
-    fn from(column: JsonColumn) -> Self {
-        Self {
-            base_type: column.base_type.unwrap_or_else(|| column.type_name.clone()),
-            name: column.name,
-            type_name: column.type_name,
-            nullable: column.nullable,
-            default: column.default,
-            generated: column.generated,
-            identity: column.identity,
-            max_length: column.max_length,
-            enum_type: column.enum_type.map(QualifiedName::from),
-            composite_type: column.composite_type.map(QualifiedName::from),
-            is_array: column.is_array,
-            comment: column.comment,
-        }
+/// Reads the columns by relation. Tens of thousands are usual, so rows are not collected first.
+async fn read_columns(
+    transaction: &Transaction<'_>,
+    schemas: &[&(dyn ToSql + Sync)],
+    representations: &HashMap<Oid, Arc<Representation>>,
+) -> Result<HashMap<Oid, Vec<Column>>, LoadError> {
+    let sql = include_str!("load/columns.sql");
+    let rows = transaction.query_raw(sql, schemas.iter().copied()).await?;
+    let mut rows = std::pin::pin!(rows);
+    let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
+    while let Some(row) = rows.try_next().await? {
+        let mut column = rows::column(&row);
+        let domain: Option<Oid> = row.get("domain");
+        column.representation = domain.and_then(|domain| representations.get(&domain)).cloned();
+        columns.entry(row.get("relation")).or_default().push(column);
     }
+    Ok(columns)
 }
 
-#[derive(Deserialize)]
-struct JsonParameter {
-    name: String,
-    type_name: String,
-    required: bool,
-    variadic: bool,
-}
-
-/// Bits of `pg_relation_is_updatable`: `1 << CMD_UPDATE`, `1 << CMD_INSERT`, `1 << CMD_DELETE`.
-const UPDATE_BIT: i32 = 1 << 2;
-const INSERT_BIT: i32 = 1 << 3;
-const DELETE_BIT: i32 = 1 << 4;
-
-fn relation(row: &Row) -> Result<Relation, LoadError> {
-    let columns: Vec<JsonColumn> = serde_json::from_str(row.get("columns"))?;
-    let updatable: i32 = row.get("updatable");
-    Ok(Relation {
-        name: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        kind: match row.get("kind") {
-            "p" => RelationKind::PartitionedTable,
-            "v" => RelationKind::View,
-            "m" => RelationKind::MaterializedView,
-            "f" => RelationKind::ForeignTable,
-            _ => RelationKind::Table,
-        },
-        comment: row.get("comment"),
-        columns: columns.into_iter().map(|c| (c.name.clone(), Column::from(c))).collect(),
-        primary_key: row.get("primary_key"),
-        insertable: updatable & INSERT_BIT != 0,
-        updatable: updatable & UPDATE_BIT != 0,
-        deletable: updatable & DELETE_BIT != 0,
-    })
-}
-
-fn function(row: &Row) -> Result<Function, LoadError> {
-    let parameters: Vec<JsonParameter> = serde_json::from_str(row.get("parameters"))?;
-    let outputs: Vec<JsonColumn> = serde_json::from_str(row.get("outputs"))?;
-    let composite: Option<String> = row.get("composite_name");
-    let returns = if row.get("returns_void") {
-        ReturnType::Void
-    } else if !outputs.is_empty() {
-        ReturnType::Table(outputs.into_iter().map(Column::from).collect())
-    } else if let Some(name) = composite {
-        ReturnType::Composite(QualifiedName::new(row.get::<_, String>("composite_schema"), name))
-    } else if row.get("returns_record") {
-        ReturnType::Record
-    } else {
-        ReturnType::Scalar(row.get("return_type"))
-    };
-    let settings: Vec<String> = row.get("settings");
-    Ok(Function {
-        name: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        parameters: parameters
-            .into_iter()
-            .map(|p| Parameter {
-                name: p.name,
-                type_name: p.type_name,
-                required: p.required,
-                variadic: p.variadic,
-            })
-            .collect(),
-        returns,
-        returns_set: row.get("returns_set"),
-        volatility: match row.get("volatility") {
-            "i" => Volatility::Immutable,
-            "s" => Volatility::Stable,
-            _ => Volatility::Volatile,
-        },
-        comment: row.get("comment"),
-        settings: settings
-            .iter()
-            .filter_map(|setting| setting.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-    })
-}
-
-fn media_handler(row: &Row) -> MediaHandler {
-    let target: Option<String> = row.get("target_name");
-    MediaHandler {
-        name: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
-        target: target.map(|name| QualifiedName::new(row.get::<_, String>("target_schema"), name)),
-        media_type: row.get("media_type"),
-        bytes: row.get("bytes"),
+/// Reads where the columns of views come from. A definition can be large, so each is forgotten at once.
+async fn read_views(
+    transaction: &Transaction<'_>,
+    schemas: &[&str],
+) -> Result<views::Origins, LoadError> {
+    let rows = transaction.query_raw(include_str!("load/views.sql"), [schemas]).await?;
+    let mut rows = std::pin::pin!(rows);
+    let mut origins = views::Origins::new();
+    while let Some(row) = rows.try_next().await? {
+        origins.insert(row.get(0), node_tree::origins(row.get(1)));
     }
+    Ok(origins)
 }
 
-struct ForeignKey {
-    name: String,
-    from: QualifiedName,
-    to: QualifiedName,
-    from_columns: Vec<String>,
-    to_columns: Vec<String>,
-    one_to_one: bool,
-}
-
-impl ForeignKey {
-    fn from_row(row: &Row) -> Self {
-        let name = |schema: &str, name: &str| {
-            QualifiedName::new(row.get::<_, String>(schema), row.get::<_, String>(name))
+fn representations_by_domain(rows: &[Row]) -> HashMap<Oid, Arc<Representation>> {
+    let mut found: HashMap<Oid, Representation> = HashMap::new();
+    for row in rows {
+        let representation = found.entry(row.get("domain")).or_default();
+        let place = match (row.get("outwards"), row.get("format")) {
+            (true, "json") => &mut representation.to_json,
+            (true, _) => &mut representation.to_text,
+            (false, "json") => &mut representation.from_json,
+            (false, _) => &mut representation.from_text,
         };
-        Self {
-            name: row.get("constraint_name"),
-            from: name("from_schema", "from_name"),
-            to: name("to_schema", "to_name"),
-            from_columns: row.get("from_columns"),
-            to_columns: row.get("to_columns"),
-            one_to_one: row.get("one_to_one"),
-        }
+        *place = Some(rows::name(row, "schema", "name"));
     }
-
-    fn pairs<'a>(from: &'a [String], to: &'a [String]) -> Vec<ColumnPair> {
-        from.iter()
-            .zip(to)
-            .map(|(from, to)| ColumnPair { from: from.clone(), to: to.clone() })
-            .collect()
-    }
-
-    /// From the table that has the key to the one it refers to.
-    fn forward(&self) -> Relationship {
-        Relationship {
-            from: self.from.clone(),
-            to: self.to.clone(),
-            cardinality: if self.one_to_one {
-                Cardinality::OneToOne
-            } else {
-                Cardinality::ManyToOne
-            },
-            via: Via::ForeignKey {
-                constraint: self.name.clone(),
-                columns: Self::pairs(&self.from_columns, &self.to_columns),
-            },
-        }
-    }
-
-    /// From the table that is referred to, back.
-    fn backward(&self) -> Relationship {
-        Relationship {
-            from: self.to.clone(),
-            to: self.from.clone(),
-            cardinality: if self.one_to_one {
-                Cardinality::OneToOne
-            } else {
-                Cardinality::OneToMany
-            },
-            via: Via::ForeignKey {
-                constraint: self.name.clone(),
-                columns: Self::pairs(&self.to_columns, &self.from_columns),
-            },
-        }
-    }
-}
-
-fn many_to_many(first: &ForeignKey, second: &ForeignKey) -> Relationship {
-    Relationship {
-        from: first.to.clone(),
-        to: second.to.clone(),
-        cardinality: Cardinality::ManyToMany,
-        via: Via::Junction(Junction {
-            relation: first.from.clone(),
-            from_constraint: first.name.clone(),
-            to_constraint: second.name.clone(),
-            from_columns: ForeignKey::pairs(&first.to_columns, &first.from_columns),
-            to_columns: ForeignKey::pairs(&second.from_columns, &second.to_columns),
-        }),
-    }
+    found.into_iter().map(|(domain, found)| (domain, Arc::new(found))).collect()
 }

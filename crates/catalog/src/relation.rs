@@ -1,8 +1,10 @@
 //! Tables, views and their columns.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
-use crate::QualifiedName;
+use crate::{QualifiedName, Representation};
 
 /// What kind of thing a relation is (`pg_class.relkind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +32,8 @@ pub struct Relation {
     pub comment: Option<String>,
     /// Columns in attribute order, by name.
     pub columns: IndexMap<String, Column>,
-    /// Columns of the primary key in key order; empty when there is none. For a view: those of its
-    /// base table, when all of them are visible in the view under some name.
+    /// Columns of the primary key in key order; empty when there is none. For a view: those of its base tables,
+    /// where all columns of a table's key are visible in the view under some name.
     pub primary_key: Vec<String>,
     /// Whether `insert` is possible (a table, or a view that is updatable or has triggers).
     pub insertable: bool,
@@ -54,13 +56,13 @@ pub struct Column {
     pub base_type: String,
     /// Whether NULL is allowed.
     pub nullable: bool,
-    /// The default's SQL text; also set for identity and generated columns.
+    /// The default's SQL text, that of the column's domain included; also set for identity and generated columns.
     pub default: Option<String>,
     /// `generated always as identity` or `generated always as (…) stored`: may not be written.
     pub generated: bool,
     /// `generated … as identity` of either kind.
     pub identity: bool,
-    /// Length limit of `varchar(n)` and `char(n)`, in characters.
+    /// Length limit of `varchar(n)` and `char(n)` in characters, of `bit(n)` and `varbit(n)` in bits.
     pub max_length: Option<i32>,
     /// The enum type of the column or of its elements, when it is one.
     pub enum_type: Option<QualifiedName>,
@@ -70,6 +72,8 @@ pub struct Column {
     pub is_array: bool,
     /// `comment on column …`.
     pub comment: Option<String>,
+    /// How its values look to clients, when the column's type is a domain with casts of its own.
+    pub representation: Option<Arc<Representation>>,
 }
 
 impl Column {
@@ -88,6 +92,7 @@ impl Column {
             composite_type: None,
             is_array: type_name.ends_with("[]"),
             comment: None,
+            representation: None,
         }
     }
 }

@@ -43,3 +43,11 @@ create function api.team_step(hidden."Image/PNG", api.team) returns hidden."Imag
 create aggregate api.team_image(api.team) (sfunc = api.team_step, stype = hidden."Image/PNG", initcond = '');
 create function api.any_step(hidden."*/*", anyelement) returns hidden."*/*" language sql as 'select $1';
 create aggregate api.any_bytes(anyelement) (sfunc = api.any_step, stype = hidden."*/*", initcond = '');
+create function api.profile(person api.person) returns setof api.profile rows 1 language sql stable as 'select * from api.profile where person_id = person.id';
+create domain api.shade as int default 7;
+create function api.shade_json(api.shade) returns json language sql as $$ select '"dark"'::json $$;
+create function api.shade_of_text(text) returns api.shade language sql as $$ select 1::api.shade $$;
+create cast (api.shade as json) with function api.shade_json(api.shade) as implicit;
+create cast (text as api.shade) with function api.shade_of_text(text) as implicit;
+create table api.paint (id int primary key, shade api.shade, flags bit(5), code char(3));
+create function api.mark(flag bit) returns bit language sql as 'select flag';

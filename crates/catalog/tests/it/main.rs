@@ -1,5 +1,7 @@
 //! Reading a catalog from a real PostgreSQL.
 
+mod views;
+
 use plinth_catalog::{
     Cardinality, Catalog, Column, LoadOptions, QualifiedName, RelationKind, Relationship,
     ReturnType, Via, Volatility, time_zones,
@@ -14,6 +16,7 @@ fn with_catalog(test: impl Fn(&Catalog)) {
         let options = LoadOptions {
             schemas: vec!["api".to_owned()],
             time_zones: time_zones(&connection).await.unwrap(),
+            ..LoadOptions::default()
         };
         let catalog = Catalog::load(&mut connection, &options).await.unwrap();
         test(&catalog);
@@ -52,6 +55,7 @@ fn relations_of_the_exposed_schemas_are_there_and_no_others() {
         let expected = [
             "log",
             "loose_link",
+            "paint",
             "person",
             "person_count",
             "person_name",
@@ -121,10 +125,6 @@ fn relationships_come_from_foreign_keys_in_both_directions() {
         assert!(members.contains(&(OneToMany, key("members()"))), "{members:?}");
         assert_eq!(
             between(catalog, "profile", "person"),
-            [(OneToOne, key("profile_person_id_fkey"))]
-        );
-        assert_eq!(
-            between(catalog, "person", "profile"),
             [(OneToOne, key("profile_person_id_fkey"))]
         );
         let myself = between(catalog, "person", "person");
@@ -233,6 +233,42 @@ fn it_is_known_whether_sql_speaks_of_the_response() {
             assert_eq!(catalog.sets_response(), expected, "{sql}");
         }
         connection.close().await;
+    });
+}
+
+#[test]
+fn casts_of_domains_are_representations() {
+    with_catalog(|catalog| {
+        let representation = column(catalog, "paint", "shade").representation.unwrap();
+        assert_eq!(representation.to_json, Some(api("shade_json")));
+        assert_eq!(representation.from_text, Some(api("shade_of_text")));
+        assert_eq!((&representation.from_json, &representation.to_text), (&None, &None));
+        assert_eq!(column(catalog, "paint", "id").representation, None);
+    });
+}
+
+#[test]
+fn defaults_lengths_and_types_are_those_of_the_column() {
+    with_catalog(|catalog| {
+        let shade = column(catalog, "paint", "shade");
+        assert_eq!(shade.default.as_deref(), Some("7"), "of the domain");
+        assert_eq!((shade.type_name.as_str(), shade.base_type.as_str()), ("api.shade", "integer"));
+        assert_eq!(column(catalog, "paint", "flags").max_length, Some(5));
+        assert_eq!(column(catalog, "paint", "code").max_length, Some(3));
+        assert_eq!(column(catalog, "paint", "id").max_length, None);
+        let parameter = &catalog.functions(&api("mark"))[0].parameters[0];
+        assert_eq!(parameter.type_name, "bit varying");
+        assert_eq!(parameter.declared_type, "bit");
+    });
+}
+
+#[test]
+fn a_computed_relationship_takes_the_place_of_the_one_it_is_named_like() {
+    with_catalog(|catalog| {
+        let computed = [(Cardinality::OneToOne, "profile()".to_owned())];
+        assert_eq!(between(catalog, "person", "profile"), computed);
+        let found = [(Cardinality::OneToOne, "profile_person_id_fkey".to_owned())];
+        assert_eq!(between(catalog, "profile", "person"), found, "the other way is as it was");
     });
 }
 

@@ -96,6 +96,7 @@ fn function(
         Parameter {
             name: name.trim_start_matches('.').into(),
             type_name: type_name.trim_end_matches('?').into(),
+            declared_type: type_name.trim_end_matches('?').into(),
             required: !type_name.ends_with('?'),
             variadic,
         }

@@ -1,7 +1,5 @@
 //! `plinth gen types`
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use plinth_catalog::{Catalog, LoadOptions};
 
@@ -50,7 +48,7 @@ async fn load(
             "name existing ones with --schema",
         ));
     }
-    let options = LoadOptions { schemas: schemas.to_vec(), time_zones: Arc::default() };
+    let options = LoadOptions { schemas: schemas.to_vec(), ..LoadOptions::default() };
     let catalog = Catalog::load(connection.client_mut(), &options).await?;
     connection.close().await;
     Ok(catalog)

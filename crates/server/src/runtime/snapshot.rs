@@ -63,7 +63,11 @@ impl Snapshot {
         }
         config.pre_request = pre_request.is_some();
         let time_zones = options.time_zones.clone();
-        let load = LoadOptions { schemas: config.schemas.clone(), time_zones };
+        let load = LoadOptions {
+            schemas: config.schemas.clone(),
+            extra_search_path: config.extra_search_path.clone(),
+            time_zones,
+        };
         let catalog = Catalog::load(client, &load).await?;
         let role_settings = role_settings(client, &catalog).await?;
         let skip_default = usize::from(!options.always_search_path);

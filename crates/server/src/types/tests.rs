@@ -30,7 +30,8 @@ fn relation(name: &str, kind: RelationKind, columns: Vec<Column>) -> Relation {
 
 fn parameter(name: &str, type_name: &str, required: bool) -> Parameter {
     let (name, type_name) = (name.to_owned(), type_name.to_owned());
-    Parameter { name, type_name, required, variadic: false }
+    let declared_type = type_name.clone();
+    Parameter { name, type_name, declared_type, required, variadic: false }
 }
 
 fn function(
