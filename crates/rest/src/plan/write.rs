@@ -20,6 +20,8 @@ pub(crate) struct Rows<'p> {
     pub(crate) object: bool,
     /// Sorted by name.
     pub(crate) columns: Vec<&'p Column>,
+    /// Whether the keys of the objects are the positions of `columns` rather than their names.
+    pub(crate) by_position: bool,
     /// Whether a missing key means the column's default rather than NULL.
     pub(crate) defaults: bool,
 }
@@ -112,9 +114,10 @@ fn change<'p>(request: &'p Request<'p>, relation: &'p Relation) -> Result<Change
 }
 
 fn rows<'p>(request: &'p Request<'p>, relation: &'p Relation) -> Result<Rows<'p>, Error> {
-    let (json, keys) = match &request.payload {
-        Some(body::Payload::Json { text, keys }) => (text.clone(), keys.as_slice()),
-        _ => (Bytes::from_static(b"[]"), [].as_slice()),
+    let (json, keys, by_position) = match &request.payload {
+        Some(body::Payload::Json { text, keys }) => (text.clone(), keys.as_slice(), false),
+        Some(body::Payload::Lines { json, names }) => (json.clone(), names.as_slice(), true),
+        _ => (Bytes::from_static(b"[]"), [].as_slice(), false),
     };
     let columns = keys
         .iter()
@@ -123,8 +126,9 @@ fn rows<'p>(request: &'p Request<'p>, relation: &'p Relation) -> Result<Rows<'p>
             column.ok_or_else(|| Error::unknown_column(&relation.name.name, key))
         })
         .collect::<Result<_, _>>()?;
-    let defaults = request.preferences.missing == Some(Missing::Default);
-    Ok(Rows { object: body::is_object(&json), json, columns, defaults })
+    // No line of CSV lacks a field.
+    let defaults = request.preferences.missing == Some(Missing::Default) && !by_position;
+    Ok(Rows { object: body::is_object(&json), json, columns, by_position, defaults })
 }
 
 fn conflict<'p>(request: &'p Request<'p>, relation: &'p Relation) -> Option<Conflict<'p>> {

@@ -121,6 +121,43 @@ fn returning(sql: &mut Sql, plan: &WritePlan<'_>, nothing: &'static str) {
 
 /// The body as a FROM item with typed columns. It is one parameter, however many rows it has.
 fn body(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
+    if !rows.by_position {
+        return keyed(sql, relation, rows);
+    }
+    sql.raw("(select ").list(", ", rows.columns.iter().enumerate(), |sql, (at, column)| {
+        sql.raw(BODY).raw(".");
+        key(sql, rows, at, column);
+        sql.raw(" as ").ident(&column.name);
+    });
+    sql.raw(" from ");
+    keyed(sql, relation, rows);
+    sql.raw(") as ").raw(BODY);
+}
+
+/// The body with its columns named as the keys of its objects are.
+fn keyed(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
+    elements(sql, relation, rows);
+    sql.raw(" as ").raw(BODY);
+    if !rows.columns.is_empty() {
+        sql.raw("(").list(", ", rows.columns.iter().enumerate(), |sql, (at, column)| {
+            key(sql, rows, at, column);
+            sql.raw(" ").catalog_text(&column.type_name);
+        });
+        sql.raw(")");
+    }
+}
+
+/// The key of a column in the objects of the body.
+fn key(sql: &mut Sql, rows: &Rows<'_>, at: usize, column: &Column) {
+    if rows.by_position {
+        sql.raw("\"").number(at as u64).raw("\"");
+    } else {
+        sql.ident(&column.name);
+    }
+}
+
+/// The function that makes records out of the body.
+fn elements(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
     let json = rows.json.clone();
     match (rows.columns.is_empty(), rows.defaults, rows.object) {
         (true, _, true) => {
@@ -145,13 +182,6 @@ fn body(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
             defaults(sql, relation, rows);
             sql.raw(" || pgrst_row.value)");
         }
-    }
-    sql.raw(" as ").raw(BODY);
-    if !rows.columns.is_empty() {
-        sql.raw("(").list(", ", &rows.columns, |sql, column| {
-            sql.ident(&column.name).raw(" ").catalog_text(&column.type_name);
-        });
-        sql.raw(")");
     }
 }
 

@@ -18,6 +18,9 @@ use crate::Error;
 pub(crate) enum Payload {
     /// JSON, and the keys of its objects (or those of `columns=`), sorted.
     Json { text: Bytes, keys: Vec<String> },
+    /// An array of JSON objects that were lines of CSV: the keys of the objects are the positions of
+    /// `names`, which are sorted.
+    Lines { json: Bytes, names: Vec<String> },
     /// A form that is the arguments of a function.
     Form(Vec<(String, String)>),
     /// Bytes for a function with a single unnamed parameter.
@@ -28,7 +31,7 @@ impl Payload {
     /// The keys, sorted and without repetition.
     pub(crate) fn keys(&self) -> Vec<String> {
         match self {
-            Self::Json { keys, .. } => keys.clone(),
+            Self::Json { keys, .. } | Self::Lines { names: keys, .. } => keys.clone(),
             Self::Form(pairs) => {
                 let keys: BTreeSet<_> = pairs.iter().map(|(name, _)| name.clone()).collect();
                 keys.into_iter().collect()
@@ -56,7 +59,7 @@ pub(crate) fn parse(
 ) -> Result<Payload, Error> {
     match (content_type, call) {
         (MediaType::Json, _) => json(body, columns, call),
-        (MediaType::Csv, _) => from_csv(body),
+        (MediaType::Csv, _) => from_csv(body, call),
         (MediaType::Form, true) => Ok(Payload::Form(form(body))),
         (MediaType::Form, false) => Ok(form_as_json(&form(body))),
         (MediaType::PlainText | MediaType::Xml | MediaType::OctetStream, true) => {
@@ -89,8 +92,9 @@ fn json(body: &Bytes, columns: Option<&[Text<'_>]>, call: bool) -> Result<Payloa
     }
 }
 
-fn from_csv(body: &Bytes) -> Result<Payload, Error> {
-    let (header, json) = csv::to_json(body).map_err(|error| {
+fn from_csv(body: &Bytes, call: bool) -> Result<Payload, Error> {
+    let keys = if call { csv::Keys::Names } else { csv::Keys::Positions };
+    let table = csv::to_json(body, keys).map_err(|error| {
         Error::invalid_body(match error {
             CsvError::Empty => "parse error (not enough input) at \"\"",
             CsvError::Uneven => "All lines must have same number of fields",
@@ -98,9 +102,13 @@ fn from_csv(body: &Bytes) -> Result<Payload, Error> {
             CsvError::Encoding => "The CSV is not UTF-8",
         })
     })?;
-    let keys: BTreeSet<String> =
-        if json == "[]" { BTreeSet::new() } else { header.into_iter().collect() };
-    Ok(Payload::Json { text: json.into(), keys: keys.into_iter().collect() })
+    let names = if table.json == "[]" { Vec::new() } else { table.names };
+    let json = Bytes::from(table.json);
+    Ok(if call {
+        Payload::Json { text: json, keys: names }
+    } else {
+        Payload::Lines { json, names }
+    })
 }
 
 fn form(body: &Bytes) -> Vec<(String, String)> {
@@ -360,6 +368,13 @@ mod tests {
         let body = Bytes::from_static(b"b,a\n1,2\n");
         let payload = parse(&body, &MediaType::Csv, None, false).unwrap();
         assert_eq!(payload.keys(), ["a", "b"]);
+        let Payload::Lines { json, .. } = payload else { panic!() };
+        assert_eq!(json, r#"[{"1":"1","0":"2"}]"#);
+        let arguments = parse(&body, &MediaType::Csv, None, true).unwrap();
+        let text = Bytes::from_static(br#"[{"b":"1","a":"2"}]"#);
+        assert_eq!(arguments, Payload::Json { text, keys: vec!["a".into(), "b".into()] });
+        let header = Bytes::from_static(b"b,a\n");
+        assert!(parse(&header, &MediaType::Csv, None, false).unwrap().keys().is_empty());
         let uneven = Bytes::from_static(b"a,b\n1\n");
         let error = parse(&uneven, &MediaType::Csv, None, false).unwrap_err();
         assert_eq!(error.message, "All lines must have same number of fields");

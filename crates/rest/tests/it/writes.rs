@@ -70,6 +70,34 @@ async fn many_rows_come_as_json_csv_or_a_form() {
 }
 
 #[tokio::test]
+async fn csv_means_what_the_same_json_means() {
+    let session = session().await;
+    let csv = "content-type: text/csv\nprefer: return=representation";
+    let table = "/odd%20%22table?select=c%C3%B6lumn,\"na,me\"";
+    let shuffled = "\"na,me\",cölumn,id\nNULL,1,8\n\"say \"\"NULL\"\"\",2,9\n";
+    let rows = session.ask("POST", table, csv, shuffled).await;
+    let expected =
+        "[{\"cölumn\":1,\"na,me\":null}, \n {\"cölumn\":2,\"na,me\":\"say \\\"NULL\\\"\"}]";
+    assert_eq!((rows.status, rows.body.as_str()), (201, expected));
+    let defaults = "content-type: text/csv\nprefer: return=representation, missing=default";
+    let null = session.ask("POST", "/tasks?select=mood", defaults, "name,mood\nx,NULL\n").await;
+    assert_eq!((null.status, null.body.as_str()), (201, "[{\"mood\":null}]"));
+    let put = session.ask("PUT", "/clients?id=eq.1", csv, "name,id\nPut,1\n").await;
+    assert_eq!((put.status, put.body.as_str()), (200, "[{\"id\":1,\"name\":\"Put\"}]"));
+    let update = session.ask("PATCH", "/clients?id=eq.1", csv, "name\nChanged\n").await;
+    assert_eq!(update.body, "[{\"id\":1,\"name\":\"Changed\"}]");
+    let merge = "content-type: text/csv\nprefer: resolution=merge-duplicates";
+    let merged = session.ask("POST", "/clients", merge, "id,name\n1,Merged\n").await;
+    assert_eq!((merged.status, merged.body.as_str()), (200, ""));
+    let none = session.ask("POST", "/clients", csv, "id,name\n").await;
+    assert_eq!((none.status, none.body.as_str()), (201, "[]"));
+    let long = session.ask("POST", "/clients", csv, "id,name\n8,a,b\n").await;
+    assert!(long.status == 400 && long.body.contains("PGRST102"), "{}", long.body);
+    let unknown = session.ask("POST", "/clients", csv, "id,nope\n8,a\n").await;
+    assert!(unknown.status == 400 && unknown.body.contains("PGRST204"), "{}", unknown.body);
+}
+
+#[tokio::test]
 async fn missing_keys_are_null_or_the_default() {
     let session = session().await;
     let target = "/tasks?columns=name,mood&select=mood";
