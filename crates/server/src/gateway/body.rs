@@ -49,6 +49,7 @@ impl Bodies {
         if body.size_hint().lower() > self.limit as u64 {
             return Err(Situation::BodyTooLarge(self.limit));
         }
+        let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
         let mut body = std::pin::pin!(Limited::new(body, self.limit));
         let (mut first, mut more) = (Bytes::new(), BytesMut::new());
         let mut room: Option<SemaphorePermit<'_>> = None;
@@ -60,17 +61,19 @@ impl Bodies {
             let Ok(data) = frame.into_data() else { continue };
             // Room is taken for what came, not for what was announced, so that it costs to take it.
             self.enlarge(&mut room, first.len() + more.len() + data.len())?;
-            if first.is_empty() {
+            if first.is_empty() && more.is_empty() {
                 first = data;
-            } else {
-                more.extend_from_slice(&data);
+                continue;
             }
+            if more.is_empty() {
+                // Reserved memory is nobody's until something is written to it.
+                more.reserve(announced.unwrap_or_default());
+                more.extend_from_slice(&std::mem::take(&mut first));
+            }
+            more.extend_from_slice(&data);
         }
         // Most bodies come in one piece, which is passed on as it is.
-        let bytes = match more.is_empty() {
-            true => first,
-            false => [&first[..], &more[..]].concat().into(),
-        };
+        let bytes = if more.is_empty() { first } else { more.freeze() };
         Ok(Body { bytes, _room: room })
     }
 
