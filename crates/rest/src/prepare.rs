@@ -4,7 +4,7 @@ use http::header;
 use plinth_catalog::{Catalog, Function, Relation, Volatility};
 
 use crate::plan::call::{self, Shape};
-use crate::plan::negotiate::{self, Negotiated};
+use crate::plan::negotiate::{self, Handler, Negotiated, Subject};
 use crate::plan::read::{self, Root};
 use crate::plan::write::{self, Change};
 use crate::plan::{self, Context, ReadNode, tree};
@@ -104,8 +104,7 @@ impl<'p> Job<'p> {
             return Ok(Outcome::Answer(document.into_response(self.profile().as_deref())));
         }
         let statement = openapi::accessible(self.context.schema);
-        let negotiated =
-            Negotiated { handler: negotiate::Handler::Nothing, media: MediaType::OpenApi };
+        let negotiated = Negotiated { handler: Handler::Nothing, media: MediaType::OpenApi };
         let kind = Kind::OpenApi(Box::new(document));
         let plan = self.answer(kind, &negotiated, Columns::default());
         Ok(self.outcome(vec![statement], true, plan))
@@ -117,12 +116,14 @@ impl<'p> Job<'p> {
         let tree = tree::build(self.request)?;
         let node = read::plan(self.context, root, &tree)?;
         let head = self.request.action.is_head();
-        let negotiated = negotiate::negotiate(self.context, &self.request.accept, head)?;
+        let negotiated = self.negotiate(&node, head)?;
         self.check_preferences()?;
         let options = Options {
             negotiated: &negotiated,
             total: self.total(&node),
-            settings: self.context.config.pre_request || render::runs_functions(&node),
+            settings: self.context.config.pre_request
+                || self.context.catalog.sets_response()
+                || render::runs_functions(&node),
             checks: Checks::default(),
             location: &[],
             inserted: false,
@@ -145,7 +146,7 @@ impl<'p> Job<'p> {
         let change = write::plan(self.request, relation, &node)?;
         self.check_preferences()?;
         let full = self.preferences().representation == Some(Return::Representation);
-        let negotiated = negotiate::negotiate(self.context, &self.request.accept, !full)?;
+        let negotiated = self.negotiate(&node, !full)?;
         let headers_only = self.preferences().representation == Some(Return::HeadersOnly);
         let creates = self.request.action == Action::Create;
         let options = Options {
@@ -173,7 +174,7 @@ impl<'p> Job<'p> {
         }
     }
 
-    fn write_checks(self, negotiated: &Negotiated) -> Checks {
+    fn write_checks(self, negotiated: &Negotiated<'_>) -> Checks {
         let action = self.request.action;
         let put = action == Action::Upsert;
         let bounded = matches!(action, Action::Update | Action::Delete);
@@ -192,7 +193,7 @@ impl<'p> Job<'p> {
         let node = read::plan(self.context, root, &tree)?;
         let head = self.request.action.is_head();
         let call = call::plan(self.request, function, &node);
-        let negotiated = negotiate::negotiate(self.context, &self.request.accept, head)?;
+        let negotiated = self.negotiate(&node, head)?;
         self.check_preferences()?;
         let shape = Shape::of(function);
         let bound = self.preferences().affected_bound();
@@ -216,6 +217,11 @@ impl<'p> Job<'p> {
         plan.applied = self.applied_to_call();
         let read_only = call::reads_only(function, self.request.action);
         Ok(self.outcome(vec![statement], read_only, plan))
+    }
+
+    fn negotiate(self, node: &ReadNode<'p>, bodiless: bool) -> Result<Negotiated<'p>, Error> {
+        let subject = Subject::rows(node);
+        negotiate::negotiate(self.context, &self.request.accept, subject, bodiless)
     }
 
     fn preferences(self) -> &'p Preferences {
@@ -300,12 +306,13 @@ impl<'p> Job<'p> {
         location
     }
 
-    fn answer(self, kind: Kind, negotiated: &Negotiated, columns: Columns) -> respond::Plan {
+    fn answer(self, kind: Kind, negotiated: &Negotiated<'_>, columns: Columns) -> respond::Plan {
         let explains = negotiated.explain().is_some();
         let preferences = self.preferences();
         respond::Plan {
             kind: if explains { Kind::Explain } else { kind },
             columns,
+            hex_body: matches!(negotiated.handler, Handler::Custom(it) if it.bytes),
             representation: false,
             singular: negotiated.media.is_singular(),
             content_type: negotiated.media.content_type(),

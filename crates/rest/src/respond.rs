@@ -31,6 +31,8 @@ pub(crate) enum Kind {
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
     pub(crate) columns: Columns,
+    /// Whether the body is bytes, which come as hexadecimal digits.
+    pub(crate) hex_body: bool,
     /// Whether rows that were written are the body.
     pub(crate) representation: bool,
     /// Whether exactly one row is asked for.
@@ -90,6 +92,7 @@ impl Plan {
     fn page(&self, row: &Row, planned: Option<&[Row]>) -> Result<Page, Error> {
         let rows = number(row, Some(0)).ok_or_else(Error::unexpected_result)?;
         let body = self.columns.body.and_then(|index| row.get(index)?.clone()).unwrap_or_default();
+        let body = if self.hex_body { from_hex(&body)? } else { body };
         let counted = number(row, self.columns.total).or(Some(rows));
         let total = match self.count {
             None => None,
@@ -244,6 +247,16 @@ fn number(row: &Row, index: Option<usize>) -> Option<u64> {
     std::str::from_utf8(row.get(index?)?.as_deref()?).ok()?.parse().ok()
 }
 
+fn from_hex(digits: &[u8]) -> Result<Bytes, Error> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    let bytes: Option<Vec<u8>> = pairs.collect();
+    bytes.map(Bytes::from).ok_or_else(Error::unexpected_result)
+}
+
 /// The estimate in the output of `explain (format json)`.
 fn planned_rows(rows: &[Row]) -> Option<u64> {
     let text = rows.first()?.first()?.as_deref()?;
@@ -328,6 +341,15 @@ mod tests {
         assert_eq!(content_range(0, -1, Some(0)), "*/0");
         assert_eq!(content_range(1, 0, Some(3)), "*/3");
         assert_eq!(content_range(5, 5, None), "5-5/*");
+    }
+
+    #[test]
+    fn bytes_are_read_from_hexadecimal_digits() {
+        assert_eq!(from_hex(b"00ffA1").unwrap(), [0, 255, 161].as_slice());
+        assert_eq!(from_hex(b"").unwrap(), b"".as_slice());
+        for broken in ["0", "zz", "\\x00", "é"] {
+            assert!(from_hex(broken.as_bytes()).is_err(), "{broken}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod filter;
 mod read;
 mod write;
 
-use plinth_catalog::Relation;
+use plinth_catalog::{MediaHandler, Relation};
 
 use crate::Statement;
 use crate::error::{Raised, raise_prefix};
@@ -63,7 +63,7 @@ pub(crate) struct Checks {
 /// What to render besides rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'o> {
-    pub(crate) negotiated: &'o Negotiated,
+    pub(crate) negotiated: &'o Negotiated<'o>,
     pub(crate) total: Total,
     /// Whether SQL of the database's owner may have set `response.headers` or `response.status`.
     pub(crate) settings: bool,
@@ -160,7 +160,7 @@ fn named_page(sql: &mut Sql, node: &ReadNode<'_>) {
 }
 
 /// The FROM of the main query.
-fn page(sql: &mut Sql, node: &ReadNode<'_>, handler: Handler) {
+fn page(sql: &mut Sql, node: &ReadNode<'_>, handler: Handler<'_>) {
     if handler == Handler::Csv {
         sql.raw(" from pgrst_page _plinth_t");
         return;
@@ -203,13 +203,15 @@ fn start(explain: Option<&PlanType>) -> Sql {
     sql
 }
 
-fn body(sql: &mut Sql, columns: &mut Columns, handler: Handler, shape: Option<Shape>) {
+fn body(sql: &mut Sql, columns: &mut Columns, handler: Handler<'_>, shape: Option<Shape>) {
     if handler == Handler::Nothing || shape == Some(Shape::Void) {
         return;
     }
     columns.body = columns.next(sql);
     let (stripped, first) = match handler {
         Handler::Csv => return csv(sql),
+        Handler::GeoJson => return geo_json(sql),
+        Handler::Custom(handler) => return custom(sql, handler, shape),
         Handler::Object { stripped } => (stripped, true),
         Handler::Json { stripped } => (stripped, shape.is_some_and(Shape::is_single)),
         Handler::Nothing => return,
@@ -230,6 +232,31 @@ fn csv(sql: &mut Sql) {
          key from (select * from pgrst_page limit 1) first) keys) || e'\\n' || \
          coalesce(string_agg(substring(_plinth_t::text, 2, length(_plinth_t::text) - 2), e'\\n'), '')",
     );
+}
+
+fn geo_json(sql: &mut Sql) {
+    sql.raw(
+        "json_build_object('type', 'FeatureCollection', 'features', \
+         coalesce(json_agg(st_asgeojson(_plinth_t)::json), '[]'))",
+    );
+}
+
+/// A value becomes the body by a cast to its domain, rows by an aggregate. There is one value, yet it
+/// must be aggregated too: the page's count is an aggregate. Bytes travel as hexadecimal digits.
+fn custom(sql: &mut Sql, handler: &MediaHandler, shape: Option<Shape>) {
+    let scalar = shape.is_some_and(Shape::is_scalar);
+    sql.raw(if handler.bytes { "encode((" } else { "(" });
+    if scalar {
+        sql.raw("string_agg(cast(_plinth_t.pgrst_scalar as ").qualified(&handler.name);
+        sql.raw(if handler.bytes { ")::bytea, '')" } else { ")::text, '')" });
+    } else {
+        sql.qualified(&handler.name).raw("(_plinth_t");
+        if let Some(target) = &handler.target {
+            sql.raw("::").qualified(target);
+        }
+        sql.raw(")");
+    }
+    sql.raw(if handler.bytes { ")::bytea, 'hex')" } else { ")::text" });
 }
 
 fn total(sql: &mut Sql, columns: &mut Columns, node: &ReadNode<'_>, total: Total) {

@@ -182,7 +182,9 @@ fn rank(text: &str) -> (i32, i32, MediaType) {
     let quality = parameter(text.split_once(';').map_or("", |(_, rest)| rest), "q");
     let quality = quality.and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
     let count = |c| i32::try_from(text.matches(c).count()).unwrap_or(i32::MAX);
-    let without_quality = text.split(";q=").next().unwrap_or(text);
+    // An error message has always named the types without their blanks.
+    let packed: String = text.chars().filter(|c| *c != ' ').collect();
+    let without_quality = packed.split(";q=").next().unwrap_or(&packed);
     ((quality * 1000.0) as i32, count(';') - count('*'), MediaType::parse(without_quality))
 }
 

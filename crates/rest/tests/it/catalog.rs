@@ -2,8 +2,8 @@
 //! comes of it with what comes of the catalog that is read from the server.
 
 use plinth_catalog::{
-    Cardinality, Catalog, Column, ColumnPair, Function, Junction, Parameter, QualifiedName,
-    Relation, RelationKind, Relationship, ReturnType, Via, Volatility,
+    Cardinality, Catalog, Column, ColumnPair, Function, Junction, MediaHandler, Parameter,
+    QualifiedName, Relation, RelationKind, Relationship, ReturnType, Via, Volatility,
 };
 
 fn api(name: &str) -> QualifiedName {
@@ -123,6 +123,7 @@ pub(crate) fn catalog() -> Catalog {
     tables(it);
     relationships(it);
     functions(it);
+    media_handlers(it);
     catalog
 }
 
@@ -211,4 +212,21 @@ fn functions(it: &mut Catalog) {
     function(it, "with_headers", &[], scalar("integer"), false, Volatile);
     function(it, "fail", &["code text"], ReturnType::Void, false, Volatile);
     function(it, "custom_answer", &[], ReturnType::Void, false, Volatile);
+    function(it, "page", &[], scalar("api.\"text/html\""), false, Stable);
+    function(it, "picture", &["wanted integer"], scalar("other.\"image/png\""), false, Stable);
+    function(it, "whatever", &[], scalar("other.\"*/*\""), false, Stable);
+}
+
+fn media_handlers(it: &mut Catalog) {
+    let other = |name: &str| QualifiedName::new("other", name);
+    for (name, target, media_type, bytes) in [
+        (api("text/html"), Some("page"), "text/html", false),
+        (other("image/png"), Some("picture"), "image/png", true),
+        (other("*/*"), Some("whatever"), "*/*", true),
+        (api("names"), Some("clients"), "text/x-names", false),
+        (api("any_rows"), None, "text/x-rows", false),
+    ] {
+        let (target, media_type) = (target.map(api), media_type.to_owned());
+        it.add_media_handler(MediaHandler { name, target, media_type, bytes });
+    }
 }

@@ -104,3 +104,33 @@ begin
     raise sqlstate 'PGRST' using message = '{"code":"123","message":"Payment Required"}',
         detail = '{"status":402,"headers":{"X-Powered-By":"Nerd Rage"}}';
 end $$;
+
+-- Media types: results of functions, rows of one relation, rows of any.
+create domain api."text/html" as text;
+create domain other."image/png" as bytea;
+create domain other."*/*" as bytea;
+create domain api."text/x-names" as text;
+create domain api."text/x-rows" as text;
+create function api.page() returns api."text/html" stable language sql as $$ select '<p>hello</p>'::api."text/html" $$;
+create function api.picture(wanted int) returns other."image/png" stable language sql
+    as $$ select '\x00ff89'::other."image/png" where wanted = 1 $$;
+create function api.whatever() returns other."*/*" stable language plpgsql as $$
+begin
+    perform set_config('response.headers', '[{"Content-Type": "text/x-own"}]', true);
+    return 'own'::bytea;
+end $$;
+create function api.add_name(so_far api."text/x-names", row_ api.clients) returns api."text/x-names" immutable language sql
+    as $$ select (so_far || row_.name || ';')::api."text/x-names" $$;
+create aggregate api.names(api.clients) (sfunc = api.add_name, stype = api."text/x-names", initcond = '');
+create function api.add_row(so_far api."text/x-rows", row_ anyelement) returns api."text/x-rows" immutable language sql
+    as $$ select (so_far || row_::text)::api."text/x-rows" $$;
+create aggregate api.any_rows(anyelement) (sfunc = api.add_row, stype = api."text/x-rows", initcond = '');
+
+-- A policy that speaks, on a table that is otherwise quiet.
+create table api.watched (id int primary key);
+insert into api.watched values (1);
+create function api.speak() returns boolean language sql
+    as $$ select set_config('response.headers', '[{"X-Policy": "spoke"}]', true) is not null $$;
+create policy speaking on api.watched using (api.speak());
+alter table api.watched enable row level security;
+alter table api.watched force row level security;

@@ -92,7 +92,9 @@ async fn database() -> &'static Database {
         client.batch_execute(drop).await.unwrap();
         client.batch_execute(include_str!("fixture.sql")).await.unwrap();
         let options = LoadOptions { schemas: vec!["api".to_owned()], ..LoadOptions::default() };
-        let catalog = Catalog::load(&mut client, &options).await.unwrap();
+        let mut catalog = Catalog::load(&mut client, &options).await.unwrap();
+        // The fixture's functions speak of the response. What that costs a read has a test of its own.
+        catalog.set_sets_response(false);
         Database { url, catalog }
     };
     DATABASE.get_or_init(make).await
@@ -143,6 +145,17 @@ impl Answer {
 impl Session {
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.send(&shapes::request("GET", target)).await
+    }
+
+    /// The bytes of an answer that is no text.
+    pub(crate) async fn bytes(&self, target: &str, accept: &str) -> Bytes {
+        let mut shape = shapes::request("GET", target);
+        shape.headers.append("accept", accept.parse().unwrap());
+        let Ok(Outcome::Query(prepared)) = shape.prepare_with(self.catalog, &self.config) else {
+            panic!("{target} is no query");
+        };
+        let results = self.run(&prepared).await.unwrap();
+        prepared.respond(results).unwrap().body
     }
 
     /// `headers` as `name: value` lines.

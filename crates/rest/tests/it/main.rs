@@ -7,6 +7,7 @@ mod catalog;
 mod embeds;
 mod errors;
 mod harness;
+mod media;
 mod reads;
 mod shapes;
 mod sql;
