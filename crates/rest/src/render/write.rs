@@ -1,6 +1,6 @@
 //! Inserts, updates and deletes as SQL.
 
-use plinth_catalog::{Column, Relation};
+use plinth_catalog::{Column, QualifiedName, Relation};
 
 use super::read;
 use crate::ident::Sql;
@@ -121,17 +121,26 @@ fn returning(sql: &mut Sql, plan: &WritePlan<'_>, nothing: &'static str) {
 
 /// The body as a FROM item with typed columns. It is one parameter, however many rows it has.
 fn body(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
-    if !rows.by_position {
+    if !rows.by_position && !rows.columns.iter().any(|column| reader(column).is_some()) {
         return keyed(sql, relation, rows);
     }
     sql.raw("(select ").list(", ", rows.columns.iter().enumerate(), |sql, (at, column)| {
+        let reader = reader(column);
+        if let Some(reader) = reader {
+            sql.qualified(reader).raw("(");
+        }
         sql.raw(BODY).raw(".");
         key(sql, rows, at, column);
-        sql.raw(" as ").ident(&column.name);
+        sql.raw(if reader.is_some() { ") as " } else { " as " }).ident(&column.name);
     });
     sql.raw(" from ");
     keyed(sql, relation, rows);
     sql.raw(") as ").raw(BODY);
+}
+
+/// The function by which the column's domain reads the JSON that clients write.
+fn reader(column: &Column) -> Option<&QualifiedName> {
+    column.representation.as_ref()?.from_json.as_ref()
 }
 
 /// The body with its columns named as the keys of its objects are.
@@ -141,7 +150,8 @@ fn keyed(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
     if !rows.columns.is_empty() {
         sql.raw("(").list(", ", rows.columns.iter().enumerate(), |sql, (at, column)| {
             key(sql, rows, at, column);
-            sql.raw(" ").catalog_text(&column.type_name);
+            let as_written = reader(column).is_some();
+            sql.raw(" ").catalog_text(if as_written { "json" } else { &column.type_name });
         });
         sql.raw(")");
     }
@@ -194,12 +204,19 @@ fn defaults(sql: &mut Sql, relation: &Relation, rows: &Rows<'_>) {
         match &column.default {
             // The default of an identity column is no expression, but it is this.
             _ if column.identity => identity(sql, relation, column),
-            default => {
-                sql.catalog_text(default.as_deref().unwrap_or_default());
-            }
+            default => default_value(sql, column, default.as_deref().unwrap_or_default()),
         }
     });
     sql.raw(")");
+}
+
+/// A default, written as the clients would write it: it is read as their values are.
+fn default_value(sql: &mut Sql, column: &Column, default: &str) {
+    let writer = column.representation.as_ref().filter(|it| it.from_json.is_some());
+    match writer.and_then(|it| it.to_json.as_ref()) {
+        Some(writer) => sql.qualified(writer).raw("(").catalog_text(default).raw(")"),
+        None => sql.catalog_text(default),
+    };
 }
 
 fn identity(sql: &mut Sql, relation: &Relation, column: &Column) {

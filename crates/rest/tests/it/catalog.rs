@@ -127,6 +127,28 @@ pub(crate) fn catalog() -> Catalog {
     catalog
 }
 
+/// The table whose domain has casts from and to what clients write.
+fn paints(it: &mut Catalog) {
+    let other = |name: &str| Some(QualifiedName::new("other", name));
+    let mut columns = ["id integer!", "name text", "colour api.colour=255"].map(column);
+    columns[2].representation = Some(std::sync::Arc::new(plinth_catalog::Representation {
+        to_json: other("colour_as_json"),
+        to_text: None,
+        from_json: other("colour_of_json"),
+        from_text: other("colour_of_text"),
+    }));
+    it.add_relation(Relation {
+        name: api("paints"),
+        kind: RelationKind::Table,
+        comment: None,
+        columns: columns.into_iter().map(|column| (column.name.clone(), column)).collect(),
+        primary_key: vec!["id".to_owned()],
+        insertable: true,
+        updatable: true,
+        deletable: true,
+    });
+}
+
 fn tables(it: &mut Catalog) {
     table(it, "clients", &["id"], &["id integer!", "name text!"]);
     let columns = ["id integer!", "name text!", "client_id integer", "meta jsonb"];
@@ -151,6 +173,7 @@ fn tables(it: &mut Catalog) {
     table(it, "orders", &["id"], &["id integer!", "billing_id integer", "shipping_id integer"]);
     table(it, "profiles", &["user_id"], &["user_id integer!", "bio text"]);
     table(it, "no_key", &[], &["a integer", "b text"]);
+    paints(it);
     let columns = ["id integer!=2", "na,me text", "cölumn integer=7"];
     table(it, "odd \"table", &["id"], &columns);
     table(

@@ -134,3 +134,17 @@ create function api.speak() returns boolean language sql
 create policy speaking on api.watched using (api.speak());
 alter table api.watched enable row level security;
 alter table api.watched force row level security;
+
+-- A domain that clients write and read in their own way, and a table of it.
+create domain api.colour as int;
+create function other.colour_of_text(text) returns api.colour immutable language sql
+    as $$ select ('x' || lpad(trim(leading '#' from $1), 8, '0'))::bit(32)::int::api.colour $$;
+create function other.colour_of_json(json) returns api.colour immutable language sql
+    as $$ select other.colour_of_text($1 #>> '{}') $$;
+create function other.colour_as_json(api.colour) returns json immutable language sql
+    as $$ select to_json('#' || lpad(to_hex($1), 6, '0')) $$;
+create cast (text as api.colour) with function other.colour_of_text(text) as implicit;
+create cast (json as api.colour) with function other.colour_of_json(json) as implicit;
+create cast (api.colour as json) with function other.colour_as_json(api.colour) as implicit;
+create table api.paints (id int primary key, name text, colour api.colour default 255);
+insert into api.paints values (1, 'red', 16711680), (2, 'blue', 255);
