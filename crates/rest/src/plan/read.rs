@@ -1,6 +1,6 @@
 //! Plans of reads, with everything that is embedded in them.
 
-use plinth_catalog::{Junction, QualifiedName, Relation, Relationship, Via};
+use plinth_catalog::{Junction, QualifiedName, Relation, RelationKind, Relationship, Via};
 
 use super::tree::Node;
 use super::{
@@ -40,8 +40,10 @@ pub(crate) fn plan<'p>(
     let source = if root.returned { Source::Returned } else { Source::Relation(root.name) };
     let qualifier = if root.returned {
         Qualifier::Alias(root.name.name.clone())
-    } else {
+    } else if tree.children.is_empty() {
         Qualifier::Relation(root.name)
+    } else {
+        Qualifier::Alias(format!("{}_0", root.name.name))
     };
     let place = Place { source, name: root.name, relation: root.relation, qualifier };
     let planner = Planner { context, cap: context.config.max_rows.filter(|_| root.capped) };
@@ -110,6 +112,9 @@ impl<'p> Planner<'p> {
         let mut node = self.node(tree, place, depth)?;
         node.join_on = join_conditions(relationship, &node.qualifier, &parent.qualifier);
         node.relationship = Some(relationship);
+        if is_one_by_key(relationship, node.relation) {
+            node.cap = None;
+        }
         node.inner = item.join == Some(Join::Inner);
         node.alias = format!("{}_{label}_{depth}", relationship.from.name);
         node.label = label.clone();
@@ -130,9 +135,8 @@ impl<'p> Planner<'p> {
         let name = &relationship.to;
         let alias = || Qualifier::Alias(format!("{}_{depth}", name.name));
         let (source, qualifier) = match &relationship.via {
-            Via::ForeignKey { .. } => (Source::Relation(name), alias()),
-            // The junction is joined in FROM beside it, under its own name too.
-            Via::Junction(_) => (Source::Relation(name), Qualifier::Relation(name)),
+            // A junction is joined in FROM beside it, under its own name.
+            Via::ForeignKey { .. } | Via::Junction(_) => (Source::Relation(name), alias()),
             Via::Function(function) => {
                 let row = parent.qualifier.row().to_owned();
                 (Source::Function { function, row, row_type: &relationship.from }, alias())
@@ -140,6 +144,16 @@ impl<'p> Planner<'p> {
         };
         Place { source, name, relation: self.context.catalog.relation(name), qualifier }
     }
+}
+
+/// Whether a key of the target promises one row at most, so that bounding them only hides that from
+/// PostgreSQL. A view promises nothing.
+fn is_one_by_key(relationship: &Relationship, target: Option<&Relation>) -> bool {
+    let is_table =
+        |it: &Relation| matches!(it.kind, RelationKind::Table | RelationKind::PartitionedTable);
+    relationship.cardinality.is_to_one()
+        && matches!(relationship.via, Via::ForeignKey { .. })
+        && target.is_some_and(is_table)
 }
 
 fn join_conditions<'p>(

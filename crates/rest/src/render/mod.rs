@@ -4,6 +4,7 @@
 //! answer needs. [`Columns`] says where in that row each of them is.
 
 mod call;
+mod embed;
 mod filter;
 mod read;
 mod write;

@@ -2,6 +2,7 @@
 
 use plinth_catalog::Via;
 
+use super::embed::{self, Cut, Reach};
 use super::filter;
 use crate::ident::{CastType, Sql};
 use crate::plan::{
@@ -16,14 +17,46 @@ pub(super) const RETURNED: &str = "pgrst_source";
 pub(super) fn query(sql: &mut Sql, node: &ReadNode<'_>) {
     sql.raw("select ");
     select_list(sql, node);
-    from(sql, node);
-    for (child, embedded) in node.children.iter().zip(&node.embedded) {
-        join(sql, child, embedded);
+    let is_cut = embed::is_cut_first(node);
+    if is_cut {
+        cut(sql, node);
+        joins(sql, node);
+    } else {
+        from(sql, node);
+        joins(sql, node);
+        condition_list(sql, node);
+        group_by(sql, node);
     }
-    condition_list(sql, node);
-    group_by(sql, node);
     filter::order(sql, &node.qualifier, &node.order);
-    window(sql, node);
+    // A page stays one where an embed of one row turns out to have several.
+    limit(sql, node);
+    if !is_cut {
+        offset(sql, node);
+    }
+}
+
+/// The page as FROM knows it: rows with conditions, order and window, before anything is embedded.
+fn cut(sql: &mut Sql, node: &ReadNode<'_>) {
+    sql.raw(" from (select ");
+    match embed::cut_columns(node) {
+        Some(Cut::Columns(columns)) => {
+            sql.list(", ", columns, |sql, name| {
+                filter::qualifier(sql, &node.qualifier);
+                sql.raw(".").ident(&name);
+            });
+        }
+        Some(Cut::All) | None => {
+            filter::qualifier(sql, &node.qualifier);
+            sql.raw(".*");
+        }
+    }
+    from(sql, node);
+    condition_list(sql, node);
+    filter::order(sql, &node.qualifier, &node.order);
+    limit(sql, node);
+    offset(sql, node);
+    sql.raw(") as ");
+    filter::qualifier(sql, &node.qualifier);
 }
 
 /// `select 1 from … where …`: as many rows as [`query`] has without its window. An inner embed is a
@@ -43,20 +76,34 @@ pub(super) fn count_query(sql: &mut Sql, node: &ReadNode<'_>) {
     if !node.conditions.is_empty() {
         next(sql);
         filter::conditions(sql, &node.qualifier, &node.conditions, &mut |sql, negated, alias| {
-            let Some(child) = node.children.iter().find(|child| child.alias == alias) else {
-                return;
-            };
-            sql.raw(if negated { "exists (" } else { "not exists (" });
-            count_query(sql, child);
-            sql.raw(")");
+            if let Some(child) = child_named(node, alias) {
+                exists(sql, child, negated, Rows::AnyOrder);
+            }
         });
     }
     for child in node.children.iter().filter(|child| child.inner) {
         next(sql);
-        sql.raw("exists (");
-        count_query(sql, child);
-        sql.raw(")");
+        exists(sql, child, true, Rows::AnyOrder);
     }
+}
+
+/// Whether a condition may change the order in which rows are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    AnyOrder,
+    AsFound,
+}
+
+fn child_named<'n, 'p>(node: &'n ReadNode<'p>, alias: &str) -> Option<&'n ReadNode<'p>> {
+    node.children.iter().find(|child| child.alias == alias)
+}
+
+/// PostgreSQL makes EXISTS a join, which may begin at either side. With an offset it looks for each row
+/// instead, so that rows nobody ordered come as the relation has them.
+fn exists(sql: &mut Sql, child: &ReadNode<'_>, wanted: bool, rows: Rows) {
+    sql.raw(if wanted { "exists (" } else { "not exists (" });
+    count_query(sql, child);
+    sql.raw(if rows == Rows::AsFound { " offset 0)" } else { ")" });
 }
 
 fn select_list(sql: &mut Sql, node: &ReadNode<'_>) {
@@ -88,7 +135,7 @@ fn select_list(sql: &mut Sql, node: &ReadNode<'_>) {
             Embedded::Nothing => {}
             Embedded::Object(name) => {
                 next(sql);
-                sql.raw("row_to_json(").ident(&child.alias).raw(".*)::jsonb as ").ident(name);
+                sql.raw("to_jsonb(").ident(&child.alias).raw(".*) as ").ident(name);
             }
             Embedded::Array(name) => {
                 next(sql);
@@ -176,9 +223,19 @@ fn from(sql: &mut Sql, node: &ReadNode<'_>) {
     }
 }
 
-fn join(sql: &mut Sql, child: &ReadNode<'_>, embedded: &Embedded<'_>) {
-    let to_one = child.relationship.is_some_and(|it| it.cardinality.is_to_one());
-    sql.raw(if child.inner { " inner join lateral (" } else { " left join lateral (" });
+fn joins(sql: &mut Sql, node: &ReadNode<'_>) {
+    for (child, embedded) in node.children.iter().zip(&node.embedded) {
+        match embed::reach(node, child, embedded) {
+            Reach::Unused | Reach::Asked => {}
+            Reach::Joined => join(sql, child, embedded, false),
+            Reach::Required => join(sql, child, embedded, true),
+        }
+    }
+}
+
+fn join(sql: &mut Sql, child: &ReadNode<'_>, embedded: &Embedded<'_>, required: bool) {
+    let to_one = embed::is_to_one(child);
+    sql.raw(if required { " inner join lateral (" } else { " left join lateral (" });
     if to_one {
         query(sql, child);
     } else {
@@ -198,7 +255,7 @@ fn join(sql: &mut Sql, child: &ReadNode<'_>, embedded: &Embedded<'_>) {
         sql.raw(") as ").ident(&child.alias);
     }
     sql.raw(") as ").ident(&child.alias).raw(" on ");
-    if child.inner && !to_one {
+    if required && !to_one {
         sql.ident(&child.alias).raw(" is not null");
     } else {
         sql.raw("true");
@@ -206,15 +263,29 @@ fn join(sql: &mut Sql, child: &ReadNode<'_>, embedded: &Embedded<'_>) {
 }
 
 fn condition_list(sql: &mut Sql, node: &ReadNode<'_>) {
-    if node.conditions.is_empty() && node.join_on.is_empty() {
-        return;
+    let mut separator = " where ";
+    let mut next = |sql: &mut Sql| {
+        sql.raw(separator);
+        separator = " and ";
+    };
+    let rows = if node.order.is_empty() { Rows::AsFound } else { Rows::AnyOrder };
+    if !node.conditions.is_empty() {
+        next(sql);
+        filter::conditions(sql, &node.qualifier, &node.conditions, &mut |sql, negated, alias| {
+            match child_named(node, alias) {
+                Some(child) if embed::can_be_asked(child) => exists(sql, child, negated, rows),
+                _ => filter::joined_null_embed(sql, negated, alias),
+            }
+        });
     }
-    sql.raw(" where ");
-    own_conditions(sql, &node.qualifier, &node.conditions);
-    if !node.conditions.is_empty() && !node.join_on.is_empty() {
-        sql.raw(" and ");
+    for child in node.children.iter().filter(|child| embed::is_asked(node, child)) {
+        next(sql);
+        exists(sql, child, true, rows);
     }
-    sql.list(" and ", &node.join_on, join_on);
+    for on in &node.join_on {
+        next(sql);
+        join_on(sql, on);
+    }
 }
 
 /// Conditions on a node whose embeds are joined.
@@ -231,11 +302,7 @@ fn join_on(sql: &mut Sql, on: &JoinOn<'_>) {
 
 /// Groups by everything that is not aggregated, when something is.
 fn group_by(sql: &mut Sql, node: &ReadNode<'_>) {
-    let own = node.select.iter().any(|item| item.aggregate.is_some());
-    let spread = node.embedded.iter().any(
-        |it| matches!(it, Embedded::Fields(fields) if fields.iter().any(|it| it.aggregate.is_some())),
-    );
-    if !own && !spread {
+    if !embed::groups(node) {
         return;
     }
     let mut separator = " group by ";
@@ -269,8 +336,8 @@ fn group_by(sql: &mut Sql, node: &ReadNode<'_>) {
     }
 }
 
-/// ` limit … offset …`. A bound of the server's own is part of the text: it does not vary.
-fn window(sql: &mut Sql, node: &ReadNode<'_>) {
+/// ` limit …`. A bound of the server's own is part of the text: it does not vary.
+fn limit(sql: &mut Sql, node: &ReadNode<'_>) {
     let capped = node.range.capped(node.cap);
     match (node.range.limit(), node.cap) {
         (Some(_), _) => {
@@ -281,7 +348,11 @@ fn window(sql: &mut Sql, node: &ReadNode<'_>) {
         }
         (None, None) => {}
     }
-    if capped.lower != 0 {
-        sql.raw(" offset ").text_param(&capped.lower.to_string());
+}
+
+fn offset(sql: &mut Sql, node: &ReadNode<'_>) {
+    let lower = node.range.capped(node.cap).lower;
+    if lower != 0 {
+        sql.raw(" offset ").text_param(&lower.to_string());
     }
 }
