@@ -58,7 +58,7 @@ pub struct Config {
     /// case.
     pub hoisted_settings: Vec<String>,
     /// Whether filters, orders and limits may name an embed by its relation although it has an alias
-    /// (`url-use-legacy-target-names`).
+    /// (`url-use-legacy-target-names`; deprecated: the answer then has a `Warning`).
     pub legacy_target_names: bool,
 }
 

@@ -209,6 +209,13 @@ impl Error {
         .with_hint(format!("Verify that '{name}' is included in the 'select' query parameter."))
     }
 
+    /// The embed is there, but it has an alias.
+    pub(crate) fn embedded_as(name: &str, alias: &str) -> Self {
+        Self::not_embedded(name)
+            .with_details("Target names are not allowed in filters if they have an alias")
+            .with_hint(format!("Change '{name}' to '{alias}' in filters, orders or limits."))
+    }
+
     pub(crate) fn response_headers() -> Self {
         let message = "response.headers guc must be a JSON array composed of objects with a single key \
                        and a string value";

@@ -113,7 +113,7 @@ impl<'p> Job<'p> {
     fn read(self, relation: &'p Relation) -> Result<Outcome, Error> {
         let name = &relation.name;
         let root = Root { name, relation: Some(relation), returned: false, capped: true };
-        let tree = tree::build(self.request)?;
+        let tree = self.tree()?;
         let node = read::plan(self.context, root, &tree)?;
         let head = self.request.action.is_head();
         let negotiated = self.negotiate(&node, head)?;
@@ -135,13 +135,14 @@ impl<'p> Job<'p> {
         }
         let mut plan = self.answer(Kind::Read { head }, &negotiated, columns);
         plan.content_location = Some(self.content_location(relation));
+        plan.warning = tree.warning();
         Ok(self.outcome(statements, true, plan))
     }
 
     fn write(self, relation: &'p Relation) -> Result<Outcome, Error> {
         let name = &relation.name;
         let root = Root { name, relation: Some(relation), returned: true, capped: false };
-        let tree = tree::build(self.request)?;
+        let tree = self.tree()?;
         let node = read::plan(self.context, root, &tree)?;
         let change = write::plan(self.request, relation, &node)?;
         self.check_preferences()?;
@@ -162,7 +163,12 @@ impl<'p> Job<'p> {
         plan.representation = full;
         plan.applied = self.applied_to_write(relation);
         plan.location = self.address(relation);
+        plan.warning = tree.warning();
         Ok(self.outcome(vec![statement], false, plan))
+    }
+
+    fn tree(self) -> Result<tree::Node<'p>, Error> {
+        tree::build(self.request, self.context.config.legacy_target_names)
     }
 
     fn write_kind(self) -> Kind {
@@ -189,7 +195,7 @@ impl<'p> Job<'p> {
         let name = call::result_name(function);
         let relation = self.context.catalog.relation(name);
         let root = Root { name, relation, returned: true, capped: true };
-        let tree = tree::build(self.request)?;
+        let tree = self.tree()?;
         let node = read::plan(self.context, root, &tree)?;
         let head = self.request.action.is_head();
         let call = call::plan(self.request, function, &node);
@@ -215,6 +221,7 @@ impl<'p> Job<'p> {
         let (statement, columns) = render::call(&call, &node, options);
         let mut plan = self.answer(Kind::Call { shape, head }, &negotiated, columns);
         plan.applied = self.applied_to_call();
+        plan.warning = tree.warning();
         let read_only = call::reads_only(function, self.request.action);
         Ok(self.outcome(vec![statement], read_only, plan))
     }
@@ -323,6 +330,7 @@ impl<'p> Job<'p> {
             range: self.request.range,
             content_location: None,
             location: String::new(),
+            warning: None,
         }
     }
 

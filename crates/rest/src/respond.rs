@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) content_location: Option<String>,
     /// What the value of `Location` starts with.
     pub(crate) location: String,
+    /// The value of `Warning`.
+    pub(crate) warning: Option<String>,
 }
 
 /// The numbers and texts of the main statement's row.
@@ -84,6 +86,9 @@ impl Plan {
         };
         if let Some(applied) = &self.applied {
             set(&mut response.headers, "preference-applied", applied);
+        }
+        if let Some(warning) = &self.warning {
+            set(&mut response.headers, "warning", warning);
         }
         override_by_settings(&mut response, row, self.columns)?;
         Ok(response)

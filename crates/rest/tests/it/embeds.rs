@@ -90,6 +90,68 @@ async fn embeds_have_filters_orders_and_windows() {
 }
 
 #[tokio::test]
+async fn an_aliased_embed_may_still_be_called_by_its_relation() {
+    let mut session = session().await;
+    let by_relation =
+        "/clients?select=id,works:projects(id)&id=eq.1&projects.order=id.desc&projects.limit=1";
+    let answer = session.get(by_relation).await;
+    assert_eq!(answer.body, r#"[{"id":1,"works":[{"id": 2}]}]"#);
+    assert_eq!(
+        answer.header("warning"),
+        "299 PostgRESTv16 \"Embedded resource was referenced by relation name even though it has an alias. \
+         This is deprecated and will stop working in a future release. Update `projects` to `works` in query \
+         string filters, orders or limits.\""
+    );
+    let by_alias =
+        "/clients?select=id,works:projects(id)&id=eq.1&works.order=id.desc&works.limit=1";
+    let answer = session.get(by_alias).await;
+    assert_eq!(answer.body, r#"[{"id":1,"works":[{"id": 2}]}]"#);
+    assert!(!answer.headers.contains_key("warning"));
+
+    session.config.legacy_target_names = false;
+    assert_eq!(session.get(by_alias).await.status, 200);
+    let refused = session.get(by_relation).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.body,
+        r#"{"code":"PGRST108","details":"Target names are not allowed in filters if they have an alias","hint":"Change 'projects' to 'works' in filters, orders or limits.","message":"'projects' is not an embedded resource in this request"}"#
+    );
+}
+
+#[tokio::test]
+async fn a_page_is_cut_before_it_is_embedded_in() {
+    let session = session().await;
+    let page =
+        "/clients?select=name,projects(id)&order=name&limit=1&offset=1&projects.order=id.desc";
+    assert_eq!(
+        body(&session, page).await,
+        r#"[{"name":"Microsoft","projects":[{"id": 2}, {"id": 1}]}]"#
+    );
+    // What decides whether a row is there counts before the window does.
+    let inner = "/clients?select=id,projects!inner(id)&projects.id=gte.2&order=name.desc&limit=1";
+    assert_eq!(body(&session, inner).await, r#"[{"id":1,"projects":[{"id": 2}]}]"#);
+    let without = "/clients?select=*,projects(id)&projects=is.null&order=id.desc&limit=1";
+    assert_eq!(body(&session, without).await, r#"[{"id":3,"name":"Nobody","projects":[]}]"#);
+    let to_one = "/projects?select=id,clients!inner(name)&order=name.desc&limit=2&offset=1";
+    assert_eq!(
+        body(&session, to_one).await,
+        r#"[{"id":2,"clients":{"name": "Microsoft"}},{"id":3,"clients":{"name": "Apple"}}]"#
+    );
+    let nested =
+        "/clients?select=id,projects(id,tasks(id))&id=eq.1&projects.order=name&projects.limit=1";
+    assert_eq!(body(&session, nested).await, r#"[{"id":1,"projects":[{"id": 2, "tasks": []}]}]"#);
+}
+
+#[tokio::test]
+async fn an_aggregate_is_there_even_where_nothing_is() {
+    let session = session().await;
+    let counted = "/clients?select=id,projects!inner(count())&order=id.desc&limit=1";
+    assert_eq!(body(&session, counted).await, r#"[{"id":3,"projects":[{"count": 0}]}]"#);
+    let none = "/clients?select=id,projects!inner(id)&projects.limit=0";
+    assert_eq!(body(&session, none).await, "[]");
+}
+
+#[tokio::test]
 async fn inner_embeds_filter_their_parent() {
     let session = session().await;
     let inner = "/clients?select=name,projects!inner(name)&projects.name=eq.IOS";
