@@ -171,21 +171,15 @@ fn embed_hint_for(
     schema: &str,
     catalog: &Catalog,
 ) -> Option<String> {
-    let exposed = |relationship: &&Relationship| relationship.to.schema == schema;
-    let children: Vec<&str> = catalog
-        .relationships_from(origin)
-        .iter()
-        .filter(exposed)
-        .map(|relationship| relationship.to.name.as_str())
-        .collect();
-    if children.is_empty() {
-        let parents = catalog.relations().map(|relation| &relation.name).filter(|name| {
-            name.schema == schema && catalog.relationships_from(name).iter().any(|it| exposed(&it))
-        });
+    if !catalog.has_relationships(origin, schema) {
+        let parents = catalog.relations().map(|relation| &relation.name);
+        let parents = parents.filter(|name| catalog.has_relationships(name, schema));
         let nearest =
             fuzzy::best(parents.map(|it| it.name.as_str()), &origin.name, LOOSE_THRESHOLD)?;
         return Some(format!("Perhaps you meant '{nearest}' instead of '{}'.", origin.name));
     }
+    let relationships = catalog.relationships_from(origin).iter();
+    let children = relationships.filter(|it| it.to.schema == schema).map(|it| it.to.name.as_str());
     let matches = fuzzy::matches(children, target, LOOSE_THRESHOLD);
     let (_, nearest) = matches.into_iter().find(|(score, _)| *score < 1.0)?;
     Some(format!("Perhaps you meant '{nearest}' instead of '{target}'."))
