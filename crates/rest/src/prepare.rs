@@ -28,9 +28,7 @@ pub fn prepare(
     config: &Config,
 ) -> Result<Outcome, Error> {
     let resource = Resource::parse(request.path)?;
-    if resource == Resource::Root && config.openapi_mode == OpenApiMode::Disabled {
-        return Err(Error::openapi_disabled());
-    }
+    let resource = if resource == Resource::Root { root(config)? } else { resource };
     let parameters = Parameters::decode(request.query)?;
     let parsed = request::parse(request, &resource, &parameters, config)?;
     let context = Context { catalog, config, schema: parsed.schema };
@@ -52,6 +50,18 @@ pub fn prepare(
             }
             job.call(function)
         }
+    }
+}
+
+/// What the root is: the function of the configuration, or the OpenAPI document.
+fn root(config: &Config) -> Result<Resource<'_>, Error> {
+    match &config.root_spec {
+        Some(name) => {
+            let (_, name) = name.rsplit_once('.').unwrap_or(("", name));
+            Ok(Resource::Function(name.into()))
+        }
+        None if config.openapi_mode == OpenApiMode::Disabled => Err(Error::openapi_disabled()),
+        None => Ok(Resource::Root),
     }
 }
 

@@ -1,8 +1,6 @@
 //! Types, parameters and definitions of the OpenAPI document.
 
-use plinth_catalog::{
-    Cardinality, Catalog, Column, Function, Parameter, Relation, RelationKind, Via,
-};
+use plinth_catalog::{Catalog, Column, Function, Parameter, Relation, RelationKind, Via};
 use serde_json::{Map, Value, json};
 
 /// JSON's name for a type; none for types that may be anything.
@@ -39,14 +37,11 @@ fn typed(type_name: &str) -> Map<String, Value> {
     schema
 }
 
-/// The type without its modifier: `character varying(20)` is `character varying`.
-fn bare(type_name: &str) -> String {
-    match (type_name.find('('), type_name.find(')')) {
-        (Some(open), Some(close)) if open < close => {
-            format!("{}{}", &type_name[..open], &type_name[close + 1..])
-        }
-        _ => type_name.to_owned(),
-    }
+/// The type that a column is said to have: the built-in type without its modifier, which may stand under a domain, or
+/// the type as it was declared.
+fn column_type(column: &Column) -> &str {
+    // With an empty search path, only the names of built-in types have no schema.
+    if column.base_type.contains('.') { &column.type_name } else { &column.base_type }
 }
 
 /// The schema of a relation's rows.
@@ -69,9 +64,9 @@ pub(super) fn definition(catalog: &Catalog, relation: &Relation) -> Value {
 }
 
 fn property(catalog: &Catalog, relation: &Relation, column: &Column) -> Value {
-    let type_name = bare(&column.base_type);
-    let mut schema = typed(&type_name);
-    if let Some(name) = &column.enum_type
+    let type_name = column_type(column);
+    let mut schema = typed(type_name);
+    if let Some(name) = column.enum_type.as_ref().filter(|_| !column.is_array)
         && let Some((_, labels)) = catalog.enums().find(|(it, _)| *it == name)
     {
         schema.insert("enum".to_owned(), labels.into());
@@ -79,7 +74,8 @@ fn property(catalog: &Catalog, relation: &Relation, column: &Column) -> Value {
     if let Some(length) = column.max_length {
         schema.insert("maxLength".to_owned(), length.into());
     }
-    if let Some(default) = column.default.as_deref().and_then(|it| default_value(&type_name, it)) {
+    let default = column.default.as_deref().filter(|_| !column.generated && !column.identity);
+    if let Some(default) = default.and_then(|it| default_value(type_name, it)) {
         schema.insert("default".to_owned(), default);
     }
     if let Some(text) = description(catalog, relation, column) {
@@ -91,8 +87,9 @@ fn property(catalog: &Catalog, relation: &Relation, column: &Column) -> Value {
 /// A default as JSON: text of text types, and what reads as JSON of the others.
 fn default_value(type_name: &str, default: &str) -> Option<Value> {
     if json_type(type_name) == Some("string") {
-        let text = default.strip_suffix(&format!("::{type_name}"));
-        return Some(text.map_or(default, |text| text.trim_matches('\'')).into());
+        let text = default.strip_suffix(type_name).and_then(|text| text.strip_suffix("::"));
+        let text = text.map_or(default, |text| text.trim_matches('\''));
+        return serde_json::from_str(&format!("\"{text}\"")).ok();
     }
     serde_json::from_str(default).ok()
 }
@@ -115,7 +112,7 @@ fn description(catalog: &Catalog, relation: &Relation, column: &Column) -> Optio
     Some(format!("{before}Note:\n{}", notes.join("\n")))
 }
 
-/// Table and column that a foreign key of this column alone points to; tables before views.
+/// Table and column of the same schema that a foreign key of this column alone points to; tables before views.
 fn foreign_key<'c>(
     catalog: &'c Catalog,
     relation: &Relation,
@@ -127,8 +124,10 @@ fn foreign_key<'c>(
     };
     let mut found: Vec<(bool, &str, &str)> = Vec::new();
     for relationship in catalog.relationships_from(&relation.name) {
-        if let Via::ForeignKey { columns, .. } = &relationship.via
-            && matches!(relationship.cardinality, Cardinality::ManyToOne | Cardinality::OneToOne)
+        if let Via::ForeignKey { columns, constraint } = &relationship.via
+            && relationship.cardinality.is_to_one()
+            && relationship.to.schema == relation.name.schema
+            && catalog.owns_foreign_key(&relation.name, constraint)
             && let [pair] = columns.as_slice()
             && pair.from == column
         {
@@ -196,13 +195,16 @@ pub(super) fn table_parameters(relation: &Relation) -> Vec<(String, Value)> {
 }
 
 /// The schema of a function's JSON arguments.
-pub(super) fn arguments(function: &Function) -> Value {
+pub(super) fn arguments<'t>(
+    function: &'t Function,
+    visible: &impl Fn(&'t str) -> &'t str,
+) -> Value {
     let required: Vec<&str> =
         function.parameters.iter().filter(|it| it.required).map(|it| it.name.as_str()).collect();
     let properties: Map<String, Value> = function
         .parameters
         .iter()
-        .map(|it| (it.name.clone(), typed(&it.type_name).into()))
+        .map(|it| (it.name.clone(), typed(visible(&it.declared_type)).into()))
         .collect();
     let mut schema = json!({ "type": "object", "properties": properties });
     if !required.is_empty() {
@@ -215,17 +217,21 @@ pub(super) fn arguments(function: &Function) -> Value {
 }
 
 /// An argument as a parameter of the query string, where arrays are written `{…}`.
-pub(super) fn query_parameter(parameter: &Parameter) -> Value {
+pub(super) fn query_parameter<'t>(
+    parameter: &'t Parameter,
+    visible: &impl Fn(&'t str) -> &'t str,
+) -> Value {
+    let type_name = visible(&parameter.declared_type);
     let mut schema =
         json!({ "name": parameter.name, "in": "query", "required": parameter.required });
     if parameter.variadic {
         schema["type"] = "array".into();
-        schema["items"] = typed(parameter.type_name.trim_end_matches("[]")).into();
+        schema["items"] = typed(type_name.trim_end_matches("[]")).into();
         schema["collectionFormat"] = "multi".into();
         return schema;
     }
-    let name = json_type(&parameter.type_name).filter(|name| *name != "array");
+    let name = json_type(type_name).filter(|name| *name != "array");
     schema["type"] = name.unwrap_or("string").into();
-    schema["format"] = format(&parameter.type_name).into();
+    schema["format"] = format(type_name).into();
     schema
 }

@@ -68,6 +68,7 @@ create function api.computed_tasks(api.projects) returns setof api.tasks stable 
 
 create function api.add(a int, b int default 2) returns int immutable language sql as $$ select a + b $$;
 create function api.greet() returns text stable language sql as $$ select 'hello'::text $$;
+create function api.feel(how api.mood) returns text stable language sql as $$ select 'ok'::text $$;
 create function api.numbers(n int) returns setof int stable language sql as $$ select generate_series(1, n) $$;
 create function api.one_project(wanted int) returns api.projects stable language sql
     as $$ select * from api.projects where id = wanted $$;

@@ -281,6 +281,41 @@ async fn the_root_describes_the_schema() {
 }
 
 #[tokio::test]
+async fn the_root_tells_types_as_its_reader_sees_them() {
+    let mut session = session().await;
+    let format = |body: &str| {
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        let feel = &json["paths"]["/rpc/feel"];
+        let property = &feel["post"]["parameters"][0]["schema"]["properties"]["how"];
+        assert_eq!(property["format"], feel["get"]["parameters"][0]["format"]);
+        assert_eq!(json["definitions"]["tasks"]["properties"]["mood"]["format"], "api.mood");
+        property["format"].clone()
+    };
+    assert_eq!(format(&session.get("/").await.body), "mood");
+    session.config.openapi_mode = plinth_rest::OpenApiMode::IgnorePrivileges;
+    assert_eq!(format(&session.get("/").await.body), "api.mood");
+}
+
+#[tokio::test]
+async fn the_root_is_shaped_by_the_configuration() {
+    let mut session = session().await;
+    let plain: serde_json::Value = serde_json::from_str(&session.get("/").await.body).unwrap();
+    assert!(plain["security"].is_null() && plain["securityDefinitions"].is_null());
+    session.config.openapi_security = true;
+    session.config.openapi_proxy_uri = Some("https://db.example.com/v1".to_owned());
+    let body = session.get("/").await.body;
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(json["security"], serde_json::json!([{ "JWT": [] }]));
+    assert_eq!(json["securityDefinitions"]["JWT"]["name"], "Authorization");
+    assert_eq!((&json["host"], &json["basePath"]), (&"db.example.com:443".into(), &"/v1".into()));
+    session.config.root_spec = Some("api.greet".to_owned());
+    session.config.openapi_mode = plinth_rest::OpenApiMode::Disabled;
+    let called = session.get("/").await;
+    assert_eq!((called.status, called.body.as_str()), (200, "\"hello\""));
+    assert_eq!(session.ask("OPTIONS", "/", "", "").await.header("allow"), "OPTIONS,GET,HEAD,POST");
+}
+
+#[tokio::test]
 async fn a_pre_request_function_may_set_headers_of_any_read() {
     let mut session = session().await;
     let set = "select set_config('response.headers', '[{\"X-Pre\": \"1\"}]', true), \
