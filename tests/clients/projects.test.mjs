@@ -69,8 +69,11 @@ test('changes of the schema show without a restart', async (t) => {
   await run('create function shout(word text) returns text language sql immutable return upper(word)');
   assert.equal((await shows('a function', () => db.rpc('shout', { word: 'hi' }), ({ error }) => error === null)).data, 'HI');
 
-  await run('create view long_book with (security_invoker = true) as select * from book where pages > 100');
+  await run('create view long_book with (security_invoker = true) as select id, title, pages, author_id from book where pages > 100');
   await shows('a view', () => db.from('long_book').select('title, pages'), ({ error }) => error === null);
+
+  const far = await shows('a key seen through a view', () => db.from('long_book').select('title, author(name)'), ({ error }) => error === null);
+  assert.deepEqual(far.data, [{ title: 'Tales', author: { name: 'Ursula' } }]);
 
   await run('alter table book rename column title to name');
   await shows('a renamed column', () => db.from('book').select('name'), ({ error }) => error === null);

@@ -6,6 +6,7 @@ mod load;
 mod memory;
 mod pgbench;
 mod report;
+mod schema;
 mod workload;
 
 use std::time::Duration;
@@ -36,6 +37,9 @@ struct Options {
     /// Leave out the memory of five idle projects.
     #[arg(long)]
     no_memory: bool,
+    /// Measure only what the catalog of so many tables costs.
+    #[arg(long, value_name = "TABLES")]
+    catalog: Option<u32>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -48,6 +52,9 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some(tables) = options.catalog {
+        return runtime.block_on(measure_catalog(tables));
+    }
     let report = runtime.block_on(measure(&options))?;
     if options.json {
         println!("{}", report.to_json());
@@ -83,6 +90,19 @@ async fn measure(options: &Options) -> Result<Report> {
         report.idle = Some(idle_memory().await?);
     }
     Ok(report)
+}
+
+async fn measure_catalog(tables: u32) -> Result<()> {
+    let instance = Instance::start(&["--empty", "--default-project", "bench"]).await?;
+    let cost = schema::measure(&instance.target("bench")?, tables).await?;
+    instance.stop().await?;
+    let (relations, relationships, functions) = cost.size;
+    println!(
+        "{relations} relations, {relationships} relationships, {functions} functions: {} ms, {:.1} MB",
+        cost.time.as_millis(),
+        cost.bytes as f64 / 1e6
+    );
+    Ok(())
 }
 
 async fn measure_round(

@@ -30,6 +30,11 @@ pub(crate) fn of_process_tree(process: u32) -> Result<Memory> {
     Ok(memory)
 }
 
+/// The resident set of this process, in bytes.
+pub(crate) fn of_this_process() -> Result<u64> {
+    field(std::process::id(), "Rss:")
+}
+
 /// The folder of the socket that PostgreSQL, started by `process`, listens on: its option `-k`.
 pub(crate) fn socket_folder(process: u32) -> Result<String> {
     for descendant in descendants(process)? {

@@ -49,6 +49,8 @@ pub struct Catalog {
     relations: HashMap<QualifiedName, Relation>,
     relationships: HashMap<QualifiedName, Vec<Relationship>>,
     functions: HashMap<QualifiedName, Vec<Function>>,
+    /// Functions that only SQL can call, such as computed columns.
+    uncallable: Vec<Function>,
     /// Composite types of the exposed schemas that are not tables, by name.
     composites: HashMap<QualifiedName, Vec<Column>>,
     /// Enum types with their labels in sort order.
@@ -110,6 +112,12 @@ impl Catalog {
     /// Every function with its overloads, in no particular order.
     pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
         self.functions.values().flatten()
+    }
+
+    /// Every function of the exposed schemas that only SQL can call, because parameters without names cannot be given:
+    /// computed columns above all.
+    pub fn uncallable_functions(&self) -> &[Function] {
+        &self.uncallable
     }
 
     /// The attributes of a free-standing composite type.

@@ -1,5 +1,6 @@
 //! Reading a catalog from `pg_catalog`.
 
+mod columns;
 mod keys;
 mod node_tree;
 mod rows;
@@ -12,7 +13,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
-use crate::{Cardinality, Catalog, Column, QualifiedName, Relationship, Representation, Via};
+use crate::{Cardinality, Catalog, QualifiedName, Relationship, Representation, Via};
 
 /// Which part of a database a catalog shows.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,28 @@ pub enum LoadError {
     /// PostgreSQL answered with something unexpected.
     #[error("unexpected answer while reading the catalog")]
     Shape(#[from] serde_json::Error),
+}
+
+/// The exposed relations by oid.
+type Names = HashMap<Oid, Name>;
+
+/// What an exposed relation and its columns are called.
+struct Name {
+    relation: QualifiedName,
+    /// The number (`pg_attribute.attnum`) of each column, in the order that the relation has them.
+    numbers: Vec<i16>,
+}
+
+impl Name {
+    /// The names of the columns with the numbers `key`.
+    fn columns(&self, key: &[i16], catalog: &Catalog) -> Option<Vec<String>> {
+        let relation = catalog.relation(&self.relation)?;
+        let name = |number| {
+            let place = self.numbers.iter().position(|it| it == number)?;
+            Some(relation.columns.get_index(place)?.0.clone())
+        };
+        key.iter().map(name).collect()
+    }
 }
 
 /// An `oid` of `pg_class` or `pg_type`.
@@ -80,40 +103,39 @@ impl Catalog {
         let representations = representations_by_domain(&representations);
         let (relations, columns, keys, origins, others) = futures_util::try_join!(
             query(transaction, include_str!("load/relations.sql"), &schemas),
-            read_columns(transaction, &schemas, &representations),
-            query(transaction, include_str!("load/keys.sql"), &[]),
+            columns::read(transaction, &schemas, &representations),
+            keys::read(transaction),
             read_views(transaction, &with_views),
             Others::read(transaction, &schemas),
         )?;
-        let oids = catalog.take_relations(&relations, columns);
-        let keys: Vec<keys::Key> = keys.iter().map(keys::Key::from_row).collect();
-        let views = views::View::resolve(&origins, &oids, &catalog);
-        catalog.relate(&keys, &views);
+        let names = catalog.take_relations(&relations, columns);
+        let views = views::View::resolve(&origins, &names, &catalog);
+        catalog.relate(&keys, &names, &views);
         catalog.take_others(&others)?;
         catalog.sort_relationships();
         Ok(catalog)
     }
 
     /// Adds the relations with their columns; returns their names by oid.
-    fn take_relations(
-        &mut self,
-        rows: &[Row],
-        mut columns: HashMap<Oid, Vec<Column>>,
-    ) -> HashMap<Oid, QualifiedName> {
-        let mut oids = HashMap::with_capacity(rows.len());
+    fn take_relations(&mut self, rows: &[Row], mut columns: columns::Columns) -> Names {
+        let mut names = Names::with_capacity(rows.len());
         for row in rows {
             let oid = row.get("oid");
-            let relation = rows::relation(row, columns.remove(&oid).unwrap_or_default());
-            oids.insert(oid, relation.name.clone());
+            let (numbers, columns) = columns.remove(&oid).unwrap_or_default().into_iter().unzip();
+            let relation = rows::relation(row, columns);
+            names.insert(oid, Name { relation: relation.name.clone(), numbers });
             self.add_relation(relation);
         }
-        oids
+        names
     }
 
     fn take_others(&mut self, rows: &Others) -> Result<(), LoadError> {
         for row in &rows.functions {
+            let function = rows::function(row)?;
             if row.get("callable") {
-                self.add_function(rows::function(row)?);
+                self.add_function(function);
+            } else {
+                self.uncallable.push(function);
             }
         }
         for row in &rows.types {
@@ -225,25 +247,6 @@ async fn query(
     Ok(transaction.query(sql, parameters).await?)
 }
 
-/// Reads the columns by relation. Tens of thousands are usual, so rows are not collected first.
-async fn read_columns(
-    transaction: &Transaction<'_>,
-    schemas: &[&(dyn ToSql + Sync)],
-    representations: &HashMap<Oid, Arc<Representation>>,
-) -> Result<HashMap<Oid, Vec<Column>>, LoadError> {
-    let sql = include_str!("load/columns.sql");
-    let rows = transaction.query_raw(sql, schemas.iter().copied()).await?;
-    let mut rows = std::pin::pin!(rows);
-    let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
-    while let Some(row) = rows.try_next().await? {
-        let mut column = rows::column(&row);
-        let domain: Option<Oid> = row.get("domain");
-        column.representation = domain.and_then(|domain| representations.get(&domain)).cloned();
-        columns.entry(row.get("relation")).or_default().push(column);
-    }
-    Ok(columns)
-}
-
 /// Reads where the columns of views come from. A definition can be large, so each is forgotten at once.
 async fn read_views(
     transaction: &Transaction<'_>,
@@ -258,7 +261,7 @@ async fn read_views(
     Ok(origins)
 }
 
-fn representations_by_domain(rows: &[Row]) -> HashMap<Oid, Arc<Representation>> {
+fn representations_by_domain(rows: &[Row]) -> columns::Representations {
     let mut found: HashMap<Oid, Representation> = HashMap::new();
     for row in rows {
         let representation = found.entry(row.get("domain")).or_default();

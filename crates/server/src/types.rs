@@ -148,6 +148,7 @@ fn computed_fields(mapping: &Mapping<'_>, table: &Relation) -> Vec<Field> {
     let mut functions: Vec<&Function> = mapping
         .catalog
         .all_functions()
+        .chain(mapping.catalog.uncallable_functions())
         .filter(|function| {
             function::computed_field_of(mapping, function).as_ref() == Some(&table.name)
         })
@@ -207,7 +208,8 @@ fn refers(mapping: &Mapping<'_>, known: &Relationship, constraint: &str) -> bool
 
 fn functions(mapping: &Mapping<'_>, schema: &str) -> Ts {
     let mut by_name: BTreeMap<&str, Vec<&Function>> = BTreeMap::new();
-    for function in mapping.catalog.all_functions() {
+    let functions = mapping.catalog.all_functions();
+    for function in functions.chain(mapping.catalog.uncallable_functions()) {
         if function.name.schema == schema && function::is_callable(mapping, function) {
             by_name.entry(&function.name.name).or_default().push(function);
         }

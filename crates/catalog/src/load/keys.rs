@@ -2,46 +2,72 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokio_postgres::Row;
+use futures_util::TryStreamExt;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Transaction};
 
 use super::views::View;
-use super::{Oid, rows};
+use super::{LoadError, Names, Oid};
 use crate::{Cardinality, Catalog, ColumnPair, Junction, QualifiedName, Relationship, Via};
 
-/// A primary or foreign key.
-pub(super) struct Key {
+/// The keys of the database that relationships rest on.
+#[derive(Default)]
+pub(super) struct Keys {
+    primary: Vec<Side>,
+    foreign: Vec<ForeignKey>,
+    /// The columns of primary and unique keys by relation, sorted.
+    unique: HashMap<Oid, Vec<Vec<i16>>>,
+}
+
+struct ForeignKey {
     name: String,
     from: Side,
-    /// What a foreign key refers to; `None` for a primary key.
-    to: Option<Side>,
-    /// Whether the referring columns are a key by themselves.
-    one_to_one: bool,
+    to: Side,
 }
 
 /// The columns of a key on one of its sides.
 struct Side {
-    oid: Oid,
-    relation: QualifiedName,
-    numbers: Vec<i16>,
-    columns: Vec<String>,
+    relation: Oid,
+    columns: Vec<i16>,
 }
 
-impl Key {
-    pub(super) fn from_row(row: &Row) -> Self {
-        let side = |oid, schema, name, numbers, columns| Side {
-            oid: row.get(oid),
-            relation: rows::name(row, schema, name),
-            numbers: row.get(numbers),
-            columns: row.get(columns),
-        };
-        let is_foreign: bool = row.get("is_foreign");
-        let to = || side("to_oid", "to_schema", "to_name", "to_numbers", "to_columns");
-        Self {
-            name: row.get("constraint_name"),
-            from: side("from_oid", "from_schema", "from_name", "from_numbers", "from_columns"),
-            to: is_foreign.then(to),
-            one_to_one: row.get("one_to_one"),
+/// Reads the keys of all schemas.
+pub(super) async fn read(transaction: &Transaction<'_>) -> Result<Keys, LoadError> {
+    let rows = transaction.query_raw(include_str!("keys.sql"), NONE).await?;
+    let mut rows = std::pin::pin!(rows);
+    let mut keys = Keys::default();
+    while let Some(row) = rows.try_next().await? {
+        keys.take(&row);
+    }
+    keys.foreign.sort_by(|a, b| (a.from.relation, &a.name).cmp(&(b.from.relation, &b.name)));
+    keys.primary.sort_by_key(|key| key.relation);
+    Ok(keys)
+}
+
+const NONE: [&(dyn ToSql + Sync); 0] = [];
+
+impl Keys {
+    fn take(&mut self, row: &Row) {
+        let from = Side { relation: row.get("relation"), columns: row.get("columns") };
+        let kind: &str = row.get("kind");
+        if kind == "f" {
+            let to = Side { relation: row.get("target"), columns: row.get("target_columns") };
+            self.foreign.push(ForeignKey { name: row.get("name"), from, to });
+            return;
         }
+        let mut sorted = from.columns.clone();
+        sorted.sort_unstable();
+        self.unique.entry(from.relation).or_default().push(sorted);
+        if kind == "p" {
+            self.primary.push(from);
+        }
+    }
+
+    /// Whether the referring columns are a key by themselves.
+    fn is_one_to_one(&self, key: &ForeignKey) -> bool {
+        let mut columns = key.from.columns.clone();
+        columns.sort_unstable();
+        self.unique.get(&key.from.relation).is_some_and(|unique| unique.contains(&columns))
     }
 }
 
@@ -55,31 +81,35 @@ struct Link {
     one_to_one: bool,
 }
 
-/// Views by the tables that they show something of.
-struct Lookup<'v>(HashMap<Oid, Vec<&'v View>>);
+/// Where the columns of a table can be named: in the table, if it is exposed, and in views.
+struct Places<'v> {
+    names: &'v Names,
+    views: HashMap<Oid, Vec<&'v View>>,
+}
 
-impl<'v> Lookup<'v> {
-    fn new(views: &'v [View]) -> Self {
+impl<'v> Places<'v> {
+    fn new(names: &'v Names, views: &'v [View]) -> Self {
         let mut by_table: HashMap<Oid, Vec<&View>> = HashMap::new();
         for view in views {
             for table in view.tables() {
                 by_table.entry(table).or_default().push(view);
             }
         }
-        Self(by_table)
+        Self { names, views: by_table }
     }
 
-    fn of(&self, table: Oid) -> &[&'v View] {
-        self.0.get(&table).map_or(&[], Vec::as_slice)
+    fn views(&self, table: Oid) -> &[&'v View] {
+        self.views.get(&table).map_or(&[], Vec::as_slice)
     }
 
-    /// The relation itself, if it is exposed, and the views that show all of the columns, each with its names for them.
-    fn places(&self, side: &Side, catalog: &Catalog) -> Vec<(QualifiedName, Vec<String>)> {
-        let itself = catalog
-            .relation(&side.relation)
-            .map(|relation| (relation.name.clone(), side.columns.clone()));
-        let views = self.of(side.oid).iter().flat_map(|view| {
-            let choices = view.choices(side.oid, &side.numbers);
+    /// The relation itself and the views that show all of the columns, each with its names for them.
+    fn of(&self, side: &Side, catalog: &Catalog) -> Vec<(QualifiedName, Vec<String>)> {
+        let itself = self
+            .names
+            .get(&side.relation)
+            .and_then(|name| Some((name.relation.clone(), name.columns(&side.columns, catalog)?)));
+        let views = self.views(side.relation).iter().flat_map(|view| {
+            let choices = view.choices(side.relation, &side.columns);
             choices.into_iter().map(|columns| (view.name.clone(), columns))
         });
         itself.into_iter().chain(views).collect()
@@ -87,14 +117,15 @@ impl<'v> Lookup<'v> {
 }
 
 impl Catalog {
-    /// Derives primary keys of views and relationships of tables and views: in both directions of foreign keys, and
-    /// through junctions.
-    pub(super) fn relate(&mut self, keys: &[Key], views: &[View]) {
-        let views = Lookup::new(views);
-        for key in keys.iter().filter(|key| key.to.is_none()) {
-            self.take_primary_key(&key.from, &views);
+    /// Derives primary keys and relationships of tables and views: in both directions of foreign keys, and through
+    /// junctions.
+    pub(super) fn relate(&mut self, keys: &Keys, names: &Names, views: &[View]) {
+        let places = Places::new(names, views);
+        for key in &keys.primary {
+            self.take_primary_key(key, &places);
         }
-        let links: Vec<Link> = keys.iter().flat_map(|key| self.links(key, &views)).collect();
+        let links: Vec<Link> =
+            keys.foreign.iter().flat_map(|key| self.links(keys, key, &places)).collect();
         let mut owned = HashSet::new();
         for link in &links {
             if owned.insert((&link.from, &link.constraint)) {
@@ -104,23 +135,23 @@ impl Catalog {
             self.add_relationship(link.backward());
         }
         self.relate_through_junctions(&links);
-        self.note_hidden_junctions(keys, &views);
+        self.note_hidden_junctions(keys, &places);
     }
 
     /// Notes between what tables that are not exposed would be junctions.
-    fn note_hidden_junctions(&mut self, keys: &[Key], views: &Lookup<'_>) {
-        let mut hidden: HashMap<Oid, Vec<&Key>> = HashMap::new();
-        for key in keys.iter().filter(|key| self.relation(&key.from.relation).is_none()) {
-            hidden.entry(key.from.oid).or_default().push(key);
+    fn note_hidden_junctions(&mut self, keys: &Keys, places: &Places<'_>) {
+        let primary: HashMap<Oid, &[i16]> =
+            keys.primary.iter().map(|key| (key.relation, key.columns.as_slice())).collect();
+        let mut hidden: HashMap<Oid, Vec<&Side>> = HashMap::new();
+        for key in keys.foreign.iter().filter(|it| !places.names.contains_key(&it.from.relation)) {
+            let primary = primary.get(&key.from.relation).copied().unwrap_or_default();
+            let in_key = key.from.columns.iter().all(|column| primary.contains(column));
+            if in_key && !keys.is_one_to_one(key) {
+                hidden.entry(key.from.relation).or_default().push(&key.to);
+            }
         }
-        for keys in hidden.values() {
-            let Some(primary) = keys.iter().find(|key| key.to.is_none()) else { continue };
-            let joins = |key: &&&Key| {
-                let in_key = |column| primary.from.numbers.contains(column);
-                !key.one_to_one && key.from.numbers.iter().all(in_key)
-            };
-            let ends = keys.iter().filter(joins).filter_map(|key| key.to.as_ref());
-            let ends: Vec<_> = ends.map(|end| views.places(end, self)).collect();
+        for ends in hidden.values() {
+            let ends: Vec<_> = ends.iter().map(|end| places.of(end, self)).collect();
             for (at, here) in ends.iter().enumerate() {
                 let others = ends.iter().enumerate().filter(|(other, _)| *other != at);
                 for (to, _) in others.flat_map(|(_, there)| there) {
@@ -131,25 +162,26 @@ impl Catalog {
         }
     }
 
-    fn take_primary_key(&mut self, key: &Side, views: &Lookup<'_>) {
-        if let Some(table) = self.relations.get_mut(&key.relation) {
-            table.primary_key.clone_from(&key.columns);
-        }
-        for view in views.of(key.oid) {
-            let columns = view.first(key.oid, &key.numbers);
-            if let (Some(view), Some(columns)) = (self.relations.get_mut(&view.name), columns) {
-                view.primary_key.extend(columns);
+    fn take_primary_key(&mut self, key: &Side, places: &Places<'_>) {
+        let name = places.names.get(&key.relation);
+        let columns = name.and_then(|name| name.columns(&key.columns, self));
+        let views = places.views(key.relation).iter();
+        let views = views.map(|view| (&view.name, view.first(key.relation, &key.columns)));
+        let itself = name.map(|name| (&name.relation, columns));
+        for (relation, columns) in itself.into_iter().chain(views) {
+            if let (Some(relation), Some(columns)) = (self.relations.get_mut(relation), columns) {
+                relation.primary_key.extend(columns);
             }
         }
     }
 
-    fn links(&self, key: &Key, views: &Lookup<'_>) -> Vec<Link> {
-        let Some(target) = &key.to else { return Vec::new() };
-        let starts = views.places(&key.from, self);
+    fn links(&self, keys: &Keys, key: &ForeignKey, places: &Places<'_>) -> Vec<Link> {
+        let starts = places.of(&key.from, self);
         if starts.is_empty() {
             return Vec::new();
         }
-        let ends = views.places(target, self);
+        let ends = places.of(&key.to, self);
+        let one_to_one = keys.is_one_to_one(key);
         let link = |(from, from_columns): &(QualifiedName, Vec<String>),
                     (to, to_columns): &(QualifiedName, Vec<String>)| Link {
             constraint: key.name.clone(),
@@ -157,7 +189,7 @@ impl Catalog {
             from_columns: from_columns.clone(),
             to: to.clone(),
             to_columns: to_columns.clone(),
-            one_to_one: key.one_to_one,
+            one_to_one,
         };
         starts.iter().flat_map(|start| ends.iter().map(move |end| link(start, end))).collect()
     }

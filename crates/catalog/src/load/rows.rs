@@ -40,30 +40,6 @@ pub(super) fn relation(row: &Row, columns: Vec<Column>) -> Relation {
     }
 }
 
-pub(super) fn column(row: &Row) -> Column {
-    let type_name: String = row.get("type_name");
-    let base_type: Option<String> = row.get("base_type");
-    let of_element = |schema: &str| {
-        let schema: Option<String> = row.get(schema);
-        schema.map(|schema| QualifiedName::new(schema, row.get::<_, String>("element_name")))
-    };
-    Column {
-        name: row.get("name"),
-        base_type: base_type.unwrap_or_else(|| type_name.clone()),
-        type_name,
-        nullable: row.get("nullable"),
-        default: row.get("default"),
-        generated: row.get("generated"),
-        identity: row.get("identity"),
-        max_length: row.get("max_length"),
-        enum_type: of_element("enum_schema"),
-        composite_type: of_element("composite_schema"),
-        is_array: row.get("is_array"),
-        comment: row.get("comment"),
-        representation: None,
-    }
-}
-
 #[derive(Deserialize)]
 struct JsonName {
     schema: String,

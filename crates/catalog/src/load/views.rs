@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Oid;
 use super::node_tree::Origin;
+use super::{Names, Oid};
 use crate::{Catalog, QualifiedName, Relation};
 
 /// Where the columns of each view come from.
@@ -28,15 +28,11 @@ pub(super) struct View {
 
 impl View {
     /// Follows each column of each view in `catalog` down to the table that has it.
-    pub(super) fn resolve(
-        origins: &Origins,
-        names: &HashMap<Oid, QualifiedName>,
-        catalog: &Catalog,
-    ) -> Vec<Self> {
+    pub(super) fn resolve(origins: &Origins, names: &Names, catalog: &Catalog) -> Vec<Self> {
         let mut views: Vec<Self> = origins
             .iter()
             .filter_map(|(oid, columns)| {
-                let relation = catalog.relation(names.get(oid)?)?;
+                let relation = catalog.relation(&names.get(oid)?.relation)?;
                 Some(Self { name: relation.name.clone(), shown: shown(relation, columns, origins) })
             })
             .collect();

@@ -179,6 +179,8 @@ fn functions_tell_parameters_and_results() {
 fn functions_whose_only_parameter_has_no_name_take_a_body() {
     with_catalog(|catalog| {
         assert!(catalog.functions(&api("twice")).is_empty(), "a number is no body");
+        let mut uncallable = catalog.uncallable_functions().iter();
+        assert!(uncallable.any(|function| function.name == api("twice")));
         assert_eq!(catalog.functions(&api("shout"))[0].parameters[0].name, "");
     });
 }
