@@ -193,7 +193,7 @@ impl Found {
 impl Expected {
     fn describe(self) -> Option<String> {
         match self {
-            Self::Token(token) => Some(format!("\"{}\"", token.replace('"', "\\\""))),
+            Self::Token(token) => Some(format!("{token:?}")),
             Self::Label(label) => Some(label.to_owned()),
             Self::Unnamed => None,
         }

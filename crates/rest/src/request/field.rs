@@ -37,18 +37,25 @@ impl<'a> Field<'a> {
     }
 }
 
+/// How messages describe a name.
+pub(crate) const NAME: &str = "field name (* or [a..z0..9_$])";
+
 /// `name` or `"quoted name"`; not an empty one, nor one with a NUL in it, because SQL has no such names.
 pub(crate) fn name<'a>(cursor: &mut Cursor<'a>) -> Option<Text<'a>> {
-    let label = "field name (* or [a..z0..9_$])";
-    let name = cursor.labelled(label, |cursor| match cursor.peek() {
+    let name = cursor.labelled(NAME, |cursor| match cursor.peek() {
         Some('"') => quoted(cursor),
         _ => identifier_with_dashes(cursor).map(Cow::Borrowed),
     })?;
     if name.is_empty() || name.contains('\0') {
-        cursor.miss(Expected::Label(label));
+        cursor.miss(Expected::Label(NAME));
         return None;
     }
     Some(name)
+}
+
+/// Whether what is next can begin a name.
+pub(crate) fn starts_name(cursor: &Cursor<'_>) -> bool {
+    cursor.peek().is_some_and(|c| c == '"' || is_identifier(c))
 }
 
 /// `"…"` where a backslash takes the next character as it is.
@@ -67,7 +74,10 @@ pub(crate) fn quoted<'a>(cursor: &mut Cursor<'a>) -> Option<Text<'a>> {
             }
             '\\' => {
                 let text = unescaped.get_or_insert_with(|| rest[..index].to_owned());
-                text.push(chars.next()?.1);
+                match chars.next() {
+                    Some((_, next)) => text.push(next),
+                    None => break,
+                }
             }
             c => {
                 if let Some(text) = &mut unescaped {
@@ -77,6 +87,7 @@ pub(crate) fn quoted<'a>(cursor: &mut Cursor<'a>) -> Option<Text<'a>> {
         }
     }
     cursor.advance(rest.len());
+    cursor.miss(Expected::Token("\\"));
     cursor.miss(Expected::Token("\""));
     None
 }

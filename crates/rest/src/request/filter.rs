@@ -1,7 +1,8 @@
 //! Filters: `column=op.value`.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Expected};
 use super::field::{self, Field, Text};
+use super::list;
 use crate::Error;
 
 /// Operators that only ever take one value.
@@ -126,7 +127,7 @@ pub(super) fn operation<'a>(
         return Some((negated, known.operator.with_operand(cursor, operand)?));
     }
     if !negated {
-        cursor.token("not");
+        cursor.ahead("not");
     }
     unknown_operator(cursor);
     None
@@ -224,7 +225,7 @@ impl<'a> Operator<'a> {
             Self::Quant(operator, quantifier) => {
                 Operation::Quant(operator, quantifier, operand(cursor))
             }
-            Self::In => Operation::In(list(cursor)?),
+            Self::In => Operation::In(list::list(cursor)?),
             Self::Is => Operation::Is(is_value(cursor)?),
             Self::IsDistinct => Operation::IsDistinct(operand(cursor)),
             Self::Fts(operator, config) => Operation::Fts(operator, config, operand(cursor)),
@@ -277,13 +278,15 @@ fn unknown_operator(cursor: &mut Cursor<'_>) {
 
 fn unknown_suffix(cursor: &mut Cursor<'_>, word: &str) {
     let mark = cursor.mark();
-    let takes_argument = matches!(operator(word), Some(Operator::Quant(..) | Operator::Fts(..)));
-    if takes_argument && cursor.token("(") {
-        if field::identifier(cursor).is_some() {
-            cursor.token(")");
+    let argument = match operator(word) {
+        Some(Operator::Quant(..)) if cursor.token("(") => {
+            cursor.token("any") || cursor.token("all")
         }
+        Some(Operator::Fts(..)) if cursor.token("(") => field::identifier(cursor).is_some(),
+        _ => false,
+    };
+    if !(argument && cursor.token(")")) {
         cursor.rewind(mark);
-        return;
     }
     field::delimiter(cursor);
 }
@@ -314,45 +317,9 @@ fn letter(cursor: &mut Cursor<'_>, expected: char) -> bool {
     if found {
         cursor.advance(1);
     } else {
-        cursor.miss(super::cursor::Expected::Unnamed);
+        cursor.miss(Expected::Unnamed);
     }
     found
-}
-
-/// `(a,"b,c",d)`
-fn list<'a>(cursor: &mut Cursor<'a>) -> Option<Vec<Text<'a>>> {
-    cursor.blanks();
-    if !cursor.token("(") {
-        return None;
-    }
-    cursor.blanks();
-    let mut items = Vec::new();
-    loop {
-        items.push(element(cursor));
-        if cursor.peek() == Some(',') {
-            cursor.advance(1);
-            continue;
-        }
-        cursor.blanks();
-        return if cursor.token(")") { Some(items) } else { None };
-    }
-}
-
-/// A quoted value that is followed by `,` or `)`, else everything up to one of these.
-pub(super) fn element<'a>(cursor: &mut Cursor<'a>) -> Text<'a> {
-    if cursor.peek() == Some('"') {
-        let mark = cursor.mark();
-        if let Some(text) = field::quoted(cursor)
-            && matches!(cursor.peek(), None | Some(',' | ')'))
-        {
-            return text;
-        }
-        cursor.forget(mark);
-    }
-    let rest = cursor.rest();
-    let length = rest.find([',', ')']).unwrap_or(rest.len());
-    cursor.advance(length);
-    Text::Borrowed(&rest[..length])
 }
 
 #[cfg(test)]
@@ -409,13 +376,6 @@ mod tests {
     }
 
     #[test]
-    fn lists_hold_quoted_and_bare_values() {
-        let Operation::In(items) = parse(r#"in.(a,"b,(c)","d\"e", f g,"h"i,)"#) else { panic!() };
-        assert_eq!(items, ["a", "b,(c)", "d\"e", " f g", "\"h\"i", ""]);
-        assert_eq!(parse("in.()"), Operation::In(vec!["".into()]));
-    }
-
-    #[test]
     fn is_takes_five_words_in_any_case() {
         assert_eq!(parse("is.NULL"), Operation::Is(IsValue::Null));
         assert_eq!(parse("is.not_null"), Operation::Is(IsValue::NotNull));
@@ -441,6 +401,20 @@ mod tests {
         assert_eq!(failure("is().value").0, "(line 1, column 3)");
         assert_eq!(failure("in().value").1, "unexpected \"(\" expecting operator (eq, gt, ...)");
         assert!(failure("").1.starts_with("unexpected end of input"));
+        let told = |value| {
+            let (at, details) = failure(value);
+            format!("{at} {details}")
+        };
+        let operator = "expecting operator (eq, gt, ...)";
+        assert_eq!(
+            told("not"),
+            "(line 1, column 4) unexpected end of input expecting delimiter (.)"
+        );
+        assert_eq!(told("nothing"), "(line 1, column 4) unexpected \"h\" expecting delimiter (.)");
+        assert_eq!(told("eq(some).1"), format!("(line 1, column 4) unexpected \"s\" {operator}"));
+        assert_eq!(told("eq(any.1"), format!("(line 1, column 7) unexpected \".\" {operator}"));
+        assert_eq!(told("eq(any)1"), format!("(line 1, column 8) unexpected \"1\" {operator}"));
+        assert_eq!(told("fts(a-b).1"), format!("(line 1, column 6) unexpected \"-\" {operator}"));
     }
 
     #[test]

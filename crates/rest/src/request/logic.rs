@@ -3,6 +3,7 @@
 use super::cursor::{Cursor, Expected};
 use super::field::{self, Text};
 use super::filter::{self, Filter};
+use super::list;
 use crate::Error;
 
 /// Logic trees deeper than this are refused.
@@ -32,7 +33,12 @@ fn operand<'a>(cursor: &mut Cursor<'a>) -> Text<'a> {
         cursor.advance(end + 2);
         return Text::Borrowed(&rest[..end + 2]);
     }
-    filter::element(cursor)
+    let start = cursor.position();
+    let text = list::element(cursor);
+    if cursor.position() == start {
+        cursor.miss(Expected::Token("{"));
+    }
+    text
 }
 
 /// Parses the value of `and=(…)`, `or=(…)`, with or without `not.` in the parameter's name.

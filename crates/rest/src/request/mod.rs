@@ -5,6 +5,7 @@ pub(crate) mod csv;
 pub(crate) mod cursor;
 pub(crate) mod field;
 pub(crate) mod filter;
+pub(crate) mod list;
 pub(crate) mod logic;
 pub(crate) mod media;
 pub(crate) mod order;

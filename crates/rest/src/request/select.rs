@@ -112,11 +112,24 @@ fn item<'a>(cursor: &mut Cursor<'a>, depth: usize) -> Option<SelectItem<'a>> {
         return star(cursor).map(SelectItem::Field);
     }
     let mark = cursor.mark();
+    let spread = cursor.rest().starts_with("...");
     if let Some(embed) = embed_head(cursor) {
         return embed_items(cursor, embed, depth).map(SelectItem::Embed);
     }
+    if spread {
+        return None;
+    }
     cursor.forget(mark);
-    column(cursor).map(SelectItem::Field)
+    if field::starts_name(cursor) { column(cursor).map(SelectItem::Field) } else { no_item(cursor) }
+}
+
+/// Notes all that an item may begin with.
+fn no_item<T>(cursor: &mut Cursor<'_>) -> Option<T> {
+    cursor.miss(Expected::Token("..."));
+    cursor.miss(Expected::Label(field::NAME));
+    cursor.miss(Expected::Token("*"));
+    cursor.miss(Expected::Token("count()"));
+    None
 }
 
 /// Everything of an embed up to its `(`.
@@ -232,19 +245,29 @@ fn cast<'a>(cursor: &mut Cursor<'a>) -> Option<Option<CastType<'a>>> {
 /// `.sum()` and its like.
 fn aggregate(cursor: &mut Cursor<'_>) -> Option<Aggregate> {
     const FUNCTIONS: [(&str, Aggregate); 5] = [
-        (".sum()", Aggregate::Sum),
-        (".avg()", Aggregate::Average),
-        (".count()", Aggregate::Count),
-        (".max()", Aggregate::Max),
-        (".min()", Aggregate::Min),
+        ("sum", Aggregate::Sum),
+        ("avg", Aggregate::Average),
+        ("count", Aggregate::Count),
+        ("max", Aggregate::Max),
+        ("min", Aggregate::Min),
     ];
-    for (text, aggregate) in FUNCTIONS {
-        if cursor.rest().starts_with(text) {
-            cursor.advance(text.len());
-            return Some(aggregate);
+    let mark = cursor.mark();
+    if !cursor.token(".") {
+        return None;
+    }
+    for (word, aggregate) in FUNCTIONS {
+        if cursor.token(word) {
+            if cursor.token("()") {
+                return Some(aggregate);
+            }
+            break;
+        }
+        // A word that begins like one of these three cannot be another.
+        if !word.starts_with('m') && cursor.rest().starts_with(&word[..1]) {
+            break;
         }
     }
-    cursor.ahead(".");
+    cursor.rewind(mark);
     None
 }
 
@@ -328,10 +351,43 @@ mod tests {
         assert_eq!(failure("*!hint").1, "unexpected '!' expecting \")\", \",\" or end of input");
         assert_eq!(failure("name::").0, "(line 1, column 7)");
         assert_eq!(failure("name::").1, "unexpected end of input expecting letter or digit");
+        let start = "expecting \"...\", field name (* or [a..z0..9_$]), \"*\" or \"count()\"";
+        assert_eq!(failure("id,").1, format!("unexpected end of input {start}"));
+        let (at, details) = failure("id,,name");
+        assert_eq!(
+            (at.as_str(), details),
+            ("(line 1, column 4)", format!("unexpected \",\" {start}"))
+        );
+        let (at, details) = failure("...rel");
+        assert_eq!(at, "(line 1, column 7)");
+        let rest = "expecting letter, digit, \"-\", \"!\" or \"(\"";
+        assert_eq!(details, format!("unexpected end of input {rest}"));
+        let (at, details) = failure("\"open");
+        assert_eq!(at, "(line 1, column 6)");
+        assert_eq!(details, r#"unexpected end of input expecting "\\" or "\"""#);
         assert!(select("rel(id").is_err());
         assert!(select("a,,b").is_err());
         assert!(select("rel->path(*)").is_err());
         assert!(select("x::int)").is_ok());
+    }
+
+    #[test]
+    fn a_broken_aggregate_says_what_it_lacks() {
+        let told = |value| {
+            let (at, details) = failure(value);
+            format!("{at} {details}")
+        };
+        let words = "\"sum\", \"avg\", \"count\", \"max\" or \"min\"";
+        assert_eq!(
+            told("id.foo"),
+            format!("(line 1, column 4) unexpected \"f\" expecting {words}")
+        );
+        assert_eq!(
+            told("id.mean()"),
+            format!("(line 1, column 4) unexpected \"m\" expecting {words}")
+        );
+        assert_eq!(told("id.su()"), "(line 1, column 4) unexpected \"(\" expecting \"sum\"");
+        assert_eq!(told("id.sum"), "(line 1, column 7) unexpected end of input expecting \"()\"");
     }
 
     #[test]
