@@ -155,6 +155,11 @@ impl Error {
         Self::bad_request("PGRST100", message).with_details(details)
     }
 
+    pub(crate) fn too_many_values(bound: usize) -> Self {
+        let message = "\"failed to parse query string\"".to_owned();
+        Self::parse(message, format!("more than {bound} values"))
+    }
+
     pub(crate) fn invalid_rpc_method(method: &str) -> Self {
         let message = format!("Cannot use the {method} method on RPC");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "PGRST101", message)

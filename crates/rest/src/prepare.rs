@@ -17,6 +17,9 @@ use crate::request::{self, Action, Request, Resource};
 use crate::respond::{self, Kind};
 use crate::{Config, Error, OpenApiMode, Outcome, Prepared, RawRequest, Statement, TxEnd, openapi};
 
+/// Values that the protocol of PostgreSQL can bind to one statement.
+const MAX_VALUES: usize = 65_535;
+
 /// Turns a request into statements, or answers it from the catalog alone.
 ///
 /// # Errors
@@ -117,7 +120,7 @@ impl<'p> Job<'p> {
         let negotiated = Negotiated { handler: Handler::Nothing, media: MediaType::OpenApi };
         let kind = Kind::OpenApi(Box::new(document));
         let plan = self.answer(kind, &negotiated, Columns::default());
-        Ok(self.outcome(vec![statement], true, plan))
+        self.outcome(vec![statement], true, plan)
     }
 
     fn read(self, relation: &'p Relation) -> Result<Outcome, Error> {
@@ -146,7 +149,7 @@ impl<'p> Job<'p> {
         let mut plan = self.answer(Kind::Read { head }, &negotiated, columns);
         plan.content_location = Some(self.content_location(relation));
         plan.warning = tree.warning();
-        Ok(self.outcome(statements, true, plan))
+        self.outcome(statements, true, plan)
     }
 
     fn write(self, relation: &'p Relation) -> Result<Outcome, Error> {
@@ -174,7 +177,7 @@ impl<'p> Job<'p> {
         plan.applied = self.applied_to_write(relation);
         plan.location = self.address(relation);
         plan.warning = tree.warning();
-        Ok(self.outcome(vec![statement], false, plan))
+        self.outcome(vec![statement], false, plan)
     }
 
     fn tree(self) -> Result<tree::Node<'p>, Error> {
@@ -233,7 +236,7 @@ impl<'p> Job<'p> {
         plan.applied = self.applied_to_call();
         plan.warning = tree.warning();
         let read_only = call::reads_only(function, self.request.action);
-        Ok(self.outcome(vec![statement], read_only, plan))
+        self.outcome(vec![statement], read_only, plan)
     }
 
     fn negotiate(self, node: &ReadNode<'p>, bodiless: bool) -> Result<Negotiated<'p>, Error> {
@@ -349,21 +352,24 @@ impl<'p> Job<'p> {
         mut statements: Vec<Statement>,
         read_only: bool,
         plan: respond::Plan,
-    ) -> Outcome {
+    ) -> Result<Outcome, Error> {
+        if statements.iter().any(|statement| statement.params.len() > MAX_VALUES) {
+            return Err(Error::too_many_values(MAX_VALUES));
+        }
         let rollback = rolls_back(self.context.config.tx_end, self.preferences().tx);
         if rollback && !read_only {
             // What a commit would have found must be found now.
             let sql = "set constraints all immediate".into();
             statements.push(Statement { sql, params: Vec::new() });
         }
-        Outcome::Query(Prepared {
+        Ok(Outcome::Query(Prepared {
             statements,
             read_only,
             rollback,
             schema: self.context.schema.to_owned(),
             time_zone: self.preferences().time_zone.clone(),
             plan: Box::new(plan),
-        })
+        }))
     }
 }
 

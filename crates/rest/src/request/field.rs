@@ -146,10 +146,17 @@ fn with_dashes<'a>(
     Some(rest[..length].trim())
 }
 
+/// JSON paths of more steps than this are refused: PostgreSQL nests an expression for each.
+const MAX_STEPS: usize = 256;
+
 /// Zero or more `->key`, `->>key`, `->0`.
 pub(crate) fn json_path<'a>(cursor: &mut Cursor<'a>) -> Option<Vec<JsonStep<'a>>> {
     let mut steps = Vec::new();
     loop {
+        if steps.len() == MAX_STEPS {
+            cursor.miss(Expected::Label("a shorter JSON path"));
+            return None;
+        }
         let as_text = if cursor.token("->>") {
             true
         } else if cursor.token("->") {

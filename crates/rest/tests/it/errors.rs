@@ -1,4 +1,4 @@
-//! What is refused, and hostile text in every place of the language.
+//! What is refused, and in which words.
 
 use crate::harness::session;
 
@@ -93,66 +93,4 @@ async fn paths_and_methods_are_checked() {
             answer.body
         );
     }
-}
-
-#[tokio::test]
-async fn hostile_text_is_only_text() {
-    let session = session().await;
-    let hostile = [
-        "'; drop table api.clients; --",
-        "\"; drop table api.clients; --",
-        "1); drop table api.clients; --",
-        "$1",
-        "\\",
-        "\\'",
-        "e'\\''",
-        "{\"a\"}",
-        "%",
-        "*/ /*",
-        "\u{0}",
-        "😀",
-        "x::int",
-        "->",
-        "null",
-    ];
-    for text in hostile {
-        let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let quoted: String = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-            .bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect();
-        for target in [
-            format!("/{encoded}"),
-            format!("/rpc/{encoded}"),
-            format!("/clients?name=eq.{encoded}"),
-            format!("/clients?name=in.({quoted})"),
-            format!("/clients?{quoted}=eq.1"),
-            format!("/clients?select={quoted}"),
-            format!("/clients?select={quoted}:id"),
-            format!("/clients?select=id::{encoded}"),
-            format!("/clients?select={quoted}(id)"),
-            format!("/clients?select=a:projects!{quoted}(id)"),
-            format!("/clients?select=id,{quoted}:projects(id)"),
-            format!("/projects?select=meta->{quoted}"),
-            format!("/projects?meta->>{quoted}=eq.1"),
-            format!("/clients?order={quoted}"),
-            format!("/clients?or=(name.eq.{quoted},id.eq.1)"),
-            format!("/tasks?search=fts({encoded}).x"),
-            format!("/tasks?tags=cs.{encoded}"),
-            format!("/clients?limit={encoded}&offset={encoded}"),
-            format!("/clients?{encoded}"),
-            format!("/clients?on_conflict={quoted}&columns={quoted}"),
-        ] {
-            let answer = session.get(&target).await;
-            assert!(answer.status < 500, "{target}: {} {}", answer.status, answer.body);
-            assert!(!answer.body.contains("42601"), "{target}: {}", answer.body);
-        }
-        let key = serde_json::json!({ text: text });
-        for target in ["/clients".to_owned(), format!("/clients?on_conflict={quoted}")] {
-            let headers = "prefer: resolution=merge-duplicates, return=representation";
-            let answer = session.ask("POST", &target, headers, &key.to_string()).await;
-            assert!((400..500).contains(&answer.status), "{}", answer.body);
-        }
-    }
-    assert_eq!(session.get("/clients?select=id").await.body.matches("id").count(), 3);
 }
