@@ -2,6 +2,8 @@
 
 #[path = "../it/catalog.rs"]
 mod catalog;
+#[path = "../it/properties.rs"]
+mod properties;
 mod robust;
 #[path = "../it/shapes.rs"]
 mod shapes;

@@ -9,32 +9,12 @@ use plinth_rest::Outcome;
 use proptest::prelude::*;
 
 use crate::words::words;
-use crate::{catalog, shapes};
+use crate::{catalog, properties, shapes};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(catalog::catalog);
 
-/// What must hold of every outcome.
 fn check(shape: &shapes::Shape) -> Result<(), TestCaseError> {
-    match shape.prepare(&CATALOG) {
-        Err(error) => {
-            prop_assert!(!error.status.is_success());
-            prop_assert!(error.code.starts_with("PGRST"), "{}", error.code);
-            prop_assert!(!error.to_response().body.is_empty());
-        }
-        Ok(Outcome::Answer(_)) => {}
-        Ok(Outcome::Query(prepared)) => {
-            for statement in &prepared.statements {
-                // Numbers of parameters are those that are bound.
-                let count = statement.params.len();
-                let (last, beyond) = (format!("${count}"), format!("${}", count + 1));
-                prop_assert!(count == 0 || statement.sql.contains(&last));
-                let unquoted: String = statement.sql.split('"').step_by(2).collect();
-                prop_assert!(!unquoted.contains(&beyond));
-                prop_assert!(!statement.sql.contains('\0'));
-            }
-        }
-    }
-    Ok(())
+    properties::hold(shape.prepare(&CATALOG)).map_err(TestCaseError::fail)
 }
 
 fn request(method: &str, path: &str, query: &str) -> shapes::Shape {
