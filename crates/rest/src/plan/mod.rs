@@ -67,12 +67,14 @@ pub(crate) struct Column<'p> {
     pub(crate) to_json: bool,
     /// The row itself, for `count()` of a spread.
     pub(crate) whole_row: bool,
+    /// The function that makes of it what clients see.
+    pub(crate) shown_by: Option<&'p QualifiedName>,
 }
 
 impl<'p> Column<'p> {
     /// A name with nothing known about it.
     pub(crate) fn unknown(name: Text<'p>) -> Self {
-        Self { name, path: &[], to_json: true, whole_row: false }
+        Self { name, path: &[], to_json: true, whole_row: false, shown_by: None }
     }
 
     pub(crate) fn is_star(&self) -> bool {
@@ -97,6 +99,8 @@ pub(crate) enum Condition<'p> {
         column: Column<'p>,
         /// Whether a full-text operator must make a `tsvector` of the column first.
         to_tsvector: bool,
+        /// The function that reads what clients write.
+        read_by: Option<&'p QualifiedName>,
         negated: bool,
         operation: &'p Operation<'p>,
     },

@@ -201,17 +201,24 @@ fn column<'p>(relation: Option<&Relation>, field: &'p Field<'p>) -> Column<'p> {
         path: &field.path,
         to_json: !is_json,
         whole_row: false,
+        shown_by: None,
     }
 }
 
-fn selected<'p>(relation: Option<&Relation>, field: &'p SelectField<'p>) -> Selected<'p> {
+fn selected<'p>(relation: Option<&'p Relation>, field: &'p SelectField<'p>) -> Selected<'p> {
+    let known = relation.and_then(|relation| relation.columns.get(field.field.name.as_ref()));
     Selected {
-        column: column(relation, &field.field),
+        column: Column { shown_by: known.and_then(shown_by), ..column(relation, &field.field) },
         cast: field.cast,
         aggregate: field.aggregate,
         aggregate_cast: field.aggregate_cast,
         alias: field.alias.as_deref().map(Text::Borrowed),
     }
+}
+
+/// The function of the implicit cast to JSON that the type of `column` has, if it is a domain with one.
+pub(crate) fn shown_by(column: &plinth_catalog::Column) -> Option<&QualifiedName> {
+    column.representation.as_ref()?.to_json.as_ref()
 }
 
 /// A condition on the rows of `relation`, where no embed is meant; what a write uses.
@@ -223,6 +230,7 @@ pub(crate) fn plain_condition<'p>(
     Condition::Filter {
         column: column(relation, &filter.field),
         to_tsvector: known.is_some_and(|column| column.base_type != "tsvector"),
+        read_by: known.and_then(|it| it.representation.as_ref()?.from_text.as_ref()),
         negated: filter.negated,
         operation: &filter.operation,
     }

@@ -1,6 +1,9 @@
 //! Names of results, aggregates, and embeds whose columns belong to their parent.
 
-use super::{Column, Embedded, Order, ReadNode, Selected, Spread, SpreadField, read};
+use plinth_catalog::Relation;
+
+use super::read::{self, shown_by};
+use super::{Column, Embedded, Order, ReadNode, Selected, Spread, SpreadField};
 use crate::Error;
 use crate::ident::CastType;
 use crate::request::field::{JsonKey, JsonStep, Text};
@@ -14,6 +17,9 @@ use crate::request::select::Aggregate;
 pub(crate) fn finish(root: &mut ReadNode<'_>, aggregates: bool) -> Result<(), Error> {
     let plain = root.children.is_empty() && root.select.iter().all(|it| it.aggregate.is_none());
     if plain {
+        if is_shown_otherwise(root) {
+            expand_stars(root, false);
+        }
         name_results(root);
         return Ok(());
     }
@@ -27,19 +33,30 @@ pub(crate) fn finish(root: &mut ReadNode<'_>, aggregates: bool) -> Result<(), Er
     order_arrays(root)
 }
 
-/// Grouping and to-many spreads need every column by name instead of `*`.
+/// Whether `*` stands for a column that a function shows.
+fn is_shown_otherwise(node: &ReadNode<'_>) -> bool {
+    let any = |relation: &Relation| relation.columns.values().any(|it| shown_by(it).is_some());
+    node.select.iter().any(|it| it.column.is_star()) && node.relation.is_some_and(any)
+}
+
+/// Grouping, to-many spreads and functions that show columns need every column by name instead of `*`.
 fn expand_stars(node: &mut ReadNode<'_>, inherited: bool) {
     let aggregated = node.select.iter().any(|it| it.aggregate.is_some());
     let expand = inherited || aggregated || node.spread.is_to_many();
     let is_spread = !matches!(node.spread, Spread::No);
-    if expand && let Some(relation) = node.relation {
+    if (expand || is_shown_otherwise(node))
+        && let Some(relation) = node.relation
+    {
         let mut selected = Vec::new();
         for mut item in node.select.drain(..) {
             if !item.column.is_star() {
                 selected.push(item);
             } else if item.aggregate.is_none() {
                 selected.extend(relation.columns.values().map(|column| Selected {
-                    column: Column::unknown(Text::Owned(column.name.clone())),
+                    column: Column {
+                        shown_by: shown_by(column),
+                        ..Column::unknown(Text::Borrowed(&column.name))
+                    },
                     ..item.clone()
                 }));
             } else {
@@ -54,7 +71,7 @@ fn expand_stars(node: &mut ReadNode<'_>, inherited: bool) {
     }
 }
 
-/// A JSON path names its result by its last key; an aggregate in a spread by its function.
+/// A JSON path names its result by its last key, what a function shows has its column's name; an aggregate in a spread by its function.
 fn name_results(node: &mut ReadNode<'_>) {
     let is_spread = !matches!(node.spread, Spread::No);
     for item in node.select.iter_mut().filter(|item| item.alias.is_none()) {
@@ -62,7 +79,7 @@ fn name_results(node: &mut ReadNode<'_>) {
             if is_spread {
                 item.alias = Some(Text::Borrowed(name_of(aggregate)));
             }
-        } else if !item.column.path.is_empty() {
+        } else if !item.column.path.is_empty() || item.column.shown_by.is_some() {
             item.alias =
                 Some(last_key(item.column.path).unwrap_or_else(|| item.column.name.clone()));
         }

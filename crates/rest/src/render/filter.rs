@@ -1,5 +1,7 @@
 //! Columns, conditions and orders as SQL.
 
+use plinth_catalog::QualifiedName;
+
 use crate::ident::{Sql, array_literal};
 use crate::plan::{Column, Condition, Order, Qualifier};
 use crate::request::field::JsonKey;
@@ -70,11 +72,11 @@ fn condition(
             sql.list(separator, items, |sql, item| condition(sql, of, item, null_embed));
             sql.raw(")");
         }
-        Condition::Filter { column, to_tsvector, negated, operation } => {
+        Condition::Filter { column, to_tsvector, read_by, negated, operation } => {
             if *negated {
                 sql.raw("not ");
             }
-            filter(sql, of, column, *to_tsvector, operation);
+            filter(sql, of, column, *to_tsvector, *read_by, operation);
         }
     }
 }
@@ -94,6 +96,7 @@ fn filter(
     of: &Qualifier<'_>,
     field: &Column<'_>,
     to_tsvector: bool,
+    read_by: Option<&QualifiedName>,
     operation: &Operation<'_>,
 ) {
     if let Operation::Fts(_, config, _) = operation
@@ -108,21 +111,33 @@ fn filter(
     }
     match operation {
         Operation::Simple(operator, value) => {
-            sql.raw(simple_operator(*operator)).text_param(value);
+            sql.raw(simple_operator(*operator));
+            operand(sql, read_by, value);
         }
-        Operation::Quant(operator, quantifier, value) => quant(sql, *operator, *quantifier, value),
+        Operation::Quant(operator, quantifier, value) => {
+            quant(sql, *operator, *quantifier, read_by, value);
+        }
         Operation::In(values) => {
             // `in.()` is a list of nothing rather than of one empty text.
             let nothing = matches!(values.as_slice(), [one] if one.is_empty());
             let values = if nothing { &[] } else { values.as_slice() };
             let list = array_literal(values.iter().map(AsRef::as_ref));
-            sql.raw(" = any(").param(list).raw(")");
+            match read_by {
+                Some(function) => sql
+                    .raw(" = any(array(select ")
+                    .qualified(function)
+                    .raw("(value) from unnest(")
+                    .param(list)
+                    .raw("::text[]) as value))"),
+                None => sql.raw(" = any(").param(list).raw(")"),
+            };
         }
         Operation::Is(value) => {
             sql.raw(is_value(*value));
         }
         Operation::IsDistinct(value) => {
-            sql.raw(" is distinct from ").text_param(value);
+            sql.raw(" is distinct from ");
+            operand(sql, read_by, value);
         }
         Operation::Fts(operator, config, value) => {
             sql.raw(fts_operator(*operator)).raw("(");
@@ -138,7 +153,21 @@ fn fts_config(sql: &mut Sql, config: Option<&str>) {
     }
 }
 
-fn quant(sql: &mut Sql, operator: QuantOperator, quantifier: Option<Quantifier>, value: &str) {
+/// A value as a client wrote it.
+fn operand(sql: &mut Sql, read_by: Option<&QualifiedName>, value: &str) {
+    match read_by {
+        Some(function) => sql.qualified(function).raw("(").text_param(value).raw("::text)"),
+        None => sql.text_param(value),
+    };
+}
+
+fn quant(
+    sql: &mut Sql,
+    operator: QuantOperator,
+    quantifier: Option<Quantifier>,
+    read_by: Option<&QualifiedName>,
+    value: &str,
+) {
     sql.raw(quant_operator(operator));
     sql.raw(match quantifier {
         None => "",
@@ -146,10 +175,14 @@ fn quant(sql: &mut Sql, operator: QuantOperator, quantifier: Option<Quantifier>,
         Some(Quantifier::All) => "all(",
     });
     // `*` needs no encoding in a URL, which is why patterns may use it instead of `%`.
-    if matches!(operator, QuantOperator::Like | QuantOperator::ILike) && value.contains('*') {
-        sql.param(value.replace('*', "%"));
+    if matches!(operator, QuantOperator::Like | QuantOperator::ILike) {
+        if value.contains('*') {
+            sql.param(value.replace('*', "%"));
+        } else {
+            sql.text_param(value);
+        }
     } else {
-        sql.text_param(value);
+        operand(sql, read_by, value);
     }
     if quantifier.is_some() {
         sql.raw(")");

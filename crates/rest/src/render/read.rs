@@ -6,7 +6,7 @@ use super::embed::{self, Cut, Reach};
 use super::filter;
 use crate::ident::{CastType, Sql};
 use crate::plan::{
-    Condition, Embedded, JoinOn, Qualifier, ReadNode, Selected, Source, Spread, SpreadField,
+    Column, Condition, Embedded, JoinOn, Qualifier, ReadNode, Selected, Source, Spread, SpreadField,
 };
 use crate::request::select::Aggregate;
 
@@ -154,10 +154,21 @@ fn select_list(sql: &mut Sql, node: &ReadNode<'_>) {
 
 fn selected(sql: &mut Sql, of: &Qualifier<'_>, item: &Selected<'_>) {
     aggregated(sql, item.aggregate, item.aggregate_cast, |sql| {
-        cast(sql, item.cast, |sql| filter::column(sql, of, &item.column));
+        cast(sql, item.cast, |sql| shown(sql, of, &item.column));
     });
     if let Some(alias) = &item.alias {
         sql.raw(" as ").ident(alias);
+    }
+}
+
+/// A column as clients see it.
+fn shown(sql: &mut Sql, of: &Qualifier<'_>, column: &Column<'_>) {
+    if let Some(function) = column.shown_by {
+        sql.qualified(function).raw("(");
+        filter::column(sql, of, column);
+        sql.raw(")");
+    } else {
+        filter::column(sql, of, column);
     }
 }
 

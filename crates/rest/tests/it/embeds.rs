@@ -264,3 +264,13 @@ async fn unknown_embeds_are_told_with_a_hint() {
     let filtered = session.get("/clients?projects.id=eq.1").await;
     assert!(filtered.body.contains("PGRST108"), "{}", filtered.body);
 }
+
+#[tokio::test]
+async fn a_relation_with_hidden_junctions_is_known() {
+    let session = session().await;
+    let answer = session.get("/paints?select=watched(*)").await;
+    assert_eq!(
+        answer.body,
+        r#"{"code":"PGRST200","details":"Searched for a foreign key relationship between 'paints' and 'watched' in the schema 'api', but no matches were found.","hint":null,"message":"Could not find a relationship between 'paints' and 'watched' in the schema cache"}"#
+    );
+}

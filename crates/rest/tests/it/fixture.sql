@@ -149,3 +149,9 @@ create cast (json as api.colour) with function other.colour_of_json(json) as imp
 create cast (api.colour as json) with function other.colour_as_json(api.colour) as implicit;
 create table api.paints (id int primary key, name text, colour api.colour default 255);
 insert into api.paints values (1, 'red', 16711680), (2, 'blue', 255);
+
+-- A junction that is not exposed, between two relations that nothing else relates to anything.
+create table other.paints_watched (
+    paint_id int references api.paints on delete cascade, watched_id int references api.watched,
+    primary key (paint_id, watched_id)
+);

@@ -4,6 +4,7 @@
 
 mod calls;
 mod catalog;
+mod domains;
 mod embeds;
 mod errors;
 mod harness;
