@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use crate::Response;
+use crate::{Reason, Response};
 
 pub use database::DatabaseFacts;
 pub(crate) use database::{Raised, raise_prefix};
@@ -21,6 +21,8 @@ pub struct Error(Box<ErrorParts>);
 pub struct ErrorParts {
     /// HTTP status.
     pub status: StatusCode,
+    /// What SQL wants the status to be called.
+    pub reason: Option<Reason>,
     /// `PGRST…` or a SQLSTATE.
     pub code: String,
     /// One sentence.
@@ -38,6 +40,7 @@ impl Error {
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self(Box::new(ErrorParts {
             status,
+            reason: None,
             code: code.to_owned(),
             message: message.into(),
             details: Value::Null,
@@ -65,7 +68,8 @@ impl Error {
             headers.insert("proxy-status", status);
         }
         headers.extend(self.headers.iter().cloned());
-        Response { status: self.status, headers, body: self.body() }
+        let (status, reason) = (self.status, self.reason.clone());
+        Response { status, reason, headers, body: self.body() }
     }
 
     /// The JSON object that describes it.

@@ -17,6 +17,7 @@ pub use config::{Config, OpenApiMode, TxEnd};
 pub use error::{DatabaseFacts, Error, ErrorParts};
 pub use prepare::prepare;
 pub use response::Response;
+pub use spoken::Reason;
 
 use std::sync::Arc;
 
@@ -68,6 +69,12 @@ pub struct Prepared {
     pub statements: Vec<Statement>,
     /// Whether the transaction must be read only.
     pub read_only: bool,
+    /// Whether a function is called by name; what that costs nobody knows.
+    pub calls: bool,
+    /// Settings of the called function that hold for the whole transaction, as (name, value).
+    pub settings: Vec<(Bytes, Bytes)>,
+    /// The called function's isolation level in SQL's words, when it has one of its own.
+    pub isolation: Option<&'static str>,
     /// Whether the transaction must be rolled back although it succeeded (`Prefer: tx=rollback`).
     pub rollback: bool,
     /// The schema that the request speaks to; first in the search path.

@@ -236,7 +236,14 @@ impl<'p> Job<'p> {
         plan.applied = self.applied_to_call();
         plan.warning = tree.warning();
         let read_only = call::reads_only(function, self.request.action);
-        self.outcome(vec![statement], read_only, plan)
+        let mut outcome = self.outcome(vec![statement], read_only, plan)?;
+        if let Outcome::Query(prepared) = &mut outcome {
+            let hoisted = &self.context.config.hoisted_settings;
+            prepared.calls = true;
+            prepared.settings = call::hoisted(function, hoisted);
+            prepared.isolation = call::isolation(function, hoisted);
+        }
+        Ok(outcome)
     }
 
     fn negotiate(self, node: &ReadNode<'p>, bodiless: bool) -> Result<Negotiated<'p>, Error> {
@@ -365,6 +372,9 @@ impl<'p> Job<'p> {
         Ok(Outcome::Query(Prepared {
             statements,
             read_only,
+            calls: false,
+            settings: Vec::new(),
+            isolation: None,
             rollback,
             schema: self.context.schema.to_owned(),
             time_zone: self.preferences().time_zone.clone(),

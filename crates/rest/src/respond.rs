@@ -116,8 +116,11 @@ impl Plan {
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             return self.out_of_bounds(&page, &range, head);
         }
-        let mut response =
-            Response { status, headers: HeaderMap::with_capacity(6), body: page.body };
+        let mut response = Response {
+            headers: HeaderMap::with_capacity(6),
+            body: page.body,
+            ..Response::empty(status)
+        };
         set(&mut response.headers, "content-range", &range);
         if let Some(location) = &self.content_location {
             set(&mut response.headers, "content-location", location);

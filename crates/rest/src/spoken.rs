@@ -14,6 +14,26 @@ const FRAMING: [HeaderName; 6] = [
     header::TRAILER,
 ];
 
+/// What SQL calls a status (RFC 9112 §4, `reason-phrase`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(Box<str>);
+
+impl Reason {
+    /// The longest one, in bytes.
+    const MAX_BYTES: usize = 256;
+
+    /// `None` for what cannot stand in a status line.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        let legal = |c: char| c == '\t' || !c.is_control();
+        (text.len() <= Self::MAX_BYTES && text.chars().all(legal)).then(|| Self(text.into()))
+    }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The status `code`, if it can be that of a whole answer: informational ones (1xx) only announce another.
 pub(crate) fn status(code: u16) -> Option<StatusCode> {
     StatusCode::from_u16(code).ok().filter(|status| !status.is_informational())
@@ -41,6 +61,14 @@ mod tests {
         }
         for code in [200, 204, 304, 418, 599] {
             assert_eq!(status(code).unwrap().as_u16(), code);
+        }
+    }
+
+    #[test]
+    fn a_reason_stays_in_its_line() {
+        assert_eq!(Reason::new("I'm a\tteapot ☕").unwrap().as_str(), "I'm a\tteapot ☕");
+        for text in ["a\nb", "a\rb", "\0", "\u{7f}", "\u{85}", &"x".repeat(257)] {
+            assert_eq!(Reason::new(text), None, "{text:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use super::Error;
-use crate::spoken;
+use crate::spoken::{self, Reason};
 
 /// An error as PostgreSQL reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,9 @@ impl Error {
             return custom(facts).unwrap_or_else(|error| error);
         }
         let mut error = Self::new(status(facts, anonymous), facts.code, facts.message);
+        if raised_status(facts.code).is_some() {
+            error.reason = Reason::new(facts.message);
+        }
         error.details = facts.detail.into();
         error.hint = facts.hint.map(str::to_owned);
         if error.status == StatusCode::UNAUTHORIZED {
@@ -100,11 +103,14 @@ fn status(facts: &DatabaseFacts<'_>, anonymous: bool) -> StatusCode {
         "42501" => S::FORBIDDEN,
         "57P01" => S::SERVICE_UNAVAILABLE,
         "P0001" => S::BAD_REQUEST,
-        code if code.starts_with("PT") => {
-            code[2..].parse().ok().and_then(spoken::status).unwrap_or(S::INTERNAL_SERVER_ERROR)
-        }
+        code if code.starts_with("PT") => raised_status(code).unwrap_or(S::INTERNAL_SERVER_ERROR),
         code => class_status(code.get(..2).unwrap_or_default()),
     }
+}
+
+/// The status of `raise sqlstate 'PT402'`.
+fn raised_status(code: &str) -> Option<StatusCode> {
+    code.strip_prefix("PT")?.parse().ok().and_then(spoken::status)
 }
 
 /// The status of every other error of a class.
@@ -159,6 +165,10 @@ fn apply_detail(error: &mut Error, detail: &str) -> Option<()> {
     let json: Value = serde_json::from_str(detail).ok()?;
     let status = u16::try_from(json.get("status")?.as_u64()?).ok()?;
     error.status = spoken::status(status)?;
+    error.reason = match json.get("status_text") {
+        None | Some(Value::Null) => None,
+        Some(text) => Reason::new(text.as_str()?),
+    };
     for (name, value) in json.get("headers")?.as_object()? {
         let header = spoken::header(name, value.as_str()?)?;
         if spoken::may_set(&header.0) {
@@ -260,7 +270,20 @@ mod tests {
         let error = Error::from_database(&raised, false);
         assert_eq!((error.status.as_u16(), error.code.as_str()), (402, "123"));
         assert_eq!(error.hint.as_deref(), Some("Money"));
+        assert_eq!(error.to_response().reason.unwrap().as_str(), "Pay");
         assert_eq!(error.to_response().headers["x-powered-by"], "me");
+    }
+
+    #[test]
+    fn a_raised_status_is_called_what_its_message_says() {
+        let named = |code, message| {
+            let error = Error::from_database(&facts(code, message), false);
+            error.reason.clone().map(|reason| reason.as_str().to_owned())
+        };
+        assert_eq!(named("PT402", "Payment Required"), Some("Payment Required".to_owned()));
+        assert_eq!(named("PT402", "two\r\nlines: x"), None);
+        assert_eq!(named("PT40A", "Wrong"), None);
+        assert_eq!(named("P0001", "Wrong"), None);
     }
 
     #[test]

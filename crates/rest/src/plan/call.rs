@@ -150,6 +150,26 @@ pub(crate) fn reads_only(function: &Function, action: Action) -> bool {
     action != Action::Call || function.volatility != Volatility::Volatile
 }
 
+/// The settings of `function` that hold for the whole transaction rather than for the call alone, so
+/// that they bound it from outside. `names` are in lower case.
+pub(crate) fn hoisted(function: &Function, names: &[String]) -> Vec<(Bytes, Bytes)> {
+    let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
+    let is_hoisted = |name: &String| names.contains(&name.to_ascii_lowercase());
+    let own = function.settings.iter().filter(|(name, _)| is_hoisted(name));
+    own.map(|(name, value)| (bytes(name), bytes(value))).collect()
+}
+
+/// The isolation level that `function` asks for.
+pub(crate) fn isolation(function: &Function, names: &[String]) -> Option<&'static str> {
+    const NAME: &str = "default_transaction_isolation";
+    let level = function.setting(NAME).filter(|_| names.iter().any(|name| name == NAME))?;
+    Some(match level.to_ascii_lowercase().as_str() {
+        "serializable" => "serializable",
+        "repeatable read" => "repeatable read",
+        _ => "read committed",
+    })
+}
+
 /// Plans the call of `function`, whose rows are then read by `node`.
 pub(crate) fn plan<'p>(
     request: &'p Request<'p>,

@@ -1,6 +1,9 @@
 //! What calls answer.
 
-use crate::harness::session;
+use plinth_rest::Outcome;
+
+use crate::harness::{Session, session};
+use crate::shapes;
 
 #[tokio::test]
 async fn results_have_the_shape_of_their_type() {
@@ -149,4 +152,46 @@ async fn a_bound_needs_rows_to_count() {
     let strict = "prefer: handling=strict, max-affected=1";
     let single = session.ask("POST", "/rpc/touch", strict, r#"{"wanted": 1}"#).await;
     assert!(single.status == 400 && single.body.contains("PGRST128"), "{}", single.body);
+}
+
+/// What a call asks of its transaction.
+fn prepared(session: &Session, target: &str) -> plinth_rest::Prepared {
+    let shape = shapes::request("GET", target);
+    match shape.prepare_with(session.catalog, &session.config) {
+        Ok(Outcome::Query(prepared)) => prepared,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn some_settings_of_a_function_hold_for_the_whole_transaction() {
+    let mut session = session().await;
+    let bounded = prepared(&session, "/rpc/bounded");
+    assert_eq!(bounded.isolation, Some("serializable"));
+    let names: Vec<&[u8]> = bounded.settings.iter().map(|(name, _)| name.as_ref()).collect();
+    assert_eq!(names, [&b"statement_timeout"[..], b"default_transaction_isolation"]);
+    assert_eq!(bounded.settings[0].1, "5s");
+    assert!(bounded.calls && bounded.read_only);
+    let plain = prepared(&session, "/rpc/greet");
+    assert!(plain.settings.is_empty() && plain.isolation.is_none() && plain.calls);
+    assert!(!prepared(&session, "/clients").calls);
+
+    session.config.hoisted_settings = vec!["work_mem".to_owned()];
+    let chosen = prepared(&session, "/rpc/bounded");
+    assert_eq!((chosen.settings.len(), chosen.isolation), (1, None));
+    assert_eq!(chosen.settings[0].0, "work_mem");
+}
+
+#[tokio::test]
+async fn a_function_may_stand_for_the_root() {
+    let mut session = session().await;
+    session.config.root_spec = Some("api.page".to_owned());
+    session.config.openapi_mode = plinth_rest::OpenApiMode::Disabled;
+    let json = session.get("/").await;
+    assert_eq!((json.status, json.body.as_str()), (200, "\"<p>hello</p>\""));
+    let page = session.ask("GET", "/", "accept: text/html", "").await;
+    assert_eq!((page.body.as_str(), page.header("content-type")), ("<p>hello</p>", "text/html"));
+    assert!(prepared(&session, "/").calls);
+    session.config.root_spec = Some("add".to_owned());
+    assert_eq!(session.get("/?a=1&b=1").await.body, "2");
 }

@@ -155,3 +155,7 @@ create table other.paints_watched (
     paint_id int references api.paints on delete cascade, watched_id int references api.watched,
     primary key (paint_id, watched_id)
 );
+-- Settings of its own, of which some bound the whole transaction.
+create function api.bounded() returns text stable language sql
+    set statement_timeout = '5s' set work_mem = '1MB' set default_transaction_isolation = 'serializable'
+    as $$ select current_setting('statement_timeout') $$;

@@ -2,6 +2,8 @@
 //!
 //! Everything is pure but one call: `pool.run`, which is one round trip.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use plinth_postgres::{RequestContext, enter, sqlstate};
@@ -68,14 +70,31 @@ async fn execute(
     request: &DataRequest<'_>,
     mut prepared: Prepared,
 ) -> Result<Response, Error> {
-    let context = request_context(snapshot, caller, request, &prepared);
+    let (batch, ahead) = batch(snapshot, caller, request, &mut prepared);
+    let results = live.pool().run(batch).await.map_err(|error| failure(error, caller.anonymous))?;
+    prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
+}
+
+/// The statements of a request, and how many of them go ahead of its own.
+fn batch(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    request: &DataRequest<'_>,
+    prepared: &mut Prepared,
+) -> (Batch, usize) {
+    let context = request_context(snapshot, caller, request, prepared);
     let identity = plinth_postgres::Caller {
         role: caller.identity.role.clone(),
         claims_json: caller.identity.claims.clone(),
     };
     let (sql, params) = enter(&identity, &context);
-    let mut statements = Vec::with_capacity(prepared.statements.len() + 2);
+    let mut statements = Vec::with_capacity(prepared.statements.len() + 3);
     let text = |sql, params| Statement { sql, params, format: Format::Text };
+    if let Some(level) = prepared.isolation {
+        // PostgreSQL takes it before the first query only.
+        let sql = format!("set transaction isolation level {level}");
+        statements.push(text(sql.into(), Vec::new()));
+    }
     statements.push(text(sql, params));
     if let Some(sql) = &snapshot.pre_request {
         statements.push(text(sql.clone(), Vec::new()));
@@ -84,11 +103,9 @@ async fn execute(
     let own = std::mem::take(&mut prepared.statements);
     statements.extend(own.into_iter().map(|own| text(own.sql, own.params)));
     // What a function of the user's costs, and what else it does, nobody knows.
-    let calls = request.path.starts_with("/rpc/") || snapshot.pre_request.is_some();
+    let calls = prepared.calls || snapshot.pre_request.is_some();
     let lane = if prepared.read_only && !calls { Lane::Read } else { Lane::Write };
-    let batch = Batch { role: identity.role, statements, lane, rollback: prepared.rollback };
-    let results = live.pool().run(batch).await.map_err(|error| failure(error, caller.anonymous))?;
-    prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
+    (Batch { role: identity.role, statements, lane, rollback: prepared.rollback }, ahead)
 }
 
 fn request_context(
@@ -106,8 +123,16 @@ fn request_context(
         search_path: snapshot.search_path(&prepared.schema),
         read_only: prepared.read_only,
         time_zone: prepared.time_zone.clone().map(Bytes::from),
-        settings: snapshot.role_settings(&caller.identity.role),
+        settings: settings(snapshot.role_settings(&caller.identity.role), &prepared.settings),
     }
+}
+
+/// The role's settings and then the function's, which win.
+fn settings(role: Arc<[(Bytes, Bytes)]>, function: &[(Bytes, Bytes)]) -> Arc<[(Bytes, Bytes)]> {
+    if function.is_empty() {
+        return role;
+    }
+    role.iter().chain(function).cloned().collect()
 }
 
 /// What it means for the client that a project cannot be served right now.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
 
 use super::caller::Refusal;
@@ -136,6 +137,10 @@ pub(super) fn rest_answer(response: plinth_rest::Response) -> Answer {
     let mut answer = Response::new(Full::new(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
+    let reason = response.reason.map(|reason| reason.as_str().as_bytes().to_vec());
+    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+        answer.extensions_mut().insert(reason);
+    }
     answer
 }
 

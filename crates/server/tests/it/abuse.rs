@@ -18,7 +18,12 @@ const SQL: &str = "create table note (id int primary key, body text); insert int
       perform set_config('response.headers', '[{\"Content-Length\": \"3\"}, {\"X-Kept\": \"yes\"}]', true);
       return 'a longer text'; end $$;
     create function switching() returns text language plpgsql as $$ begin
-      raise sqlstate 'PT101' using message = 'no'; end $$;";
+      raise sqlstate 'PT101' using message = 'no'; end $$;
+    create function teapot(words text) returns text language plpgsql as $$ begin
+      raise sqlstate 'PT418' using message = words; end $$;
+    create function sleepy() returns void language sql set statement_timeout = '50ms' as 'select pg_sleep(20)';
+    create function isolated() returns text language sql set default_transaction_isolation = 'serializable'
+      as $$ select current_setting('transaction_isolation') $$;";
 
 fn with_site(test: impl AsyncFnOnce(&Instance, &TestDatabase)) {
     with_project(SQL, |_| {}, test);
@@ -135,6 +140,35 @@ fn sql_cannot_say_where_an_answer_ends() {
         assert_eq!(answer.text(), "\"a longer text\"");
         assert_eq!(answer.header("x-kept"), Some("yes"));
         assert_eq!(api.get("/rpc/switching").await.unwrap().status, 500);
+    });
+}
+
+#[test]
+fn sql_may_name_a_status_but_not_leave_its_line() {
+    with_site(async |instance, database| {
+        let project = database.project();
+        let (name, key) = (&project.name, project.keys.secret_key.expose());
+        let status_line = async |words: &str| {
+            let head = format!(
+                "GET /p/{name}/rest/v1/rpc/teapot?words={words} HTTP/1.1\r\nhost: x\r\napikey: {key}\r\n"
+            );
+            raw(instance, &head).await.lines().next().unwrap().to_owned()
+        };
+        assert_eq!(status_line("Short%20and%20stout").await, "HTTP/1.1 418 Short and stout");
+        assert_eq!(status_line("x%0D%0Ax-injected:%201").await, "HTTP/1.1 418 I'm a teapot");
+    });
+}
+
+#[test]
+fn a_functions_own_bounds_hold_for_the_call() {
+    with_site(async |instance, database| {
+        let api = instance.service(database.project());
+        let late = api.get("/rpc/sleepy").await.unwrap();
+        assert_eq!((late.status.as_u16(), late.json()["code"].as_str()), (500, Some("57014")));
+        for _ in 0..2 {
+            let level = api.post("/rpc/isolated", &serde_json::json!({})).await.unwrap();
+            assert_eq!(level.text(), "\"serializable\"");
+        }
     });
 }
 
