@@ -37,7 +37,8 @@ pub struct RequestContext {
     pub read_only: bool,
     /// Value of `timezone`. `None` leaves the database's own.
     pub time_zone: Option<Bytes>,
-    /// More settings (name, value), applied last: those that the role carries in the catalog.
+    /// More settings (name, value), applied first: those that the role carries in the catalog. The login may have been
+    /// given the right to some that the role itself has not.
     pub settings: Arc<[(Bytes, Bytes)]>,
 }
 
@@ -94,19 +95,16 @@ pub fn enter(caller: &Caller, context: &RequestContext) -> (Arc<str>, Vec<Option
         .iter()
         .enumerate()
         .fold(0, |mask, (bit, value)| mask | usize::from(value.is_some()) << bit);
-    let params = [
+    let always = [
         Bytes::copy_from_slice(caller.role.as_bytes()),
         caller.claims_json.clone(),
         context.method.clone(),
         context.path.clone(),
         context.headers_json.clone(),
         context.cookies_json.clone(),
-    ]
-    .into_iter()
-    .chain(optional.into_iter().flatten())
-    .chain(context.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]))
-    .map(Some)
-    .collect();
+    ];
+    let settings = context.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]);
+    let params = settings.chain(always).chain(optional.into_iter().flatten()).map(Some).collect();
     (text(mask, context.settings.len()), params)
 }
 
@@ -128,13 +126,15 @@ fn render(mask: usize, extras: usize) -> Arc<str> {
         next += 1;
         format!("${next}")
     };
-    let mut calls: Vec<String> = ALWAYS
-        .into_iter()
-        .chain(chosen)
-        .map(|name| format!("set_config('{name}', {}, true)", parameter()))
+    let mut calls: Vec<String> = (0..extras)
+        .map(|_| format!("set_config({}, {}, true)", parameter(), parameter()))
         .collect();
-    calls
-        .extend((0..extras).map(|_| format!("set_config({}, {}, true)", parameter(), parameter())));
+    calls.extend(
+        ALWAYS
+            .into_iter()
+            .chain(chosen)
+            .map(|name| format!("set_config('{name}', {}, true)", parameter())),
+    );
     format!("select {}", calls.join(", ")).into()
 }
 
@@ -177,12 +177,13 @@ mod tests {
             ..RequestContext::default()
         };
         let (sql, params) = enter(&caller(), &context);
+        assert!(sql.starts_with("select set_config($1, $2, true), set_config('role', $3, true), "));
         assert!(sql.ends_with(
-            "set_config('statement_timeout', $7, true), set_config('transaction_read_only', $8, true), \
-             set_config($9, $10, true)"
+            "set_config('statement_timeout', $9, true), set_config('transaction_read_only', $10, true)"
         ));
-        let tail: Vec<&[u8]> = params[6..].iter().map(|value| value.as_deref().unwrap()).collect();
-        assert_eq!(tail, [&b"8000"[..], b"on", b"work_mem", b"8MB"]);
+        let values: Vec<&[u8]> = params.iter().map(|value| value.as_deref().unwrap()).collect();
+        assert_eq!((values[0], values[1]), (&b"work_mem"[..], &b"8MB"[..]));
+        assert_eq!(values[8..], [&b"8000"[..], b"on"]);
     }
 
     #[test]

@@ -14,6 +14,18 @@ pub enum TxEnd {
     RollbackAllowOverride,
 }
 
+impl TxEnd {
+    /// The setting's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::CommitAllowOverride => "commit-allow-override",
+            Self::Rollback => "rollback",
+            Self::RollbackAllowOverride => "rollback-allow-override",
+        }
+    }
+}
+
 /// What the OpenAPI document at the root shows (`openapi-mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OpenApiMode {
@@ -24,6 +36,17 @@ pub enum OpenApiMode {
     IgnorePrivileges,
     /// The root answers 404.
     Disabled,
+}
+
+impl OpenApiMode {
+    /// The setting's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FollowPrivileges => "follow-privileges",
+            Self::IgnorePrivileges => "ignore-privileges",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 /// The settings of the data API that shape its answers.

@@ -72,6 +72,12 @@ impl Error {
         Response { status, reason, headers, body: self.body() }
     }
 
+    /// The answer to send where errors are told without details and hint.
+    pub fn to_terse_response(&self) -> Response {
+        let body = serde_json::json!({ "code": self.code, "message": self.message });
+        Response { body: Bytes::from(body.to_string()), ..self.to_response() }
+    }
+
     /// The JSON object that describes it.
     pub(crate) fn body(&self) -> Bytes {
         let body = serde_json::json!({

@@ -15,7 +15,7 @@ mod spoken;
 
 pub use config::{Config, OpenApiMode, TxEnd};
 pub use error::{DatabaseFacts, Error, ErrorParts};
-pub use prepare::prepare;
+pub use prepare::{prepare, prepare_watched};
 pub use response::Response;
 pub use spoken::Reason;
 

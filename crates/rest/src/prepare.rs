@@ -30,10 +30,25 @@ pub fn prepare(
     catalog: &Catalog,
     config: &Config,
 ) -> Result<Outcome, Error> {
+    prepare_watched(request, catalog, config, || {})
+}
+
+/// As [`prepare`]; calls `parsed_now` when the request is understood and planning begins.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_watched(
+    request: &RawRequest<'_>,
+    catalog: &Catalog,
+    config: &Config,
+    parsed_now: impl FnOnce(),
+) -> Result<Outcome, Error> {
     let resource = Resource::parse(request.path)?;
     let resource = if resource == Resource::Root { root(config)? } else { resource };
     let parameters = Parameters::decode(request.query)?;
     let parsed = request::parse(request, &resource, &parameters, config)?;
+    parsed_now();
     let context = Context { catalog, config, schema: parsed.schema };
     let job = Job { raw: request, context, request: &parsed, parameters: &parameters };
     match &resource {

@@ -5,5 +5,6 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod gateway;
+pub mod pgrst;
 pub mod runtime;
 pub mod types;

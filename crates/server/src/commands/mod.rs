@@ -7,6 +7,7 @@ mod gen_types;
 mod migrate;
 mod project;
 mod psql;
+mod ready;
 mod rest;
 mod running;
 mod serving;
@@ -46,7 +47,7 @@ fn dispatch(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Token(args) => block_on(token::run(global, args, output))?,
         Command::Config(args) => config::run(global, args, output)?,
         Command::Gen(command) => block_on(gen_types::run(global, command, output))?,
-        Command::Rest(args) => block_on(rest::run(global, args, output))?,
+        Command::Rest(args) => return block_on(rest::run(global, args, output)),
     }
     Ok(ExitCode::SUCCESS)
 }

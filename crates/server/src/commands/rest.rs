@@ -1,124 +1,297 @@
 //! `plinth rest`: the data API alone, over a database of somebody else's.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use plinth_postgres::{Endpoint, Login};
+use plinth_postgres::Endpoint;
 use plinth_wire::Budget;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::serving::{serve, start_log, stop_signal};
 use crate::cli::{GlobalArgs, ListenArgs, Output, RestArgs, hinted};
-use crate::config::{Config, parse_listen, parse_openapi_mode, parse_tx_end};
-use crate::gateway::{Access, Gateway, KeySet, MissingRole, RolePath, Server, Site, Verifier};
+use crate::config::{Config, LogConfig, parse_listen};
+use crate::gateway::{Admin, Gateway, Server, Site};
+use crate::pgrst::{LogLevel, Place, Settings, Source, endpoint, example};
 use crate::runtime::{
-    Project, ProjectParts, Room, SnapshotOptions, Target, connect_config, pool_options,
+    Backoff, Doors, Live, LiveError, Project, ProjectParts, Reload, Room, SnapshotOptions, Target,
+    Tenant, connect_config, pool_options,
 };
 
-/// Serves until told to stop.
+/// The variables any of which says that the database is where libpq would look.
+const LIBPQ_VARIABLES: [&str; 4] = ["PGHOST", "PGHOSTADDR", "PGUSER", "PGDATABASE"];
+
+/// How often connections that nobody uses are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is served, and how.
+struct Alone {
+    settings: Settings,
+    config: Config,
+    endpoint: Endpoint,
+    database: String,
+    options: SnapshotOptions,
+}
+
+/// Serves until told to stop, or prints what was asked for.
 pub(super) async fn run(
     global: &GlobalArgs,
     args: &RestArgs,
     output: Output,
-) -> anyhow::Result<()> {
-    let raw = global.raw_config(&ListenArgs::default())?;
-    let named = global.database_url.as_ref().or(args.db_uri.as_ref()).or(raw.database_url.as_ref());
-    let url = named.cloned().ok_or_else(|| {
-        hinted("no database is named", "give --database-url, or set PGRST_DB_URI")
-    })?;
-    let mut config = Config::try_from(raw)?;
-    config.pool.max_connections = args.db_pool.max(1);
-    config.pool.acquire_timeout = Duration::from_secs(args.db_pool_acquisition_timeout.max(1));
-    start_log(&config.log, "info")?;
-    let (endpoint, database) = Endpoint::from_url(&url)?;
-    let database = database.unwrap_or_else(|| endpoint.admin.role.clone());
-    let time_zones = time_zones(&endpoint, &database).await?;
-    let parts = parts(&config, args, &endpoint, &database, time_zones)?;
-    let project = Project::new(parts);
-    if let Err(error) = project.live().await {
-        return Err(anyhow::Error::new(error).context("cannot serve the database"));
+) -> anyhow::Result<ExitCode> {
+    if args.example {
+        output.text(&example());
+        return Ok(ExitCode::SUCCESS);
     }
-    let address = match &args.listen {
-        Some(text) => parse_listen(text)?,
-        None => SocketAddr::new(args.server_host, args.server_port),
+    let source = source(global, args)?;
+    let settings = source.settings(&BTreeMap::new())?;
+    if args.ready {
+        return super::ready::run(&settings, output).await;
+    }
+    for warning in &settings.warnings {
+        output.warn(warning);
+    }
+    for name in source.unknown() {
+        output.warn(format!("{name} is no setting of plinth rest and is ignored"));
+    }
+    // A key that cannot be read is better known before anybody waits for the database.
+    source.keys(&settings.jwt)?;
+    if args.dump_config && !settings.in_database {
+        output.text(&source.dump(&BTreeMap::new()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
+    start_log(&log_config(&config.log, settings.log_level), "info")?;
+    config.pool.max_connections = settings.pool_size;
+    config.pool.acquire_timeout = settings.pool_acquisition_timeout;
+    let uri = source.text_or_file(settings.database_uri.expose())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    if uri == "postgresql://" && LIBPQ_VARIABLES.iter().all(|name| variable(name).is_none()) {
+        return Err(hinted(
+            "no database is named",
+            "give --database-url, or set PGRST_DB_URI or PGHOST, PGUSER and so on",
+        ));
+    }
+    let (endpoint, database) = endpoint(&uri, &variable).map_err(|error| {
+        hinted(format!("{error:#}"), "give --database-url, or set PGRST_DB_URI")
+    })?;
+    let options = SnapshotOptions {
+        tenant: Tenant::Alone(Arc::<Doors>::default()),
+        source: Arc::new(source),
+        always_search_path: true,
+        time_zones: Arc::default(),
     };
-    let server = Server::bind(address, false).await?;
-    let stop = stop_signal()?;
-    output.progress(format!("serving {} at http://{}", args.schemas.join(", "), server.address()));
-    serve(server, Gateway::new(Site::Alone(project), config.http), stop).await;
-    Ok(())
+    let alone = Alone { settings, config, endpoint, database, options };
+    if args.dump_config {
+        return alone.dump_config(output).await;
+    }
+    if args.dump_schema {
+        return Box::pin(alone.dump_schema(output)).await;
+    }
+    Box::pin(alone.serve(args, output)).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn time_zones(endpoint: &Endpoint, database: &str) -> anyhow::Result<Arc<HashSet<String>>> {
-    let connection = endpoint.connect(database).await?;
-    let zones = plinth_catalog::time_zones(&connection).await?;
-    connection.close().await;
-    Ok(zones)
+fn source(global: &GlobalArgs, args: &RestArgs) -> anyhow::Result<Source> {
+    let raw = global.raw_config(&ListenArgs::default())?;
+    let mut flags = args.settings();
+    if let Some(url) = global.database_url.clone().or(raw.database_url) {
+        flags.entry("db-uri".to_owned()).or_insert(url);
+    }
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("PGRST_"))
+        .collect();
+    Ok(Source::open(args.file.clone(), environment, flags)?)
 }
 
-fn parts(
-    config: &Config,
-    args: &RestArgs,
-    endpoint: &Endpoint,
-    database: &str,
-    time_zones: Arc<HashSet<String>>,
-) -> anyhow::Result<ProjectParts> {
-    let login: &Login = &endpoint.admin;
-    let rest = plinth_rest::Config {
-        schemas: args.schemas.clone(),
-        extra_search_path: args
-            .db_extra_search_path
-            .iter()
-            .filter(|name| !name.is_empty())
-            .cloned()
-            .collect(),
-        max_rows: args.db_max_rows,
-        aggregates: args.db_aggregates_enabled,
-        plan: args.db_plan_enabled,
-        tx_end: parse_tx_end(&args.db_tx_end)
-            .context("--db-tx-end is not one of its four values")?,
-        openapi_mode: parse_openapi_mode(&args.openapi_mode)
-            .context("--openapi-mode is not one of its three values")?,
-        ..plinth_rest::Config::default()
+/// What PostgREST's levels mean for our log, unless the log was configured in our own way.
+fn log_config(config: &LogConfig, level: LogLevel) -> LogConfig {
+    if config.filter != "auto" {
+        return config.clone();
+    }
+    let filter = match level {
+        LogLevel::Crit => "error",
+        LogLevel::Error => "warn",
+        LogLevel::Warn | LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
     };
-    Ok(ProjectParts {
-        name: Arc::from(database),
-        access: Access::alone(verifier(args)?, args.anon_role.as_deref()),
-        target: Target {
-            endpoint: endpoint.clone(),
-            login: login.clone(),
-            database: database.to_owned(),
-        },
-        connect: connect_config(endpoint, login, database),
-        // The listener and the catalog have a connection of their own.
-        budget: Budget::new(config.pool.max_connections),
-        pool: pool_options(config),
-        snapshot: SnapshotOptions {
-            rest,
-            pre_request: args.db_pre_request.clone(),
-            configured_by: vec![login.role.clone()],
-            always_search_path: true,
-            time_zones,
-        },
-        room: Room::new(1),
+    LogConfig { filter: filter.to_owned(), ..config.clone() }
+}
+
+impl Alone {
+    async fn dump_config(&self, output: Output) -> anyhow::Result<ExitCode> {
+        let mut connection = self.endpoint.connect(&self.database).await?;
+        let (_, database) = self.options.settings(connection.client_mut()).await?;
+        connection.close().await;
+        output.text(&self.options.source.dump(&database));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn dump_schema(self, output: Output) -> anyhow::Result<ExitCode> {
+        let project = self.project().await?;
+        let live = project.live().await.context("cannot serve the database")?;
+        output.line(crate::gateway::schema_summary(&live.snapshot().catalog));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn project(&self) -> anyhow::Result<Arc<Project>> {
+        let connection = self.endpoint.connect(&self.database).await?;
+        let time_zones = plinth_catalog::time_zones(&connection).await?;
+        connection.close().await;
+        let login = &self.endpoint.admin;
+        let options = SnapshotOptions { time_zones, ..self.options.clone() };
+        Ok(Project::new(ProjectParts {
+            name: Arc::from(self.database.as_str()),
+            rules: options.tenant.rules(&options.source, &self.settings)?,
+            target: Target {
+                endpoint: self.endpoint.clone(),
+                login: login.clone(),
+                database: self.database.clone(),
+                channel: self.settings.channel.clone(),
+            },
+            connect: connect_config(&self.endpoint, login, &self.database),
+            // The listener and the catalog have a connection of their own.
+            budget: Budget::new(self.config.pool.max_connections),
+            pool: pool_options(&self.config),
+            snapshot: options,
+            room: Room::new(1),
+        }))
+    }
+
+    async fn serve(self, args: &RestArgs, output: Output) -> anyhow::Result<()> {
+        let mut stop = stop_signal()?;
+        // Owned here: leaving this function by any way aborts them.
+        let mut tasks = JoinSet::new();
+        let admin = match &self.settings.admin {
+            Some(place) => {
+                let server = bind(place).await.context("cannot start the admin server")?;
+                output.progress(format!("admin server at {}", server.label()));
+                let (admin, publish) = Admin::new();
+                tasks.spawn(server.run(Arc::new(admin), stop.clone()));
+                Some(publish)
+            }
+            None => None,
+        };
+        let Some((project, live)) = self.open(&mut stop).await? else { return Ok(()) };
+        let place = match &args.listen {
+            Some(text) => {
+                let address = parse_listen(text)?;
+                Place::Tcp(address.ip().to_string(), address.port())
+            }
+            None => self.settings.listen.clone(),
+        };
+        let server = bind(&place).await?;
+        if let Some(publish) = admin {
+            publish.send_replace(Some(crate::gateway::Served {
+                project: project.clone(),
+                socket: server.socket_path().map(std::path::Path::to_owned),
+                pool_size: self.config.pool.max_connections,
+            }));
+        }
+        tasks.spawn(reload_on_signals(project.clone())?);
+        tasks.spawn(sweep(project.clone(), self.settings.pool_idle_time));
+        let schemas = live.snapshot().config.schemas.join(", ");
+        drop(live);
+        output.progress(format!("serving {schemas} at {}", server.label()));
+        if self.settings.automatic_recovery {
+            serve(server, Gateway::new(Site::Alone(project), self.config.http), stop).await;
+            return Ok(());
+        }
+        tokio::select! {
+            () = serve(server, Gateway::new(Site::Alone(project.clone()), self.config.http), stop) => Ok(()),
+            () = lost(project) => Err(anyhow::anyhow!("the connection to the database was lost")),
+        }
+    }
+
+    /// Opens the database, however long that takes; a refused login is not tried again. `None` when
+    /// told to stop meanwhile.
+    async fn open(
+        &self,
+        stop: &mut watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<(Arc<Project>, Arc<Live>)>> {
+        let mut backoff = Backoff::default();
+        loop {
+            let attempt = async {
+                let project = self.project().await?;
+                let live = project.live().await.context("cannot serve the database")?;
+                anyhow::Ok((project, live))
+            };
+            let error = match attempt.await {
+                Ok(opened) => return Ok(Some(opened)),
+                Err(error) => error,
+            };
+            if !self.settings.automatic_recovery || !is_passing(&error) {
+                return Err(error);
+            }
+            tracing::warn!(error = %format!("{error:#}"), "cannot serve the database yet");
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                _ = stop.wait_for(|stop| *stop) => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Whether the database may be there a moment later: it answered not at all, or that it is starting
+/// or stopping.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let connect = error.chain().find_map(|cause| match cause.downcast_ref::<LiveError>() {
+        Some(LiveError::Connect(connect)) => Some(connect),
+        _ => cause.downcast_ref::<plinth_postgres::ConnectError>(),
+    });
+    match connect {
+        Some(plinth_postgres::ConnectError::Open { .. }) => {
+            connect.and_then(|error| error.sqlstate()).is_none_or(|code| code.starts_with("57P"))
+        }
+        _ => false,
+    }
+}
+
+async fn bind(place: &Place) -> anyhow::Result<Server> {
+    Ok(match place {
+        Place::Tcp(host, port) => Server::bind_host(host, *port).await?,
+        Place::Unix(path, mode) => Server::bind_socket(path, *mode)?,
     })
 }
 
-fn verifier(args: &RestArgs) -> anyhow::Result<Verifier> {
-    let missing_role = MissingRole::Assume(args.anon_role.as_deref().map(Arc::from));
-    let keys = args.jwt_secret.as_deref().map(|text| key_set(text, args.jwt_secret_is_base64));
-    let verifier = Verifier::new(keys.transpose()?, args.jwt_aud.clone(), missing_role);
-    Ok(verifier.with_role_path(RolePath::parse(&args.jwt_role_claim_key)?))
+/// SIGUSR1 reloads the schema, SIGUSR2 the settings.
+fn reload_on_signals(project: Arc<Project>) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut schema = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
+    let mut config = signal(SignalKind::user_defined2()).context("cannot listen for SIGUSR2")?;
+    Ok(async move {
+        loop {
+            let what = tokio::select! {
+                _ = schema.recv() => Reload::Schema,
+                _ = config.recv() => Reload::Config,
+            };
+            project.reload(what);
+        }
+    })
 }
 
-/// The keys; `@path` reads them from a file, as PostgREST does.
-fn key_set(text: &str, base64: bool) -> anyhow::Result<KeySet> {
-    let Some(path) = text.strip_prefix('@') else {
-        return Ok(KeySet::parse(text.as_bytes(), base64)?);
-    };
-    let bytes =
-        std::fs::read(path).with_context(|| format!("cannot read the JWT secret from {path}"))?;
-    Ok(KeySet::parse(bytes.strip_suffix(b"\n").unwrap_or(&bytes), base64)?)
+/// Closes connections that nobody used for `idle`.
+async fn sweep(project: Arc<Project>, idle: Duration) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL.min(idle)).await;
+        if let Some(live) = project.current() {
+            live.pool().close_idle(idle);
+        }
+    }
+}
+
+/// Ends when the listener's connection is gone.
+async fn lost(project: Arc<Project>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let fresh =
+            |live: Arc<Live>| live.health().fresh.load(std::sync::atomic::Ordering::Acquire);
+        if !project.current().is_some_and(fresh) {
+            return;
+        }
+    }
 }

@@ -102,14 +102,15 @@ impl Access {
 
     /// The access rules of the data API alone, without a gateway: a token or nothing. Without an
     /// anonymous role, nothing is refused.
-    pub fn alone(verifier: Verifier, anonymous_role: Option<&str>) -> Self {
+    /// `cached_tokens` verified ones are remembered.
+    pub fn alone(verifier: Verifier, anonymous_role: Option<&str>, cached_tokens: usize) -> Self {
         let anon = Standing::bare(anonymous_role.unwrap_or_default());
         Self {
             keys: ApiKeys::new([]),
             service: Standing { identity: anon.identity.clone(), authorization: None },
             anon,
             verifier,
-            tokens: TokenCache::new(CACHED_TOKENS),
+            tokens: TokenCache::new(cached_tokens),
             require_apikey: false,
             reads_apikey: false,
             allows_anonymous: anonymous_role.is_some(),
@@ -149,6 +150,11 @@ impl Access {
                 None => self.anonymous(&key),
             },
         }
+    }
+
+    /// Look-ups of verified tokens, those that were remembered, and those that were forgotten.
+    pub fn token_counts(&self) -> (u64, u64, u64) {
+        self.tokens.counts()
     }
 
     fn key_class(
@@ -396,12 +402,12 @@ mod tests {
             let keys = KeySet::secret(SECRET.as_bytes());
             Verifier::new(Some(keys), None, MissingRole::Assume(Some(Arc::from("web_anon"))))
         };
-        let open = Access::alone(verifier(), Some("web_anon"));
+        let open = Access::alone(verifier(), Some("web_anon"), 10);
         assert_eq!(who(&open, &[("apikey", "anything")]), "web_anon");
         let user = token(json!({"role": "author"}));
         assert_eq!(who(&open, &[("authorization", &format!("Bearer {user}"))]), "author");
         assert_eq!(who(&open, &[("authorization", "Bearer sb_secret_x")]), "PGRST301");
-        let closed = Access::alone(verifier(), None);
+        let closed = Access::alone(verifier(), None, 10);
         assert_eq!(who(&closed, &[]), "PGRST302");
     }
 }

@@ -3,6 +3,7 @@
 //! Everything is pure but one call: `pool.run`, which is one round trip.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -12,7 +13,9 @@ use plinth_wire::{Batch, Format, Lane, Rows, Statement, WireError};
 
 use super::caller::Caller;
 use super::context::{cookies_json, headers_json};
-use crate::runtime::{Live, LiveError, Project, Snapshot};
+use super::rules::Rules;
+use super::timing::Stopwatch;
+use crate::runtime::{Live, LiveError, Project, RoleContext, Snapshot};
 
 /// SQLSTATE of an answer that is beyond a bound of ours (PostgreSQL "Error Codes", class 54).
 const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
@@ -44,8 +47,10 @@ pub(super) struct DataRequest<'a> {
 /// [`Error`] is the client's answer.
 pub(super) async fn answer(
     project: &Project,
+    rules: &Rules,
     caller: &Caller,
     request: DataRequest<'_>,
+    watch: &mut Stopwatch,
 ) -> Result<Response, Error> {
     let live = project.live().await.map_err(|error| unavailable(&error))?;
     let snapshot = live.snapshot();
@@ -57,10 +62,24 @@ pub(super) async fn answer(
         body: request.body.clone(),
         base_path: request.base_path,
     };
-    match plinth_rest::prepare(&raw, &snapshot.catalog, &snapshot.config)? {
+    let mut step = "parse";
+    let outcome = plinth_rest::prepare_watched(&raw, &snapshot.catalog, &snapshot.config, || {
+        watch.lap(std::mem::replace(&mut step, "plan"));
+    });
+    watch.lap(step);
+    let response = match outcome? {
         Outcome::Answer(response) => Ok(response),
-        Outcome::Query(prepared) => execute(&live, &snapshot, caller, &request, prepared).await,
+        Outcome::Query(prepared) => {
+            if rules.log_query {
+                log_statements(&prepared);
+            }
+            execute(&live, &snapshot, caller, &request, prepared, watch).await
+        }
+    };
+    if response.is_ok() {
+        watch.lap("response");
     }
+    response
 }
 
 async fn execute(
@@ -69,9 +88,15 @@ async fn execute(
     caller: &Caller,
     request: &DataRequest<'_>,
     mut prepared: Prepared,
+    watch: &mut Stopwatch,
 ) -> Result<Response, Error> {
     let (batch, ahead) = batch(snapshot, caller, request, &mut prepared);
-    let results = live.pool().run(batch).await.map_err(|error| failure(error, caller.anonymous))?;
+    let results = live.pool().run(batch).await;
+    watch.lap("transaction");
+    if let Err(WireError::PoolTimeout(_) | WireError::Overloaded(_)) = results {
+        live.health().pool_timeouts.fetch_add(1, Ordering::Relaxed);
+    }
+    let results = results.map_err(|error| failure(error, caller.anonymous))?;
     prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
 }
 
@@ -82,7 +107,8 @@ fn batch(
     request: &DataRequest<'_>,
     prepared: &mut Prepared,
 ) -> (Batch, usize) {
-    let context = request_context(snapshot, caller, request, prepared);
+    let role = snapshot.role_context(&caller.identity.role);
+    let context = request_context(snapshot, caller, request, prepared, role);
     let identity = plinth_postgres::Caller {
         role: caller.identity.role.clone(),
         claims_json: caller.identity.claims.clone(),
@@ -90,10 +116,13 @@ fn batch(
     let (sql, params) = enter(&identity, &context);
     let mut statements = Vec::with_capacity(prepared.statements.len() + 3);
     let text = |sql, params| Statement { sql, params, format: Format::Text };
-    if let Some(level) = prepared.isolation {
-        // PostgreSQL takes it before the first query only.
-        let sql = format!("set transaction isolation level {level}");
-        statements.push(text(sql.into(), Vec::new()));
+    // PostgreSQL takes it before the first query only. A function's level wins over its caller's.
+    let own_level =
+        prepared.isolation.map(|level| format!("set transaction isolation level {level}").into());
+    let isolation: Option<Arc<str>> = own_level.or_else(|| role.isolation.clone());
+    let alone = isolation.is_some();
+    if let Some(sql) = isolation {
+        statements.push(text(sql, Vec::new()));
     }
     statements.push(text(sql, params));
     if let Some(sql) = &snapshot.pre_request {
@@ -104,8 +133,16 @@ fn batch(
     statements.extend(own.into_iter().map(|own| text(own.sql, own.params)));
     // What a function of the user's costs, and what else it does, nobody knows.
     let calls = prepared.calls || snapshot.pre_request.is_some();
-    let lane = if prepared.read_only && !calls { Lane::Read } else { Lane::Write };
+    // A read that others may make fail has to fail alone.
+    let lane = if prepared.read_only && !calls && !alone { Lane::Read } else { Lane::Write };
     (Batch { role: identity.role, statements, lane, rollback: prepared.rollback }, ahead)
+}
+
+/// Says what will be asked of the database; values are parameters and stay unsaid.
+fn log_statements(prepared: &Prepared) {
+    for statement in &prepared.statements {
+        tracing::info!(sql = %statement.sql, "asking the database");
+    }
 }
 
 fn request_context(
@@ -113,6 +150,7 @@ fn request_context(
     caller: &Caller,
     request: &DataRequest<'_>,
     prepared: &Prepared,
+    role: &RoleContext,
 ) -> RequestContext {
     RequestContext {
         method: Bytes::copy_from_slice(request.method.as_str().as_bytes()),
@@ -122,8 +160,12 @@ fn request_context(
         statement_timeout: None,
         search_path: snapshot.search_path(&prepared.schema),
         read_only: prepared.read_only,
-        time_zone: prepared.time_zone.clone().map(Bytes::from),
-        settings: settings(snapshot.role_settings(&caller.identity.role), &prepared.settings),
+        time_zone: prepared
+            .time_zone
+            .clone()
+            .filter(|_| snapshot.heeds_time_zones)
+            .map(Bytes::from),
+        settings: settings(role.settings.clone(), &prepared.settings),
     }
 }
 

@@ -1,19 +1,25 @@
 //! The listening socket and its connections (HTTP/1.1).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::Gateway;
 use super::patience::Patient;
+use super::response::Answer;
+use crate::config::HttpConfig;
 
 /// How many ports after the wanted one are tried.
 const PORTS_TRIED: u16 = 50;
@@ -33,15 +39,71 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The host has no address.
+    #[error("cannot find an address of {host}")]
+    Unknown {
+        /// Which host.
+        host: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The Unix socket cannot be listened on.
+    #[error("cannot listen on the socket {path}")]
+    Socket {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The address is taken by another program.
     #[error("{0} is in use by another program")]
     Taken(SocketAddr),
 }
 
+/// What answers requests.
+pub trait Answering: Send + Sync + 'static {
+    /// The limits that the listener enforces.
+    fn limits(&self) -> &HttpConfig;
+
+    /// Answers one request, in bounded time, whatever it is.
+    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
+}
+
 /// A socket that listens.
 pub struct Server {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A client's connection.
+enum Client {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Client> {
+        match self {
+            Self::Tcp(listener) => Ok(Client::Tcp(listener.accept().await?.0)),
+            Self::Unix(listener, _) => Ok(Client::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    /// A socket that nobody listens at must not look like one.
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 impl Server {
@@ -58,7 +120,7 @@ impl Server {
             match TcpListener::bind(candidate).await {
                 Ok(listener) => {
                     let address = listener.local_addr().unwrap_or(candidate);
-                    return Ok(Self { listener, address });
+                    return Ok(Self { listener: Listener::Tcp(listener), address });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(source) => return Err(ServerError::Bind { address: candidate, source }),
@@ -67,17 +129,82 @@ impl Server {
         Err(ServerError::Taken(address))
     }
 
-    /// Where it listens.
+    /// Listens on a host in PostgREST's spelling: a name, an address, or `*`, `*4`, `!4`, `*6`, `!6` for
+    /// every address, of IPv4 or IPv6 preferably (`*`) or only (`!`).
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] when the host has no address that can be listened on.
+    pub async fn bind_host(host: &str, port: u16) -> Result<Self, ServerError> {
+        let (v4, v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let candidates: Vec<SocketAddr> = match host {
+            "!4" => vec![SocketAddr::new(v4, port)],
+            "!6" => vec![SocketAddr::new(v6, port)],
+            "*4" => vec![SocketAddr::new(v4, port), SocketAddr::new(v6, port)],
+            // Listening on the unspecified address of IPv6 takes clients of IPv4 too.
+            "*" | "*6" => vec![SocketAddr::new(v6, port), SocketAddr::new(v4, port)],
+            name => tokio::net::lookup_host((name.trim_matches(['[', ']']), port))
+                .await
+                .map_err(|source| ServerError::Unknown { host: host.to_owned(), source })?
+                .collect(),
+        };
+        let mut last = None;
+        for candidate in candidates {
+            match Self::bind(candidate, false).await {
+                Ok(server) => return Ok(server),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| ServerError::Unknown {
+            host: host.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        }))
+    }
+
+    /// Listens on a Unix socket with the file mode `mode`; one that is left over is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Socket`] when that is not possible.
+    pub fn bind_socket(path: &Path, mode: u32) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Socket { path: path.to_owned(), source };
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = Listener::Unix(UnixListener::bind(path).map_err(failed)?, path.to_owned());
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens; port 0 for a Unix socket.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The Unix socket's file.
+    pub fn socket_path(&self) -> Option<&Path> {
+        match &self.listener {
+            Listener::Unix(_, path) => Some(path),
+            Listener::Tcp(_) => None,
+        }
+    }
+
+    /// Where it listens, for people.
+    pub fn label(&self) -> String {
+        match &self.listener {
+            Listener::Unix(_, path) => path.display().to_string(),
+            Listener::Tcp(_) => format!("http://{}", self.address),
+        }
+    }
+
     /// Serves until `stop` becomes true, then lets the requests under way end, for a bounded time.
-    pub async fn run(self, gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    pub async fn run<A: Answering>(self, gateway: Arc<A>, mut stop: watch::Receiver<bool>) {
         let limits = gateway.limits();
         let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let drain_timeout = limits.drain_timeout;
-        let builder = connection_builder(&gateway);
+        let builder = connection_builder(gateway.limits());
         let mut connections = JoinSet::new();
         loop {
             // At the limit, further clients wait in the kernel's queue.
@@ -90,10 +217,18 @@ impl Server {
                 () = stopped(&mut stop) => break,
             };
             match accepted {
-                Ok((stream, _peer)) => {
-                    let serving = serve(builder.clone(), stream, gateway.clone(), stop.clone());
+                Ok(client) => {
+                    let (builder, gateway, stop) = (builder.clone(), gateway.clone(), stop.clone());
                     connections.spawn(async move {
-                        serving.await;
+                        match client {
+                            Client::Tcp(stream) => {
+                                // Answers are small and complete: waiting to fill a packet would only
+                                // add latency.
+                                let _ = stream.set_nodelay(true);
+                                serve(builder, stream, gateway, stop).await;
+                            }
+                            Client::Unix(stream) => serve(builder, stream, gateway, stop).await,
+                        }
                         drop(place);
                     });
                 }
@@ -115,8 +250,7 @@ impl Server {
     }
 }
 
-fn connection_builder(gateway: &Gateway) -> http1::Builder {
-    let limits = gateway.limits();
+fn connection_builder(limits: &HttpConfig) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -127,14 +261,12 @@ fn connection_builder(gateway: &Gateway) -> http1::Builder {
     builder
 }
 
-async fn serve(
+async fn serve<A: Answering>(
     builder: http1::Builder,
-    stream: TcpStream,
-    gateway: Arc<Gateway>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    gateway: Arc<A>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Answers are small and complete: waiting to fill a packet would only add latency.
-    let _ = stream.set_nodelay(true);
     let stream = Patient::new(stream, gateway.limits().request_timeout);
     let service = service_fn(move |request| {
         let gateway = gateway.clone();

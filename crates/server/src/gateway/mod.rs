@@ -1,5 +1,6 @@
 //! The HTTP side: project → caller → limits → the part of the product that answers.
 
+mod admin;
 mod body;
 mod caller;
 mod context;
@@ -12,12 +13,18 @@ mod pages;
 mod patience;
 mod response;
 mod routes;
+mod rules;
+mod timing;
 mod token_cache;
 
+pub use admin::{Admin, Served, schema_summary};
 pub use caller::{Access, Caller, ProjectKeys, Refusal, unix_now};
+pub use cors::Origins;
 pub use jwt::{KeyError, KeySet, MissingRole, NoPath, RolePath, Verified, Verifier, sign};
-pub use listen::{Server, ServerError};
+pub use listen::{Answering, Server, ServerError};
+pub use response::Answer;
 pub use routes::{Guard, INSTANCE_PATHS, ROUTES, Route, Service};
+pub use rules::Rules;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,12 +38,14 @@ use tokio::sync::Semaphore;
 
 use self::body::Bodies;
 use self::data::DataRequest;
-use self::response::{Answer, Situation, empty, json_answer, rest_answer};
+use self::response::{Situation, empty, json_answer, rest_answer};
 use self::routes::{Selector, Target, resolve};
+use self::timing::Stopwatch;
 use crate::config::HttpConfig;
 use crate::runtime::{Project, Projects};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
@@ -65,19 +74,25 @@ impl Gateway {
         let bodies = Bodies::new(limits.body_bytes);
         Self { site, limits, under_way, bodies, request_ids: RequestIds::new() }
     }
+}
 
-    /// The limits that the listener enforces.
-    pub fn limits(&self) -> &HttpConfig {
+impl Answering for Gateway {
+    fn limits(&self) -> &HttpConfig {
         &self.limits
     }
 
-    /// Answers one request, in bounded time, whatever it is.
-    pub async fn handle(&self, request: Request<Incoming>) -> Answer {
+    async fn handle(&self, request: Request<Incoming>) -> Answer {
         let begun = Instant::now();
         let (mut parts, body) = request.into_parts();
         let id = self.request_ids.of(&parts.headers);
-        // SQL reads the id from the headers, as everything else about the request.
-        parts.headers.insert(REQUEST_ID, id.clone());
+        let alone = match &self.site {
+            Site::Alone(project) => Some(project.rules()),
+            Site::Projects(_) => {
+                // SQL reads the id from the headers, as everything else about the request.
+                parts.headers.insert(REQUEST_ID, id.clone());
+                None
+            }
+        };
         let mut answer = match self.under_way.try_acquire() {
             Err(_) => Situation::Busy.answer(),
             Ok(_permit) => {
@@ -86,23 +101,33 @@ impl Gateway {
                     .unwrap_or_else(|_elapsed| Situation::RequestTimeout.answer())
             }
         };
-        let browser = parts.headers.contains_key(header::ORIGIN);
-        if !cors::is_preflight(&parts.method, &parts.headers) {
-            cors::decorate(browser, answer.headers_mut());
+        if let Some(rules) = alone {
+            dress(&rules, &parts, answer.headers_mut());
+            log(&parts, &answer, &id, begun, rules.log_from_status);
+        } else {
+            // A project that allows certain origins only has said so already.
+            if answer.extensions().get::<Dressed>().is_none()
+                && !cors::is_preflight(&parts.method, &parts.headers)
+            {
+                cors::decorate(&Origins::Gateway, &parts.headers, answer.headers_mut());
+            }
+            log(&parts, &answer, &id, begun, 500);
+            answer.headers_mut().insert(REQUEST_ID, id);
         }
-        log(&parts, &answer, &id, begun);
-        answer.headers_mut().insert(REQUEST_ID, id);
         answer
     }
+}
 
+impl Gateway {
     async fn dispatch(&self, parts: &Parts, body: Incoming) -> Answer {
-        if cors::is_preflight(&parts.method, &parts.headers) {
-            return cors::preflight(&parts.headers);
-        }
         let projects = match &self.site {
             Site::Alone(project) => return self.alone(project, parts, body).await,
             Site::Projects(projects) => projects,
         };
+        if cors::is_preflight(&parts.method, &parts.headers) {
+            return cors::preflight(&Origins::Gateway, &parts.headers)
+                .unwrap_or_else(|| empty(StatusCode::OK));
+        }
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         match resolve(host, parts.uri.path()) {
             Target::Instance(path) => instance(projects, parts, path).await,
@@ -127,40 +152,66 @@ impl Gateway {
         (base_path, path): (&str, &str),
     ) -> Answer {
         let query = parts.uri.query().unwrap_or_default();
+        let rules = project.rules();
+        let mut watch = Stopwatch::start(rules.timing);
         // Every route is guarded the same way; a new kind of guard does not compile unnoticed.
         let Guard::ApiKey = route.guard;
-        let caller = match project.access().caller(&parts.headers, query) {
+        let caller = match rules.access.caller(&parts.headers, query) {
             Ok(caller) => caller,
             Err(refusal) => return refusal.answer(),
         };
+        watch.lap("jwt");
+        let bare_query;
+        let query = if caller.key_in_query {
+            bare_query = keys::without_apikey(query);
+            &bare_query
+        } else {
+            query
+        };
         match route.service {
             Service::NotYet(part) => Situation::NotYet(part).answer(),
-            Service::Rest if caller.key_in_query => {
-                let query = keys::without_apikey(query);
-                self.data(project, &caller, parts, body, (base_path, path, &query)).await
-            }
             Service::Rest => {
-                self.data(project, &caller, parts, body, (base_path, path, query)).await
+                let place = (base_path, path, query);
+                let mut answer =
+                    self.data(project, &rules, &caller, parts, body, place, watch).await;
+                if rules.origins != Origins::Gateway || rules.trace_header.is_some() {
+                    dress(&rules, parts, answer.headers_mut());
+                    answer.extensions_mut().insert(Dressed);
+                }
+                answer
             }
         }
     }
 
     async fn alone(&self, project: &Project, parts: &Parts, body: Incoming) -> Answer {
-        let caller = match project.access().caller(&parts.headers, "") {
+        let rules = project.rules();
+        if cors::is_preflight(&parts.method, &parts.headers)
+            && let Some(answer) = cors::preflight(&rules.origins, &parts.headers)
+        {
+            return answer;
+        }
+        let mut watch = Stopwatch::start(rules.timing);
+        let caller = rules.access.caller(&parts.headers, "");
+        watch.lap("jwt");
+        let caller = match caller {
             Ok(caller) => caller,
-            Err(refusal) => return refusal.answer(),
+            Err(refusal) => return timed(refusal.answer(), &watch),
         };
         let query = parts.uri.query().unwrap_or_default();
-        self.data(project, &caller, parts, body, ("", parts.uri.path(), query)).await
+        let place = ("", parts.uri.path(), query);
+        self.data(project, &rules, &caller, parts, body, place, watch).await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the request, whose it is, and by which rules")]
     async fn data(
         &self,
         project: &Project,
+        rules: &Rules,
         caller: &Caller,
         parts: &Parts,
         body: Incoming,
         (base_path, path, query): (&str, &str, &str),
+        mut watch: Stopwatch,
     ) -> Answer {
         // Its room is taken until there is an answer.
         let body = match self.bodies.read(body).await {
@@ -170,10 +221,37 @@ impl Gateway {
         let (method, headers) = (&parts.method, &parts.headers);
         let bytes = body.bytes.clone();
         let request = DataRequest { method, path, query, headers, body: bytes, base_path };
-        match data::answer(project, caller, request).await {
+        let answer = match data::answer(project, rules, caller, request, &mut watch).await {
             Ok(response) => rest_answer(response),
+            Err(error) if rules.terse_errors => rest_answer(error.to_terse_response()),
             Err(error) => rest_answer(error.to_response()),
-        }
+        };
+        timed(answer, &watch)
+    }
+}
+
+/// Marks an answer whose headers for other origins were decided already.
+#[derive(Clone, Copy)]
+struct Dressed;
+
+/// The answer with the time that its steps took, if that was measured.
+fn timed(mut answer: Answer, watch: &Stopwatch) -> Answer {
+    if let Some(value) = watch.header() {
+        answer.headers_mut().insert(SERVER_TIMING, value);
+    }
+    answer
+}
+
+/// Adds what the rules want on every answer.
+fn dress(rules: &Rules, parts: &Parts, answer: &mut HeaderMap) {
+    let preflight = cors::is_preflight(&parts.method, &parts.headers)
+        && answer.contains_key(header::ACCESS_CONTROL_ALLOW_METHODS);
+    if !preflight {
+        cors::decorate(&rules.origins, &parts.headers, answer);
+    }
+    if let Some(name) = &rules.trace_header {
+        let value = parts.headers.get(name).cloned();
+        answer.insert(name.clone(), value.unwrap_or(HeaderValue::from_static("")));
     }
 }
 
@@ -222,11 +300,11 @@ fn without_body(answer: Answer) -> Answer {
 
 /// One line per request for those who debug, and one per failure of ours for everybody. The query
 /// string is left out: it holds values, and sometimes a key.
-fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant) {
+fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant, from_status: u16) {
     let status = answer.status();
     // A probe that finds the instance not ready yet is no failure.
     let expected = status == StatusCode::NOT_IMPLEMENTED || parts.uri.path() == "/ready";
-    if status.is_server_error() && !expected {
+    if status.is_server_error() && !expected && status.as_u16() >= from_status {
         tracing::warn!(
             request.id = ?id,
             http.method = %parts.method,
@@ -234,6 +312,14 @@ fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant) {
             http.status = status.as_u16(),
             duration_ms = begun.elapsed().as_millis(),
             "a request failed"
+        );
+    } else if from_status < 500 && status.as_u16() >= from_status {
+        tracing::info!(
+            http.method = %parts.method,
+            http.path = parts.uri.path(),
+            http.status = status.as_u16(),
+            duration_us = begun.elapsed().as_micros(),
+            "answered a request"
         );
     } else {
         tracing::debug!(

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::caller::Refusal;
 
 /// A whole answer, ready for the socket.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Full<Bytes>>;
 
 /// Situations in which the gateway answers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Tokens that were verified lately, so that the signature is checked once and not per request.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -25,6 +26,15 @@ pub(super) fn fingerprint(credential: &str) -> Fingerprint {
 pub(super) struct TokenCache {
     capacity: usize,
     generations: Mutex<Generations>,
+    counts: Counts,
+}
+
+/// What a cache did so far.
+#[derive(Debug, Default)]
+struct Counts {
+    requests: AtomicU64,
+    hits: AtomicU64,
+    evictions: AtomicU64,
 }
 
 #[derive(Default)]
@@ -34,13 +44,26 @@ struct Generations {
 }
 
 impl TokenCache {
-    /// A cache of at most `capacity` tokens.
+    /// A cache of at most `capacity` tokens; of none, when that is less than two.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(2), generations: Mutex::default() }
+        Self { capacity, generations: Mutex::default(), counts: Counts::default() }
+    }
+
+    /// Look-ups, those that found something, and tokens that made room for others.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.counts.requests), read(&self.counts.hits), read(&self.counts.evictions))
     }
 
     /// The token of that fingerprint, unless it is unknown or no longer valid at `now` (Unix seconds).
     pub(super) fn get(&self, key: &Fingerprint, now: i64) -> Option<Arc<Verified>> {
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let found = self.find(key, now)?;
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        Some(found)
+    }
+
+    fn find(&self, key: &Fingerprint, now: i64) -> Option<Arc<Verified>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = generations.young.get(key) {
             return Some(found.clone()).filter(|token| now <= token.valid_until);
@@ -60,7 +83,12 @@ impl TokenCache {
     }
 
     fn insert(&self, generations: &mut Generations, key: Fingerprint, token: Arc<Verified>) {
+        if self.capacity < 2 {
+            return;
+        }
         if generations.young.len() >= self.capacity / 2 {
+            let forgotten = std::mem::take(&mut generations.old).len();
+            self.counts.evictions.fetch_add(forgotten as u64, Ordering::Relaxed);
             generations.old = std::mem::take(&mut generations.young);
         }
         generations.young.insert(key, token);
@@ -98,5 +126,15 @@ mod tests {
             assert!(generations.young.len() + generations.old.len() <= 10);
         }
         assert!(cache.get(&fingerprint("0"), 1).is_none());
+        let (requests, hits, evictions) = cache.counts();
+        assert_eq!((requests, hits), (1001, 1000));
+        assert!(evictions >= 990, "{evictions}");
+    }
+
+    #[test]
+    fn a_cache_of_nothing_keeps_nothing() {
+        let cache = TokenCache::new(0);
+        cache.put(fingerprint("a"), token(100));
+        assert!(cache.get(&fingerprint("a"), 1).is_none());
     }
 }

@@ -1,21 +1,22 @@
 //! The part of a project that costs something: connections, a listener and a catalog.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use plinth_catalog::LoadError;
 use plinth_postgres::{ConnectError, Endpoint, Listener, Login};
 use plinth_wire::Pool;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::room::Place;
-use super::snapshot::{Snapshot, SnapshotOptions};
+use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions};
 
-/// The channel on which people and triggers ask for a reload.
-const CHANNEL: &str = "pgrst";
+/// Wishes for a reload that wait for the watcher.
+const RELOADS_HELD: usize = 4;
 
 /// Reloads begin at least this far apart, so that a migration of many transactions causes few.
 const RELOAD_INTERVAL: Duration = Duration::from_millis(50);
@@ -31,7 +32,7 @@ pub enum LiveError {
     Connect(#[source] ConnectError),
     /// The catalog cannot be read.
     #[error("cannot read the project's catalog")]
-    Load(#[source] LoadError),
+    Load(#[source] SnapshotError),
     /// It takes too long.
     #[error("reading the project's catalog takes too long")]
     Timeout,
@@ -52,20 +53,47 @@ pub struct Target {
     pub login: Login,
     /// The database.
     pub database: String,
+    /// The channel on which people and triggers ask for a reload; without one nobody is heard.
+    pub channel: Option<String>,
 }
 
 impl Target {
     async fn listen(&self) -> Result<Listener, ConnectError> {
-        self.endpoint.listen(&self.login, &self.database, &[CHANNEL]).await
+        let channels: Vec<&str> = self.channel.as_deref().into_iter().collect();
+        self.endpoint.listen(&self.login, &self.database, &channels).await
     }
+}
+
+/// What to read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reload {
+    /// The catalog, with the settings that the database holds.
+    Schema,
+    /// The settings' file and what it names too.
+    Config,
 }
 
 /// A project that is being served. Dropping it closes everything.
 pub struct Live {
     pool: Pool,
     snapshot: Arc<RwLock<Arc<Snapshot>>>,
+    health: Arc<Health>,
+    reloads: mpsc::Sender<Reload>,
     watcher: JoinHandle<()>,
     _place: Place,
+}
+
+/// How the watcher fares, for the admin server.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Whether the last attempt to read the catalog went well, and the listener is there.
+    pub fresh: AtomicBool,
+    /// Catalogs read.
+    pub loads: AtomicU64,
+    /// Attempts that failed.
+    pub failures: AtomicU64,
+    /// Requests that found no connection in time.
+    pub pool_timeouts: AtomicU64,
 }
 
 impl Live {
@@ -92,15 +120,20 @@ impl Live {
             "opened the project"
         );
         let snapshot = Arc::new(RwLock::new(Arc::new(snapshot)));
+        let health = Arc::<Health>::default();
+        health.loaded();
+        let (reloads, asked) = mpsc::channel(RELOADS_HELD);
         let watcher = Watcher {
             name: name.to_owned(),
             target,
             options,
             pool: pool.clone(),
             snapshot: snapshot.clone(),
+            health: health.clone(),
+            asked,
         };
         let watcher = tokio::spawn(watcher.run(listener));
-        Ok(Self { pool, snapshot, watcher, _place: place })
+        Ok(Self { pool, snapshot, health, reloads, watcher, _place: place })
     }
 
     /// The project's connections.
@@ -111,6 +144,28 @@ impl Live {
     /// What the project looks like now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How reading the catalog fares.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Asks for a reload, which comes soon; more than a few at once are one.
+    pub fn reload(&self, what: Reload) {
+        let _ = self.reloads.try_send(what);
+    }
+}
+
+impl Health {
+    fn loaded(&self) {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.fresh.store(true, Ordering::Release);
+    }
+
+    fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.fresh.store(false, Ordering::Release);
     }
 }
 
@@ -130,7 +185,10 @@ async fn open(
     Ok((listener, snapshot))
 }
 
-async fn load(listener: &mut Listener, options: &SnapshotOptions) -> Result<Snapshot, LoadError> {
+async fn load(
+    listener: &mut Listener,
+    options: &SnapshotOptions,
+) -> Result<Snapshot, SnapshotError> {
     Snapshot::load(listener.connection_mut().client_mut(), options).await
 }
 
@@ -141,40 +199,66 @@ struct Watcher {
     options: SnapshotOptions,
     pool: Pool,
     snapshot: Arc<RwLock<Arc<Snapshot>>>,
+    health: Arc<Health>,
+    /// Reloads that somebody in this process asks for.
+    asked: mpsc::Receiver<Reload>,
 }
 
 impl Watcher {
-    async fn run(self, mut listener: Listener) {
+    async fn run(mut self, mut listener: Listener) {
         loop {
             self.watch(&mut listener).await;
+            self.health.fresh.store(false, Ordering::Release);
             // Requests go on with what is known; the pool finds out by itself when it can connect.
             listener = self.reconnect().await;
         }
     }
 
     /// Reloads on every notification until the connection is gone.
-    async fn watch(&self, listener: &mut Listener) {
+    async fn watch(&mut self, listener: &mut Listener) {
         let mut last = Instant::now();
-        while let Some(notification) = listener.next().await {
-            if !is_reload(notification.payload()) {
-                continue;
-            }
+        while let Some(wanted) = self.next(listener).await {
+            let Some(mut what) = wanted else { continue };
             tokio::time::sleep_until(last + RELOAD_INTERVAL).await;
             // What came meanwhile is answered by the same reload.
-            while let Some(Some(_)) = listener.next().now_or_never() {}
+            while let Some(Some(more)) = self.next(listener).now_or_never() {
+                what = what.max(more.unwrap_or(Reload::Schema));
+            }
             last = Instant::now();
+            if what == Reload::Config
+                && let Err(error) = self.options.source.read_again()
+            {
+                tracing::error!(project.name = %self.name, error = %chain(&error), "the settings stay as they were");
+                continue;
+            }
             let loading = load(listener, &self.options);
             match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
                 Ok(Ok(snapshot)) => self.publish(snapshot),
+                Ok(Err(error @ SnapshotError::Settings(_))) => {
+                    tracing::error!(project.name = %self.name, error = %chain(&error), "the settings stay as they were");
+                }
                 Ok(Err(error)) => {
-                    tracing::warn!(project.name = %self.name, error = %error, "could not reload the catalog");
+                    self.health.failed();
+                    tracing::warn!(project.name = %self.name, error = %chain(&error), "could not reload the catalog");
                     return;
                 }
                 Err(_elapsed) => {
+                    self.health.failed();
                     tracing::warn!(project.name = %self.name, "reloading the catalog takes too long");
                     return;
                 }
             }
+        }
+    }
+
+    /// The next wish: `Some(None)` for a notification about something else, `None` when the
+    /// connection is gone.
+    async fn next(&mut self, listener: &mut Listener) -> Option<Option<Reload>> {
+        tokio::select! {
+            notification = listener.next() => {
+                notification.map(|notification| reload_of(notification.payload()))
+            }
+            Some(what) = self.asked.recv() => Some(Some(what)),
         }
     }
 
@@ -189,7 +273,8 @@ impl Watcher {
                     return listener;
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(project.name = %self.name, error = %error, "cannot listen yet");
+                    self.health.failed();
+                    tracing::debug!(project.name = %self.name, error = %chain(&error), "cannot listen yet");
                 }
                 Err(_elapsed) => {
                     tracing::debug!(project.name = %self.name, "cannot listen yet: too slow");
@@ -201,13 +286,24 @@ impl Watcher {
     fn publish(&self, snapshot: Snapshot) {
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.pool.forget_statements();
+        self.health.loaded();
         tracing::debug!(project.name = %self.name, "reloaded the catalog");
     }
 }
 
-/// An empty payload means everything, as for PostgREST; settings are part of the snapshot.
-fn is_reload(payload: &str) -> bool {
-    matches!(payload, "" | "reload schema" | "reload config")
+/// What a notification asks for; an empty payload means everything, as for PostgREST.
+fn reload_of(payload: &str) -> Option<Reload> {
+    match payload {
+        "" | "reload config" => Some(Reload::Config),
+        "reload schema" => Some(Reload::Schema),
+        _ => None,
+    }
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]
@@ -216,10 +312,13 @@ mod tests {
 
     #[test]
     fn only_the_known_payloads_cause_a_reload() {
-        for (payload, reload) in
-            [("reload schema", true), ("reload config", true), ("", true), ("hello", false)]
-        {
-            assert_eq!(is_reload(payload), reload, "{payload}");
+        for (payload, reload) in [
+            ("reload schema", Some(Reload::Schema)),
+            ("reload config", Some(Reload::Config)),
+            ("", Some(Reload::Config)),
+            ("hello", None),
+        ] {
+            assert_eq!(reload_of(payload), reload, "{payload}");
         }
     }
 }

@@ -4,13 +4,15 @@ mod backoff;
 mod live;
 mod project;
 mod room;
+mod settings;
 mod snapshot;
 
 pub use backoff::Backoff;
-pub use live::{Live, LiveError, Target};
+pub use live::{Health, Live, LiveError, Reload, Target};
 pub use project::{Project, ProjectParts};
 pub use room::{Place, Room};
-pub use snapshot::{Snapshot, SnapshotOptions};
+pub use settings::{Doors, Tenant};
+pub use snapshot::{RoleContext, Snapshot, SnapshotError, SnapshotOptions};
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +23,11 @@ use plinth_postgres::{CONTROL_DATABASE, Endpoint, Login, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions};
 
 use crate::config::Config;
-use crate::gateway::{Access, ProjectKeys};
+use crate::gateway::{Access, ProjectKeys, Rules};
+use crate::pgrst;
+
+/// The channel on which the platform's event triggers announce changes of the schema.
+const CHANNEL: &str = "pgrst";
 
 /// How often idle projects are looked for, at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
@@ -75,6 +81,7 @@ struct Factory {
     budget: Arc<Budget>,
     room: Arc<Room>,
     config: Config,
+    settings: Arc<pgrst::Source>,
     time_zones: Arc<HashSet<String>>,
 }
 
@@ -87,7 +94,14 @@ impl Projects {
             map: RwLock::default(),
             default_name: config.default_project.clone(),
             idle_timeout: config.pool.idle_timeout,
-            factory: Factory { endpoint, budget, room, config, time_zones },
+            factory: Factory {
+                endpoint,
+                budget,
+                room,
+                settings: given(&config.rest),
+                config,
+                time_zones,
+            },
             migrated: AtomicBool::new(false),
             probed: tokio::sync::Mutex::default(),
         })
@@ -232,27 +246,49 @@ impl Factory {
             secret: project.keys.secret_key.expose(),
         };
         let rules = &self.config.keys;
+        let audience = rules.jwt_audience.clone();
+        let access = Arc::new(Access::project(&keys, audience, rules.require_apikey));
         Project::new(ProjectParts {
             name: Arc::from(project.name.as_str()),
-            access: Access::project(&keys, rules.jwt_audience.clone(), rules.require_apikey),
+            rules: Arc::new(Rules::project(access.clone())),
             target: Target {
                 endpoint: self.endpoint.clone(),
                 login: login.clone(),
                 database: project.database.clone(),
+                channel: Some(CHANNEL.to_owned()),
             },
             connect: connect_config(&self.endpoint, login, &project.database),
             budget: self.budget.clone(),
             pool: pool_options(&self.config),
             snapshot: SnapshotOptions {
-                rest: self.config.rest.clone(),
-                pre_request: None,
-                configured_by: vec!["authenticator".to_owned(), login.role.clone()],
+                tenant: Tenant::Project {
+                    access,
+                    configured_by: vec!["authenticator".to_owned(), login.role.clone()],
+                },
+                source: self.settings.clone(),
                 always_search_path: false,
                 time_zones: self.time_zones.clone(),
             },
             room: self.room.clone(),
         })
     }
+}
+
+/// The data API's part of the configuration under PostgREST's names, below what databases set.
+fn given(rest: &plinth_rest::Config) -> Arc<pgrst::Source> {
+    let mut flags = BTreeMap::from([
+        ("db-schemas", rest.schemas.join(",")),
+        ("db-extra-search-path", rest.extra_search_path.join(",")),
+        ("db-aggregates-enabled", rest.aggregates.to_string()),
+        ("db-plan-enabled", rest.plan.to_string()),
+        ("db-tx-end", rest.tx_end.as_str().to_owned()),
+        ("openapi-mode", rest.openapi_mode.as_str().to_owned()),
+    ]);
+    if let Some(rows) = rest.max_rows {
+        flags.insert("db-max-rows", rows.to_string());
+    }
+    let flags = flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Arc::new(pgrst::Source::of_flags(flags))
 }
 
 /// The bounds of a pool: one project may use the whole budget while no other wants it.

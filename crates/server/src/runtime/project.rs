@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 
-use super::live::{Live, LiveError, Target};
+use super::live::{Live, LiveError, Reload, Target};
 use super::room::Room;
 use super::snapshot::SnapshotOptions;
-use crate::gateway::Access;
+use crate::gateway::Rules;
 
 /// After a failed attempt, further requests fail at once for this long.
 const FAILURE_PAUSE: Duration = Duration::from_millis(250);
@@ -21,8 +21,8 @@ const CONNECTION_IDLE: Duration = Duration::from_secs(60);
 pub struct ProjectParts {
     /// The name.
     pub name: Arc<str>,
-    /// Which credentials are accepted.
-    pub access: Access,
+    /// The gateway's rules until the database has been asked for its settings.
+    pub rules: Arc<Rules>,
     /// For the listener and the catalog.
     pub target: Target,
     /// For requests.
@@ -71,9 +71,19 @@ impl Project {
         &self.parts.name
     }
 
-    /// Which credentials are accepted.
-    pub fn access(&self) -> &Access {
-        &self.parts.access
+    /// The gateway's rules.
+    pub fn rules(&self) -> Arc<Rules> {
+        match self.current() {
+            Some(live) => live.snapshot().rules.clone(),
+            None => self.parts.rules.clone(),
+        }
+    }
+
+    /// Reads the catalog or the settings anew, if the project is open at all.
+    pub fn reload(&self, what: Reload) {
+        if let Some(live) = self.current() {
+            live.reload(what);
+        }
     }
 
     /// Connections and catalog, opened now if they are not open.
@@ -87,7 +97,8 @@ impl Project {
             return Ok(live);
         }
         let limit = self.parts.pool.acquire_timeout;
-        tokio::time::timeout(limit, self.open()).await.unwrap_or(Err(LiveError::Timeout))
+        // Opening is rare, and too large to be a part of every request.
+        tokio::time::timeout(limit, Box::pin(self.open())).await.unwrap_or(Err(LiveError::Timeout))
     }
 
     async fn open(&self) -> Result<Arc<Live>, LiveError> {

@@ -1,20 +1,21 @@
 //! What a project looks like at one moment: its catalog and the settings that shape its answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use plinth_catalog::{Catalog, LoadError, LoadOptions};
 use plinth_postgres::quote::ident;
 use tokio_postgres::Client;
 
-use crate::config::{parse_openapi_mode, parse_tx_end};
+use super::settings::{DatabaseSettings, Tenant, search_path, settable};
+use crate::gateway::Rules;
+use crate::pgrst::{Settings, Source, SourceError};
 
-/// Settings of a role as [`plinth_postgres::RequestContext`] wants them.
-pub(super) type RoleSettings = Arc<[(Bytes, Bytes)]>;
-
-/// Prefix of the settings by which people configure the data API in the database.
-const PGRST: &str = "pgrst.";
+/// Settings as [`plinth_postgres::RequestContext`] wants them.
+pub(super) type SessionSettings = Arc<[(Bytes, Bytes)]>;
 
 /// A consistent view of one project. Replaced as a whole, never changed.
 pub struct Snapshot {
@@ -22,22 +23,36 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// The data API's settings, those in the database included.
     pub config: plinth_rest::Config,
+    /// The gateway's rules by the same settings.
+    pub rules: Arc<Rules>,
     /// A function to call before every request (`db-pre-request`), as SQL.
     pub pre_request: Option<Arc<str>>,
+    /// Whether `Prefer: timezone` is heeded (`db-timezone-enabled`).
+    pub heeds_time_zones: bool,
+    /// How long reading the catalog took.
+    pub load_time: Duration,
     search_paths: HashMap<String, Bytes>,
-    role_settings: HashMap<String, RoleSettings>,
-    no_settings: RoleSettings,
+    roles: HashMap<String, RoleContext>,
+    other_roles: RoleContext,
+}
+
+/// What a transaction of a role begins with.
+#[derive(Clone)]
+pub struct RoleContext {
+    /// Settings that the role carries and that a request may set, `statement_timeout` and such, then
+    /// those of the application.
+    pub settings: SessionSettings,
+    /// The statement that gives the transaction the role's isolation level.
+    pub isolation: Option<Arc<str>>,
 }
 
 /// What a snapshot is made from, besides the database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SnapshotOptions {
-    /// Settings of the process; those in the database win over them.
-    pub rest: plinth_rest::Config,
-    /// A function to call before every request, as `name` or `schema.name`.
-    pub pre_request: Option<String>,
-    /// Roles whose `pgrst.*` settings count, the one that wins last.
-    pub configured_by: Vec<String>,
+    /// Who is served.
+    pub tenant: Tenant,
+    /// The settings that were given; those in the database win over them.
+    pub source: Arc<Source>,
     /// Whether the default schema's search path is set per request too, because the database's own
     /// is none of our making.
     pub always_search_path: bool,
@@ -45,42 +60,89 @@ pub struct SnapshotOptions {
     pub time_zones: Arc<HashSet<String>>,
 }
 
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The database cannot be read.
+    #[error("cannot read the catalog")]
+    Load(#[from] LoadError),
+    /// A statement about the settings failed.
+    #[error("cannot read the settings of the database")]
+    Database(#[from] tokio_postgres::Error),
+    /// The settings make no sense.
+    #[error(transparent)]
+    Settings(#[from] SourceError),
+}
+
+impl SnapshotOptions {
+    /// The settings that count, and those among them that the database holds.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`] when they cannot be read or make no sense.
+    pub async fn settings(
+        &self,
+        client: &mut Client,
+    ) -> Result<(Settings, DatabaseSettings), SnapshotError> {
+        let given = self.source.settings(&DatabaseSettings::new())?;
+        let mut database = DatabaseSettings::new();
+        if given.in_database {
+            database = self.tenant.read(client, given.pre_config.as_deref()).await?;
+        }
+        Ok((self.tenant.settings(&self.source, database.clone())?, database))
+    }
+}
+
 impl Snapshot {
     /// Reads the settings and the catalog from the database.
     ///
     /// # Errors
     ///
-    /// [`LoadError`] when a statement fails.
-    pub async fn load(client: &mut Client, options: &SnapshotOptions) -> Result<Self, LoadError> {
-        let mut config = options.rest.clone();
-        let mut pre_request = options.pre_request.clone();
-        for (name, value) in database_settings(client, &options.configured_by).await? {
-            if name == "db_pre_request" {
-                pre_request = Some(value).filter(|name| !name.is_empty());
-            } else if !apply(&mut config, &name, &value) {
-                tracing::warn!(setting.name = %name, "ignored a pgrst setting of the database");
-            }
-        }
-        config.pre_request = pre_request.is_some();
+    /// [`SnapshotError`] when a statement fails, or when the settings make no sense.
+    pub async fn load(
+        client: &mut Client,
+        options: &SnapshotOptions,
+    ) -> Result<Self, SnapshotError> {
+        let (settings, _) = options.settings(client).await?;
+        let rules = options.tenant.rules(&options.source, &settings)?;
+        let begun = Instant::now();
+        let heeds_time_zones = settings.time_zones;
         let time_zones = options.time_zones.clone();
+        let config = settings.rest;
         let load = LoadOptions {
             schemas: config.schemas.clone(),
             extra_search_path: config.extra_search_path.clone(),
             time_zones,
         };
         let catalog = Catalog::load(client, &load).await?;
-        let role_settings = role_settings(client, &catalog).await?;
+        let load_time = begun.elapsed();
+        let application = pairs(&settings.app_settings);
+        let settable = settable(client).await?;
+        let roles = catalog
+            .all_role_settings()
+            .map(|(role, own)| (role.to_owned(), role_context(own, &settable, &application)))
+            .collect();
         let skip_default = usize::from(!options.always_search_path);
-        let search_paths = config.schemas.iter().skip(skip_default);
-        let search_paths =
-            search_paths.map(|schema| (schema.clone(), search_path(schema, &config))).collect();
+        let search_paths = config
+            .schemas
+            .iter()
+            .skip(skip_default)
+            .map(|schema| {
+                let path = search_path(schema, &config.extra_search_path);
+                (schema.clone(), Bytes::from(path))
+            })
+            .collect();
+        let pre_request = settings.pre_request.as_deref();
         Ok(Self {
             catalog,
-            pre_request: pre_request.map(|name| Arc::from(pre_request_sql(&name))),
+            rules,
+            pre_request: pre_request.map(|name| format!("select {}()", quoted_name(name)).into()),
             config,
+            heeds_time_zones,
+            load_time,
             search_paths,
-            role_settings,
-            no_settings: Arc::from([]),
+            roles,
+            other_roles: RoleContext { settings: application.into(), isolation: None },
         })
     }
 
@@ -89,95 +151,56 @@ impl Snapshot {
         self.search_paths.get(schema).cloned()
     }
 
-    /// The settings that `role` carries and that a request may set: `statement_timeout` and such.
-    pub fn role_settings(&self, role: &str) -> RoleSettings {
-        self.role_settings.get(role).unwrap_or(&self.no_settings).clone()
+    /// What transactions of `role` begin with.
+    pub fn role_context(&self, role: &str) -> &RoleContext {
+        self.roles.get(role).unwrap_or(&self.other_roles)
     }
 }
 
-/// `pgrst.*` settings that were given to `roles` for this database or for all, weakest first.
-async fn database_settings(
-    client: &Client,
-    roles: &[String],
-) -> Result<Vec<(String, String)>, tokio_postgres::Error> {
-    let rows = client.query(include_str!("database_settings.sql"), &[&roles, &PGRST]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+fn pairs(settings: &[(String, String)]) -> Vec<(Bytes, Bytes)> {
+    settings
+        .iter()
+        .map(|(name, value)| (Bytes::from(name.clone()), Bytes::from(value.clone())))
+        .collect()
 }
 
-/// Settings of roles that a session may change; others, such as `session_preload_libraries`, count
-/// only when a session starts.
-async fn role_settings(
-    client: &Client,
-    catalog: &Catalog,
-) -> Result<HashMap<String, RoleSettings>, tokio_postgres::Error> {
-    let mut roles = HashMap::new();
-    let sql = "select name from pg_catalog.pg_settings where context = 'user'";
-    let settable: HashSet<String> =
-        client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    for (role, settings) in catalog.all_role_settings() {
-        let pairs = settings
-            .iter()
-            // The gateway sets the search path by the request's schema.
-            .filter(|(name, _)| settable.contains(name) && name != "search_path")
-            .map(|(name, value)| (Bytes::from(name.clone()), Bytes::from(value.clone())));
-        roles.insert(role.to_owned(), pairs.collect::<Vec<_>>().into());
-    }
-    Ok(roles)
+/// Settings that a session may change count per transaction; others, such as
+/// `session_preload_libraries`, only when a session starts.
+fn role_context(
+    own: &[(String, String)],
+    settable: &HashSet<String>,
+    application: &[(Bytes, Bytes)],
+) -> RoleContext {
+    let isolation = own
+        .iter()
+        .find(|(name, _)| name == "default_transaction_isolation")
+        .and_then(|(_, level)| isolation(level));
+    let transferable: Vec<(String, String)> = own
+        .iter()
+        // The gateway sets the search path by the request's schema.
+        .filter(|(name, _)| settable.contains(name) && name != "search_path")
+        .filter(|(name, _)| name != "default_transaction_isolation")
+        .cloned()
+        .collect();
+    let mut settings = pairs(&transferable);
+    settings.extend_from_slice(application);
+    RoleContext { settings: settings.into(), isolation }
 }
 
-/// Applies one `pgrst.*` setting, its prefix removed; `false` when the name or the value is unknown.
-fn apply(config: &mut plinth_rest::Config, name: &str, value: &str) -> bool {
-    match name {
-        "db_schemas" | "db_schema" => match list(value) {
-            schemas if schemas.is_empty() => return false,
-            schemas => config.schemas = schemas,
-        },
-        "db_extra_search_path" => config.extra_search_path = list(value),
-        "db_max_rows" => match value.parse() {
-            Ok(rows) => config.max_rows = Some(rows),
-            Err(_) if value.is_empty() => config.max_rows = None,
-            Err(_) => return false,
-        },
-        "db_aggregates_enabled" => return set(&mut config.aggregates, switch(value)),
-        "db_plan_enabled" => return set(&mut config.plan, switch(value)),
-        "db_tx_end" => return set(&mut config.tx_end, parse_tx_end(value)),
-        "openapi_mode" => return set(&mut config.openapi_mode, parse_openapi_mode(value)),
-        _ => return false,
-    }
-    true
+/// The statement for a level above the usual one.
+fn isolation(level: &str) -> Option<Arc<str>> {
+    let level = match level.to_ascii_lowercase().as_str() {
+        "repeatable read" => "repeatable read",
+        "serializable" => "serializable",
+        _ => return None,
+    };
+    Some(format!("set transaction isolation level {level}").into())
 }
 
-fn set<T>(place: &mut T, value: Option<T>) -> bool {
-    let known = value.is_some();
-    if let Some(value) = value {
-        *place = value;
-    }
-    known
-}
-
-fn switch(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "1" => Some(true),
-        "false" | "off" | "no" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-fn list(value: &str) -> Vec<String> {
-    value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-fn search_path(schema: &str, config: &plinth_rest::Config) -> Bytes {
-    let schemas =
-        std::iter::once(schema).chain(config.extra_search_path.iter().map(String::as_str));
-    let quoted: Vec<String> = schemas.map(ident).collect();
-    Bytes::from(quoted.join(", "))
-}
-
-/// `select "schema"."name"()`.
-fn pre_request_sql(name: &str) -> String {
+/// `schema.name` as SQL, either part in quotes.
+pub(super) fn quoted_name(name: &str) -> String {
     let quoted: Vec<String> = name.split('.').map(|part| ident(part.trim_matches('"'))).collect();
-    format!("select {}()", quoted.join("."))
+    quoted.join(".")
 }
 
 #[cfg(test)]
@@ -185,49 +208,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_of_the_database_win_over_those_of_the_process() {
-        let mut config = plinth_rest::Config::default();
-        for (name, value) in [
-            ("db_schemas", "api, private"),
-            ("db_extra_search_path", ""),
-            ("db_max_rows", "7"),
-            ("db_aggregates_enabled", "true"),
-            ("db_tx_end", "rollback"),
-            ("openapi_mode", "disabled"),
-        ] {
-            assert!(apply(&mut config, name, value), "{name}");
-        }
-        assert_eq!(config.schemas, ["api", "private"]);
-        assert!(config.extra_search_path.is_empty());
-        assert_eq!(config.max_rows, Some(7));
-        assert!(config.aggregates);
-        assert_eq!(config.tx_end, plinth_rest::TxEnd::Rollback);
-        assert_eq!(config.openapi_mode, plinth_rest::OpenApiMode::Disabled);
-    }
-
-    #[test]
-    fn nonsense_changes_nothing() {
-        let mut config = plinth_rest::Config::default();
-        for (name, value) in [
-            ("db_schemas", " , "),
-            ("db_max_rows", "many"),
-            ("db_tx_end", "perhaps"),
-            ("db_plan_enabled", "perhaps"),
-            ("no_such_setting", "1"),
-        ] {
-            assert!(!apply(&mut config, name, value), "{name}");
-        }
-        assert_eq!(config.schemas, plinth_rest::Config::default().schemas);
+    fn a_role_gives_its_isolation_level_and_what_a_session_may_set() {
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settable = ["statement_timeout", "search_path", "default_transaction_isolation"];
+        let settable = settable.map(str::to_owned).into();
+        let application = pairs(&[own("app.settings.a", "1")]);
+        let role = [
+            own("statement_timeout", "5s"),
+            own("search_path", "x"),
+            own("log_statement", "all"),
+            own("default_transaction_isolation", "SERIALIZABLE"),
+        ];
+        let context = role_context(&role, &settable, &application);
+        let wanted = pairs(&[own("statement_timeout", "5s"), own("app.settings.a", "1")]);
+        assert_eq!(*context.settings, *wanted);
+        assert_eq!(
+            context.isolation.as_deref(),
+            Some("set transaction isolation level serializable")
+        );
+        assert_eq!(isolation("read committed"), None);
+        assert_eq!(isolation("x; drop table y"), None);
     }
 
     #[test]
     fn names_are_quoted_wherever_they_become_sql() {
-        let config = plinth_rest::Config {
-            extra_search_path: vec!["Odd\"One".to_owned()],
-            ..plinth_rest::Config::default()
-        };
-        assert_eq!(search_path("api", &config), "\"api\", \"Odd\"\"One\"");
-        assert_eq!(pre_request_sql("api.check"), "select \"api\".\"check\"()");
-        assert_eq!(pre_request_sql("a\"b"), "select \"a\"\"b\"()");
+        assert_eq!(search_path("api", &["Odd\"One".to_owned()]), "\"api\", \"Odd\"\"One\"");
+        assert_eq!(quoted_name("api.check"), "\"api\".\"check\"");
+        assert_eq!(quoted_name("a\"b"), "\"a\"\"b\"");
     }
 }

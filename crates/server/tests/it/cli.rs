@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary, with an environment of its own.
-fn plinth(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+pub(crate) fn plinth(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plinth"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -86,7 +86,7 @@ impl Child {
         self.stderr.try_iter().collect::<Vec<_>>().join("\n")
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let killed =
             Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());

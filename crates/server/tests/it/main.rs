@@ -10,3 +10,4 @@ mod faults;
 mod gateway;
 mod projects;
 mod rest_alone;
+mod rest_settings;
