@@ -38,12 +38,11 @@ pub(crate) fn plan<'p>(
     tree: &Node<'p>,
 ) -> Result<ReadNode<'p>, Error> {
     let source = if root.returned { Source::Returned } else { Source::Relation(root.name) };
-    let qualifier = if root.returned {
+    // An alias can also be that of a page; the name is the relation's own, because errors tell it.
+    let qualifier = if root.returned || !tree.children.is_empty() {
         Qualifier::Alias(root.name.name.clone())
-    } else if tree.children.is_empty() {
-        Qualifier::Relation(root.name)
     } else {
-        Qualifier::Alias(format!("{}_0", root.name.name))
+        Qualifier::Relation(root.name)
     };
     let place = Place { source, name: root.name, relation: root.relation, qualifier };
     let planner = Planner { context, cap: context.config.max_rows.filter(|_| root.capped) };
@@ -135,8 +134,9 @@ impl<'p> Planner<'p> {
         let name = &relationship.to;
         let alias = || Qualifier::Alias(format!("{}_{depth}", name.name));
         let (source, qualifier) = match &relationship.via {
-            // A junction is joined in FROM beside it, under its own name.
-            Via::ForeignKey { .. } | Via::Junction(_) => (Source::Relation(name), alias()),
+            Via::ForeignKey { .. } => (Source::Relation(name), alias()),
+            // The junction is joined in FROM beside it, under its own name too.
+            Via::Junction(_) => (Source::Relation(name), Qualifier::Alias(name.name.clone())),
             Via::Function(function) => {
                 let row = parent.qualifier.row().to_owned();
                 (Source::Function { function, row, row_type: &relationship.from }, alias())

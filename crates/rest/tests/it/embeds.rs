@@ -274,3 +274,20 @@ async fn a_relation_with_hidden_junctions_is_known() {
         r#"{"code":"PGRST200","details":"Searched for a foreign key relationship between 'paints' and 'watched' in the schema 'api', but no matches were found.","hint":null,"message":"Could not find a relationship between 'paints' and 'watched' in the schema cache"}"#
     );
 }
+
+#[tokio::test]
+async fn errors_about_columns_name_the_relation() {
+    let session = session().await;
+    for (query, message) in [
+        ("/clients?select=id,projects(id)&projects=eq.1", "column clients.projects does not exist"),
+        (
+            "/clients?select=nope,projects(id)&order=name&limit=1",
+            "column clients.nope does not exist",
+        ),
+        ("/users?select=id,tasks(nope)", "column tasks.nope does not exist"),
+        ("/clients?select=id,projects(nope)", "column projects_1.nope does not exist"),
+    ] {
+        let answer = session.get(query).await;
+        assert!(answer.status == 400 && answer.body.contains(message), "{query}: {}", answer.body);
+    }
+}
