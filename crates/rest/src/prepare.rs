@@ -236,7 +236,7 @@ impl<'p> Job<'p> {
         }
         let options = Options {
             negotiated: &negotiated,
-            total: self.total(&node),
+            total: self.total_of_call(),
             settings: true,
             checks: Checks {
                 singular: negotiated.media.is_singular(),
@@ -248,6 +248,8 @@ impl<'p> Job<'p> {
         };
         let (statement, columns) = render::call(&call, &node, options);
         let mut plan = self.answer(Kind::Call { shape, head }, &negotiated, columns);
+        // The planner knows next to nothing of a function's rows, so it is not asked.
+        plan.count = plan.count.filter(|count| *count != Count::Planned);
         plan.applied = self.applied_to_call();
         plan.warning = tree.warning();
         let read_only = call::reads_only(function, self.request.action);
@@ -286,6 +288,15 @@ impl<'p> Job<'p> {
             Some(Count::Estimated) if windowed => {
                 node.cap.map_or(Total::Count, |cap| Total::CountTo(cap.saturating_add(1)))
             }
+            _ => Total::None,
+        }
+    }
+
+    /// As [`Job::total`], of a call, whose rows are always counted to the end.
+    fn total_of_call(self) -> Total {
+        let windowed = self.context.config.max_rows.is_some() || self.request.range != Range::ALL;
+        match self.preferences().count {
+            Some(Count::Exact | Count::Estimated) if windowed => Total::Count,
             _ => Total::None,
         }
     }

@@ -135,7 +135,12 @@ impl Plan {
     fn out_of_bounds(&self, page: &Page, range: &str, head: bool) -> Response {
         let error = Error::out_of_bounds(self.range.lower, page.total.unwrap_or_default());
         let mut response = error.to_response();
+        // The rows were read; this is no error of the kind that a proxy is told of.
+        response.headers.remove("proxy-status");
         set(&mut response.headers, "content-range", range);
+        if let Some(profile) = &self.profile {
+            set(&mut response.headers, "content-profile", profile);
+        }
         if let Some(location) = &self.content_location {
             set(&mut response.headers, "content-location", location);
         }
@@ -298,11 +303,8 @@ fn content_range(lower: i64, upper: i64, total: Option<u64>) -> String {
 fn override_by_settings(response: &mut Response, row: &Row, columns: Columns) -> Result<(), Error> {
     let text = |index: Option<usize>| index.and_then(|index| row.get(index)?.as_deref());
     if let Some(status) = text(columns.response_status) {
-        response.status = std::str::from_utf8(status)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .and_then(spoken::status)
-            .ok_or_else(Error::response_status)?;
+        response.status =
+            leading_number(status).and_then(spoken::status).ok_or_else(Error::response_status)?;
     }
     if let Some(headers) = text(columns.response_headers) {
         let headers = parse_headers(headers).ok_or_else(Error::response_headers)?;
@@ -314,6 +316,12 @@ fn override_by_settings(response: &mut Response, row: &Row, columns: Columns) ->
         }
     }
     Ok(())
+}
+
+/// The number that a text begins with: a status may be followed by its name, as in `418 I'm a teapot`.
+fn leading_number(text: &[u8]) -> Option<u16> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }
 
 /// `[{"Name": "value"}, …]`, without those that SQL has no say in.
@@ -370,6 +378,15 @@ mod tests {
         assert_eq!(status(7, 0, Some(6)), 416);
         assert_eq!(status(6, 0, Some(6)), 206);
         assert_eq!(status(0, 0, Some(0)), 200);
+    }
+
+    #[test]
+    fn a_status_may_be_followed_by_its_name() {
+        assert_eq!(leading_number(b"418 I'm a teapot"), Some(418));
+        assert_eq!(leading_number(b"205"), Some(205));
+        for text in ["", "teapot", " 418", "-1", "99999"] {
+            assert_eq!(leading_number(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -71,6 +71,13 @@ async fn windows_counts_and_heads_apply_to_rows() {
     let session = session().await;
     let page = session.ask("GET", "/rpc/list_projects?limit=2", "prefer: count=exact", "").await;
     assert_eq!((page.status, page.header("content-range")), (206, "0-1/4"));
+    let guessed =
+        session.ask("GET", "/rpc/list_projects?limit=2", "prefer: count=planned", "").await;
+    assert_eq!((guessed.status, guessed.header("content-range")), (200, "0-1/*"));
+    assert_eq!(guessed.header("preference-applied"), "count=planned");
+    let counted =
+        session.ask("GET", "/rpc/list_projects?limit=2", "prefer: count=estimated", "").await;
+    assert_eq!((counted.status, counted.header("content-range")), (206, "0-1/4"));
     let all = session.ask("POST", "/rpc/list_projects", "prefer: count=exact", "{}").await;
     assert_eq!((all.status, all.header("content-range")), (200, "0-3/4"));
     let head = session.ask("HEAD", "/rpc/list_projects", "", "").await;
