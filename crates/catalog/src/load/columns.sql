@@ -8,7 +8,8 @@ select
     a.attnotnull as not_null,
     case
         when a.attidentity <> '' then 'generated as identity'
-        when d.adbin is not null then pg_get_expr(d.adbin, d.adrelid)
+        -- Only what is generated names columns; without a relation PostgreSQL prints several times faster.
+        when d.adbin is not null then pg_get_expr(d.adbin, case when a.attgenerated <> '' then d.adrelid else 0 end)
     end as default,
     a.attgenerated <> '' or a.attidentity = 'a' as generated,
     a.attidentity <> '' as identity,
