@@ -181,7 +181,8 @@ impl Sql {
     }
 }
 
-/// The text of a one-dimensional array whose elements are all quoted.
+/// The text of a one-dimensional array whose elements are all quoted. No text of PostgreSQL has a NUL
+/// in it, so an element ends there.
 pub(crate) fn array_literal<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::from("{");
     for (index, value) in values.into_iter().enumerate() {
@@ -189,7 +190,7 @@ pub(crate) fn array_literal<'a>(values: impl IntoIterator<Item = &'a str>) -> St
             text.push(',');
         }
         text.push('"');
-        for c in value.chars() {
+        for c in value.chars().take_while(|c| *c != '\0') {
             if matches!(c, '"' | '\\') {
                 text.push('\\');
             }
@@ -235,6 +236,7 @@ mod tests {
     fn array_elements_are_quoted_and_escaped() {
         assert_eq!(array_literal(["a", "b,c", "d\"e", "f\\"]), r#"{"a","b,c","d\"e","f\\"}"#);
         assert_eq!(array_literal([]), "{}");
+        assert_eq!(array_literal(["cut\0off", "\0"]), r#"{"cut",""}"#);
     }
 
     #[test]
