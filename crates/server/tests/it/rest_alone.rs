@@ -86,6 +86,16 @@ fn the_data_api_alone_is_a_drop_in_that_installs_nothing() {
             json!({"role": format!("{role}_author"), "exp": seconds(Duration::ZERO) - 60});
         let expired = api.bearer(&token(expired)).get("/todo").await.unwrap();
         assert_eq!(gist(&expired), (401, "PGRST303".to_owned()));
+        // Names and zones reach PostgreSQL as values, which knows none like these.
+        for text in ["x\"; drop table api.todo; --", "x'; drop table api.todo; --"] {
+            let stranger = api.bearer(&token(json!({"role": text}))).get("/todo").await.unwrap();
+            assert_eq!(gist(&stranger), (401, "22023".to_owned()), "{text}");
+            let nowhere =
+                api.with("prefer", &format!("timezone={text}")).get("/todo").await.unwrap();
+            assert_eq!(gist(&nowhere), (400, "22023".to_owned()), "{text}");
+        }
+        let shifted = api.with("prefer", "timezone=-4").get("/todo").await.unwrap();
+        assert_eq!(shifted.header("preference-applied"), Some("timezone=-4"));
         let keyed = api.with("apikey", "anything").get("/todo").await.unwrap();
         assert_eq!(keyed.status, StatusCode::OK, "an API key means nothing here");
 
