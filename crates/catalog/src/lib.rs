@@ -8,7 +8,7 @@ mod relationship;
 mod representation;
 
 pub use function::{Function, Parameter, ReturnType, Volatility};
-pub use load::{LoadError, LoadOptions, time_zones};
+pub use load::{LoadError, LoadOptions};
 pub use media::{ANY_MEDIA_TYPE, MediaHandler};
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
@@ -16,7 +16,6 @@ pub use representation::Representation;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
 
 /// A schema and a name inside it, both as stored in `pg_catalog` (unquoted, case preserved).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,8 +62,6 @@ pub struct Catalog {
     role_settings: HashMap<String, Vec<(String, String)>>,
     /// Comments of schemas.
     schema_comments: HashMap<String, String>,
-    /// Time zone names, for `Prefer: timezone=…`.
-    time_zones: Arc<HashSet<String>>,
     /// Makers of bodies by the relation or function whose rows or result they take.
     media_handlers: HashMap<QualifiedName, Vec<MediaHandler>>,
     /// Makers of bodies that take any row.
@@ -148,11 +145,6 @@ impl Catalog {
     /// The comment of a schema.
     pub fn schema_comment(&self, schema: &str) -> Option<&str> {
         self.schema_comments.get(schema).map(String::as_str)
-    }
-
-    /// Whether `pg_timezone_names` knows this name.
-    pub fn has_time_zone(&self, name: &str) -> bool {
-        self.time_zones.contains(name)
     }
 
     /// PostgreSQL's `server_version_num`, such as 160014; 0 in a catalog made by hand.

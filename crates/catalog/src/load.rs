@@ -6,7 +6,7 @@ mod node_tree;
 mod rows;
 mod views;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -22,19 +22,6 @@ pub struct LoadOptions {
     pub schemas: Vec<String>,
     /// Schemas whose views those of the exposed schemas may look through to the tables below.
     pub extra_search_path: Vec<String>,
-    /// The server's time zone names, from [`time_zones`].
-    pub time_zones: Arc<HashSet<String>>,
-}
-
-/// Reads the names in `pg_timezone_names`. The server reads a folder of files for this, so callers
-/// ask once per cluster and share the answer between catalogs.
-///
-/// # Errors
-///
-/// [`LoadError::Database`] when the statement fails.
-pub async fn time_zones(client: &Client) -> Result<Arc<HashSet<String>>, LoadError> {
-    let rows = client.query("select name from pg_timezone_names", &[]).await?;
-    Ok(Arc::new(rows.iter().map(|row| row.get(0)).collect()))
 }
 
 /// Why a catalog could not be read.
@@ -97,7 +84,7 @@ impl Catalog {
         let schemas: [&(dyn ToSql + Sync); 1] = [&options.schemas];
         let with_views: Vec<&str> =
             options.schemas.iter().chain(&options.extra_search_path).map(String::as_str).collect();
-        let mut catalog = Self { time_zones: options.time_zones.clone(), ..Self::default() };
+        let mut catalog = Self::default();
         let representations =
             transaction.query(include_str!("load/representations.sql"), &[]).await?;
         let representations = representations_by_domain(&representations);

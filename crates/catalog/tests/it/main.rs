@@ -4,7 +4,7 @@ mod views;
 
 use plinth_catalog::{
     Cardinality, Catalog, Column, LoadOptions, QualifiedName, RelationKind, Relationship,
-    ReturnType, Via, Volatility, time_zones,
+    ReturnType, Via, Volatility,
 };
 use plinth_testkit::{Template, with_database};
 
@@ -13,11 +13,7 @@ fn with_catalog(test: impl Fn(&Catalog)) {
     with_database(&Template::Empty, async |database| {
         let mut connection = database.connect().await.unwrap();
         connection.batch_execute(include_str!("fixture.sql")).await.unwrap();
-        let options = LoadOptions {
-            schemas: vec!["api".to_owned()],
-            time_zones: time_zones(&connection).await.unwrap(),
-            ..LoadOptions::default()
-        };
+        let options = LoadOptions { schemas: vec!["api".to_owned()], ..LoadOptions::default() };
         let catalog = Catalog::load(&mut connection, &options).await.unwrap();
         test(&catalog);
         connection.close().await;
@@ -70,7 +66,6 @@ fn relations_of_the_exposed_schemas_are_there_and_no_others() {
         let comment = catalog.relation(&api("team")).unwrap().comment.clone();
         assert_eq!(comment.as_deref(), Some("People who work together"));
         assert!(catalog.server_version() >= 150_000);
-        assert!(catalog.has_time_zone("Europe/Berlin") && !catalog.has_time_zone("Mars/Base"));
     });
 }
 

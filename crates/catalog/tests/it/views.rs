@@ -12,7 +12,6 @@ fn with_catalog(extra_search_path: &[&str], test: impl Fn(&Catalog)) {
         let options = LoadOptions {
             schemas: vec!["api".to_owned()],
             extra_search_path: extra_search_path.iter().map(|&it| it.to_owned()).collect(),
-            ..LoadOptions::default()
         };
         test(&Catalog::load(&mut connection, &options).await.unwrap());
         connection.close().await;

@@ -83,7 +83,6 @@ pub(super) async fn run(
         tenant: Tenant::Alone(Arc::<Doors>::default()),
         source: Arc::new(source),
         always_search_path: true,
-        time_zones: Arc::default(),
     };
     let alone = Alone { settings, config, endpoint, database, options };
     if args.dump_config {
@@ -133,18 +132,15 @@ impl Alone {
     }
 
     async fn dump_schema(self, output: Output) -> anyhow::Result<ExitCode> {
-        let project = self.project().await?;
+        let project = self.project()?;
         let live = project.live().await.context("cannot serve the database")?;
         output.line(crate::gateway::schema_summary(&live.snapshot().catalog));
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn project(&self) -> anyhow::Result<Arc<Project>> {
-        let connection = self.endpoint.connect(&self.database).await?;
-        let time_zones = plinth_catalog::time_zones(&connection).await?;
-        connection.close().await;
+    fn project(&self) -> anyhow::Result<Arc<Project>> {
         let login = &self.endpoint.admin;
-        let options = SnapshotOptions { time_zones, ..self.options.clone() };
+        let options = self.options.clone();
         Ok(Project::new(ProjectParts {
             name: Arc::from(self.database.as_str()),
             rules: options.tenant.rules(&options.source, &self.settings)?,
@@ -217,7 +213,7 @@ impl Alone {
         let mut backoff = Backoff::default();
         loop {
             let attempt = async {
-                let project = self.project().await?;
+                let project = self.project()?;
                 let live = project.live().await.context("cannot serve the database")?;
                 anyhow::Ok((project, live))
             };

@@ -126,10 +126,7 @@ async fn serve_cluster(
     let server = Server::bind(config.listen, config.listen_anywhere).await?;
     let address = server.address();
     let _note = leave_note(config, cluster, Some(address))?;
-    let connection = cluster.connect("postgres").await?;
-    let time_zones = plinth_catalog::time_zones(&connection).await?;
-    connection.close().await;
-    let projects = Projects::new(cluster.endpoint().clone(), config.clone(), time_zones);
+    let projects = Projects::new(cluster.endpoint().clone(), config.clone());
     let gateway = Gateway::new(Site::Projects(projects.clone()), config.http.clone());
 
     // Owned here: leaving this function by any way aborts them.

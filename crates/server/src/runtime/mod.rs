@@ -14,7 +14,7 @@ pub use room::{Place, Room};
 pub use settings::{Doors, Tenant};
 pub use snapshot::{RoleContext, Snapshot, SnapshotError, SnapshotOptions};
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -82,26 +82,18 @@ struct Factory {
     room: Arc<Room>,
     config: Config,
     settings: Arc<pgrst::Source>,
-    time_zones: Arc<HashSet<String>>,
 }
 
 impl Projects {
     /// No projects yet, in the cluster at `endpoint`.
-    pub fn new(endpoint: Endpoint, config: Config, time_zones: Arc<HashSet<String>>) -> Arc<Self> {
+    pub fn new(endpoint: Endpoint, config: Config) -> Arc<Self> {
         let budget = Budget::new(config.pool.max_connections);
         let room = Room::new(config.pool.max_projects);
         Arc::new(Self {
             map: RwLock::default(),
             default_name: config.default_project.clone(),
             idle_timeout: config.pool.idle_timeout,
-            factory: Factory {
-                endpoint,
-                budget,
-                room,
-                settings: given(&config.rest),
-                config,
-                time_zones,
-            },
+            factory: Factory { endpoint, budget, room, settings: given(&config.rest), config },
             migrated: AtomicBool::new(false),
             probed: tokio::sync::Mutex::default(),
         })
@@ -267,7 +259,6 @@ impl Factory {
                 },
                 source: self.settings.clone(),
                 always_search_path: false,
-                time_zones: self.time_zones.clone(),
             },
             room: self.room.clone(),
         })

@@ -56,8 +56,6 @@ pub struct SnapshotOptions {
     /// Whether the default schema's search path is set per request too, because the database's own
     /// is none of our making.
     pub always_search_path: bool,
-    /// The server's time zone names.
-    pub time_zones: Arc<HashSet<String>>,
 }
 
 /// Why there is no snapshot.
@@ -107,12 +105,10 @@ impl Snapshot {
         let rules = options.tenant.rules(&options.source, &settings)?;
         let begun = Instant::now();
         let heeds_time_zones = settings.time_zones;
-        let time_zones = options.time_zones.clone();
         let config = settings.rest;
         let load = LoadOptions {
             schemas: config.schemas.clone(),
             extra_search_path: config.extra_search_path.clone(),
-            time_zones,
         };
         let catalog = Catalog::load(client, &load).await?;
         let load_time = begun.elapsed();

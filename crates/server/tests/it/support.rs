@@ -36,7 +36,7 @@ pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
 impl Instance {
     /// Serves the given projects of the cluster at `endpoint`.
     pub(crate) async fn start(endpoint: &Endpoint, projects: &[Project], config: Config) -> Self {
-        let served = Projects::new(endpoint.clone(), config.clone(), Arc::default());
+        let served = Projects::new(endpoint.clone(), config.clone());
         served.sync(projects);
         served.set_migrated();
         Self::serve(served, config).await
