@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
-use postgres_protocol::IsNull;
 use postgres_protocol::authentication::{md5_hash, sasl};
 use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use crate::cache::{Key, Prepared, StatementCache};
+use crate::outgoing::{NotEncodable, Outgoing};
 use crate::rows::Description;
 use crate::socket::Socket;
 use crate::{
@@ -38,8 +38,8 @@ const KEPT_BUFFER_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
-    /// Bytes of the current batch that are not yet written.
-    outgoing: BytesMut,
+    /// What of the current batch is not yet written.
+    outgoing: Outgoing,
     incoming: BytesMut,
     cache: StatementCache,
     /// Statements that batches under way prepare, in order, until the server confirms each.
@@ -99,7 +99,7 @@ impl Connection {
             Socket::connect(&config.host, config.port).await.map_err(WireError::Connect)?;
         let mut connection = Self {
             socket,
-            outgoing: BytesMut::with_capacity(4096),
+            outgoing: Outgoing::new(),
             incoming: BytesMut::with_capacity(16 * 1024),
             cache: StatementCache::new(cached_statements),
             parsing: VecDeque::new(),
@@ -168,7 +168,7 @@ impl Connection {
             self.exchange_duplex(&mut answer).await?;
         } else {
             if !self.outgoing.is_empty() {
-                self.socket.write_all_buf(&mut self.outgoing).await.map_err(WireError::Lost)?;
+                self.outgoing.write_all(&mut self.socket).await.map_err(WireError::Lost)?;
             }
             while !self.digest(&mut answer)? {
                 read_more(&mut self.socket, &mut self.incoming).await?;
@@ -211,13 +211,13 @@ impl Connection {
     pub fn forget_statements(&mut self) {
         for name in self.cache.clear() {
             // Writing to memory cannot fail for a name this short.
-            let _ = frontend::close(b'S', &statement_name(name), &mut self.outgoing);
+            let _ = frontend::close(b'S', &statement_name(name), self.outgoing.messages());
         }
     }
 
     fn encode(&mut self, batch: &Batch) -> Result<(), WireError> {
         for name in self.cache.evict() {
-            frontend::close(b'S', &statement_name(name), &mut self.outgoing)
+            frontend::close(b'S', &statement_name(name), self.outgoing.messages())
                 .map_err(protocol_error)?;
         }
         let extra =
@@ -232,7 +232,7 @@ impl Connection {
         if batch.rollback {
             self.encode_statement(batch, &extra("rollback"), before + batch.statements.len())?;
         }
-        frontend::sync(&mut self.outgoing);
+        frontend::sync(self.outgoing.messages());
         Ok(())
     }
 
@@ -252,31 +252,16 @@ impl Connection {
             Some(prepared) => prepared,
             None => self.encode_parse(key)?,
         };
-        let encoded = frontend::bind(
-            "",
-            &statement_name(prepared.name),
-            [],
-            &statement.params,
-            |value, buffer| {
-                Ok(match value {
-                    Some(bytes) => {
-                        buffer.put_slice(bytes);
-                        IsNull::No
-                    }
-                    None => IsNull::Yes,
-                })
-            },
-            (statement.format == Format::Binary).then_some(1),
-            &mut self.outgoing,
-        );
-        if encoded.is_err() {
-            return Err(WireError::Protocol("a batch is too large to be encoded".to_owned()));
-        }
-        if statement.format == Format::Binary {
+        let binary = statement.format == Format::Binary;
+        let name = statement_name(prepared.name);
+        self.outgoing.bind(&name, &statement.params, binary).map_err(|NotEncodable| {
+            WireError::Protocol("a batch is too large to be encoded".to_owned())
+        })?;
+        if binary {
             let description = prepared.description;
             self.binary.push_back(Binary { batch: self.sent, index, description });
         }
-        frontend::execute("", 0, &mut self.outgoing).map_err(protocol_error)
+        frontend::execute("", 0, self.outgoing.messages()).map_err(protocol_error)
     }
 
     /// Prepares a statement and has the server describe it.
@@ -284,8 +269,8 @@ impl Connection {
         let prepared =
             Prepared { name: self.cache.fresh_name(), description: Description::default() };
         let name = statement_name(prepared.name);
-        frontend::parse(&name, &key.sql, [], &mut self.outgoing).map_err(protocol_error)?;
-        frontend::describe(b'S', &name, &mut self.outgoing).map_err(protocol_error)?;
+        frontend::parse(&name, &key.sql, [], self.outgoing.messages()).map_err(protocol_error)?;
+        frontend::describe(b'S', &name, self.outgoing.messages()).map_err(protocol_error)?;
         self.parsing.push_back(Parsing { key, prepared: prepared.clone(), batch: self.sent });
         Ok(prepared)
     }
@@ -302,7 +287,7 @@ impl Connection {
             let (mut reader, mut writer) = tokio::io::split(&mut self.socket);
             tokio::select! {
                 read = read_more(&mut reader, &mut self.incoming) => read?,
-                written = writer.write_buf(&mut self.outgoing) => {
+                written = self.outgoing.write_some(&mut writer) => {
                     written.map_err(WireError::Lost)?;
                 }
             }
@@ -315,7 +300,7 @@ impl Connection {
         if self.is_busy() {
             return Err(WireError::Protocol("a shared batch left a transaction open".to_owned()));
         }
-        frontend::query("rollback", &mut self.outgoing).map_err(protocol_error)?;
+        frontend::query("rollback", self.outgoing.messages()).map_err(protocol_error)?;
         self.sent += 1;
         self.under_way += 1;
         Box::pin(self.receive()).await?.map(drop)
@@ -403,7 +388,7 @@ impl Connection {
             ("application_name", config.application_name.as_str()),
         ];
         parameters.extend(config.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        frontend::startup_message(parameters, &mut self.outgoing).map_err(protocol_error)?;
+        frontend::startup_message(parameters, self.outgoing.messages()).map_err(protocol_error)?;
         self.flush_start_up().await?;
         self.authenticate(config).await?;
         loop {
@@ -423,7 +408,7 @@ impl Connection {
             Message::AuthenticationOk => Ok(()),
             Message::AuthenticationMd5Password(body) => {
                 let hashed = md5_hash(config.user.as_bytes(), password()?, body.salt());
-                frontend::password_message(hashed.as_bytes(), &mut self.outgoing)
+                frontend::password_message(hashed.as_bytes(), self.outgoing.messages())
                     .map_err(protocol_error)?;
                 self.flush_start_up().await?;
                 self.expect_authenticated().await
@@ -447,14 +432,19 @@ impl Connection {
 
     async fn authenticate_scram(&mut self, password: &[u8]) -> Result<(), WireError> {
         let mut scram = sasl::ScramSha256::new(password, sasl::ChannelBinding::unsupported());
-        frontend::sasl_initial_response(sasl::SCRAM_SHA_256, scram.message(), &mut self.outgoing)
-            .map_err(protocol_error)?;
+        frontend::sasl_initial_response(
+            sasl::SCRAM_SHA_256,
+            scram.message(),
+            self.outgoing.messages(),
+        )
+        .map_err(protocol_error)?;
         self.flush_start_up().await?;
         let Message::AuthenticationSaslContinue(body) = self.next_start_up_message().await? else {
             return Err(WireError::Protocol("SCRAM was not continued".to_owned()));
         };
         scram.update(body.data()).map_err(protocol_error)?;
-        frontend::sasl_response(scram.message(), &mut self.outgoing).map_err(protocol_error)?;
+        frontend::sasl_response(scram.message(), self.outgoing.messages())
+            .map_err(protocol_error)?;
         self.flush_start_up().await?;
         let Message::AuthenticationSaslFinal(body) = self.next_start_up_message().await? else {
             return Err(WireError::Protocol("SCRAM was not finished".to_owned()));
@@ -471,7 +461,7 @@ impl Connection {
     }
 
     async fn flush_start_up(&mut self) -> Result<(), WireError> {
-        self.socket.write_all_buf(&mut self.outgoing).await.map_err(WireError::Connect)
+        self.outgoing.write_all(&mut self.socket).await.map_err(WireError::Connect)
     }
 
     async fn next_start_up_message(&mut self) -> Result<Message, WireError> {

@@ -6,6 +6,7 @@ mod config;
 mod connection;
 mod error;
 mod lane;
+mod outgoing;
 mod pool;
 mod rows;
 mod socket;
