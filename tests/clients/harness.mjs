@@ -136,6 +136,23 @@ export async function restart(signal) {
   return state;
 }
 
+/** Starts `plinth rest` over the project's database with these settings (`PGRST_…`); resolves with its URL and `stop`. */
+export async function alone(of, settings) {
+  const port = await freePort();
+  const child = spawn(binary, ['rest'], {
+    cwd: root, env: { ...env, PGRST_DB_URI: of.DB_URL, PGRST_SERVER_PORT: String(port), ...settings }, stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { output += text; });
+  const url = `http://127.0.0.1:${port}`;
+  const until = Date.now() + 60_000;
+  while (!(await fetch(url, { method: 'OPTIONS', signal: AbortSignal.timeout(5000) }).catch(() => null))?.ok) {
+    if (child.exitCode !== null || Date.now() > until) throw new Error(`plinth rest is not ready:\n${output}`);
+    await sleep(50);
+  }
+  return { url, stop: () => end(child.pid, 'SIGTERM') };
+}
+
 /** Runs `plinth …` on the server's data folder; resolves with stdout, rejects with stderr in the message. */
 export async function plinth(...args) {
   const { dataDir } = await stateOf();
