@@ -183,5 +183,7 @@ pub(crate) fn needed<'p>(node: &ReadNode<'p>) -> Option<BTreeSet<Text<'p>>> {
         };
         columns.extend(pairs.iter().map(|pair| Text::Borrowed(pair.from.as_str())));
     }
+    let own_order = node.order.iter().filter(|order| order.embed.is_none());
+    columns.extend(own_order.map(|order| order.column.name.clone()));
     Some(columns)
 }

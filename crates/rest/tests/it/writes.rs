@@ -249,6 +249,24 @@ async fn an_update_changes_what_its_filters_find() {
 }
 
 #[tokio::test]
+async fn what_is_given_back_may_be_ordered_by_what_is_not() {
+    let session = session().await;
+    let target = "/clients?select=name&order=id.desc&id=lt.3";
+    let changed = session.ask("PATCH", target, FULL, r#"{"name": "x"}"#).await;
+    assert_eq!(
+        (changed.status, changed.body.matches("name").count()),
+        (200, 2),
+        "{}",
+        changed.body
+    );
+    let rows = r#"[{"id": 8, "name": "b"}, {"id": 9, "name": "a"}]"#;
+    let new = session.ask("POST", "/clients?select=name&order=id.desc", FULL, rows).await;
+    assert_eq!(new.body, "[{\"name\":\"a\"}, \n {\"name\":\"b\"}]");
+    let called = session.get("/rpc/list_projects?select=name&order=id.desc&limit=1").await;
+    assert_eq!(called.body, r#"[{"name":"Orphan"}]"#, "{}", called.status);
+}
+
+#[tokio::test]
 async fn a_delete_removes_what_its_filters_find() {
     let session = session().await;
     let plain = session.ask("DELETE", "/users_tasks?user_id=eq.1", "prefer: count=exact", "").await;
