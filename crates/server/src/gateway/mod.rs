@@ -45,6 +45,8 @@ use crate::config::HttpConfig;
 use crate::runtime::{Project, Projects};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The request headers that an answer of the data API depends on.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Prefer, Range");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Longest request id that is taken over from a client.
@@ -101,6 +103,7 @@ impl Answering for Gateway {
                     .unwrap_or_else(|_elapsed| Situation::RequestTimeout.answer())
             }
         };
+        hint_retry(&mut answer);
         if let Some(rules) = alone {
             dress(&rules, &parts, answer.headers_mut());
             log(&parts, &answer, &id, begun, rules.log_from_status);
@@ -222,11 +225,23 @@ impl Gateway {
         let bytes = body.bytes.clone();
         let request = DataRequest { method, path, query, headers, body: bytes, base_path };
         let answer = match data::answer(project, rules, caller, request, &mut watch).await {
-            Ok(response) => rest_answer(response),
+            Ok(response) => {
+                let mut answer = rest_answer(response);
+                answer.headers_mut().entry(header::VARY).or_insert(VARY);
+                answer
+            }
             Err(error) if rules.terse_errors => rest_answer(error.to_terse_response()),
             Err(error) => rest_answer(error.to_response()),
         };
         timed(answer, &watch)
+    }
+}
+
+/// Tells a client when to come back, if it was sent away for the moment.
+fn hint_retry(answer: &mut Answer) {
+    if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let soon = HeaderValue::from_static("1");
+        answer.headers_mut().entry(header::RETRY_AFTER).or_insert(soon);
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::room::Place;
+use super::settings::Tenant;
 use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions};
 
 /// Wishes for a reload that wait for the watcher.
@@ -286,6 +287,10 @@ impl Watcher {
     fn publish(&self, snapshot: Snapshot) {
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         self.pool.forget_statements();
+        if let Tenant::Alone(_) = self.options.tenant {
+            // A session keeps the settings that its login had when it began.
+            self.pool.close_idle(Duration::ZERO);
+        }
         self.health.loaded();
         tracing::debug!(project.name = %self.name, "reloaded the catalog");
     }

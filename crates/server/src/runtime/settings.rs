@@ -207,3 +207,69 @@ pub(super) fn search_path(schema: &str, extra: &[String]) -> String {
     let schemas = std::iter::once(schema).chain(extra.iter().map(String::as_str));
     schemas.map(ident).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::ProjectKeys;
+
+    const SECRET: &str = "a-secret-that-is-at-least-32-bytes-long";
+
+    fn database(pairs: &[(&str, &str)]) -> DatabaseSettings {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn source(pairs: &[(&str, &str)]) -> Source {
+        Source::of_flags(database(pairs))
+    }
+
+    #[test]
+    fn a_projects_database_says_what_is_served_and_not_who_is_let_in() {
+        let keys = ProjectKeys {
+            jwt_secret: SECRET,
+            anon: "",
+            service_role: "",
+            publishable: "p",
+            secret: "s",
+        };
+        let access = Arc::new(Access::project(&keys, None, true));
+        let tenant = Tenant::Project { access: access.clone(), configured_by: Vec::new() };
+        let source = source(&[("db-schemas", "public"), ("db-max-rows", "9")]);
+        let theirs = database(&[
+            ("db_schemas", "api, more"),
+            ("server_timing_enabled", "true"),
+            ("db_tx_end", "nonsense"),
+            ("no_such_setting", "1"),
+            ("server_port", "1"),
+            ("jwt_secret", "mine-mine-mine-mine-mine-mine-mine"),
+            ("jwt_role_claim_key", ".admin"),
+            ("db_anon_role", "service_role"),
+        ]);
+        let settings = tenant.settings(&source, theirs).unwrap();
+        assert_eq!(settings.rest.schemas, ["api", "more"]);
+        assert_eq!(settings.rest.max_rows, Some(9));
+        assert_eq!(settings.rest.tx_end, plinth_rest::TxEnd::Commit);
+        assert!(settings.timing && settings.jwt.secret.is_none());
+        assert_eq!(settings.anonymous_role, None);
+        assert_eq!(settings.jwt.role_path.as_str(), "$.role");
+        let rules = tenant.rules(&source, &settings).unwrap();
+        assert!(Arc::ptr_eq(&rules.access, &access));
+        assert_eq!(rules.origins, Origins::Gateway);
+    }
+
+    #[test]
+    fn alone_verified_tokens_are_remembered_until_who_is_let_in_changes() {
+        let tenant = Tenant::Alone(Arc::default());
+        let source = source(&[("jwt-secret", SECRET), ("db-anon-role", "anon")]);
+        let access = |pairs: &[(&str, &str)]| {
+            let settings = tenant.settings(&source, database(pairs)).unwrap();
+            tenant.rules(&source, &settings).unwrap().access.clone()
+        };
+        let first = access(&[]);
+        assert!(Arc::ptr_eq(&first, &access(&[("db_max_rows", "3")])));
+        let other = access(&[("jwt_secret", "another-secret-of-at-least-32-bytes")]);
+        assert!(!Arc::ptr_eq(&first, &other));
+        let back = access(&[("db_anon_role", "nobody")]);
+        assert!(!Arc::ptr_eq(&other, &back) && !Arc::ptr_eq(&first, &back));
+    }
+}

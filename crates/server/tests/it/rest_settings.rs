@@ -108,6 +108,7 @@ fn a_file_the_environment_and_the_database_configure_the_api() {
         let answer = api.with("x-trace", "abc").get("/todo").await.unwrap();
         assert_eq!(answer.json().as_array().unwrap().len(), 4, "the function's limit");
         assert_eq!(answer.header("x-trace"), Some("abc"));
+        assert_eq!(answer.header("vary"), Some("Accept, Prefer, Range"));
         let timing = answer.header("server-timing").unwrap();
         assert!(timing.starts_with("jwt;dur=") && timing.contains("transaction;dur="), "{timing}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
@@ -149,6 +150,20 @@ fn a_file_the_environment_and_the_database_configure_the_api() {
         .await;
         let hidden = api.with("accept-profile", "private").get("/hidden").await.unwrap();
         assert_eq!(hidden.status, StatusCode::OK);
+
+        // So does what the login carries into a session.
+        owner
+            .batch_execute(&format!(
+                "alter role {} set work_mem = '1234kB'; notify pgrst, 'reload schema'",
+                scene.login
+            ))
+            .await
+            .unwrap();
+        until("a new session", async || {
+            let answer = api.get("/rpc/setting?name=work_mem").await.unwrap();
+            (answer.json() == json!("1234kB")).then_some(())
+        })
+        .await;
 
         // Another secret ends the tokens of the first one, remembered or not.
         std::fs::write(&secret, OTHER_SECRET).unwrap();
