@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::patience::Patient;
 use super::response::Answer;
+use super::target::Encoded;
 use crate::config::HttpConfig;
 
 /// How many ports after the wanted one are tried.
@@ -267,7 +268,7 @@ async fn serve<A: Answering>(
     gateway: Arc<A>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let stream = Patient::new(stream, gateway.limits().request_timeout);
+    let stream = Patient::new(Encoded::new(stream), gateway.limits().request_timeout);
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         async move { Ok::<_, std::convert::Infallible>(gateway.handle(request).await) }

@@ -14,6 +14,7 @@ mod patience;
 mod response;
 mod routes;
 mod rules;
+mod target;
 mod timing;
 mod token_cache;
 

@@ -63,6 +63,8 @@ fn a_path_means_what_it_says_and_nothing_else() {
             (format!("/p/{name}/rest/v1/auth.users"), 404),
             (format!("/p/{name}/rest/v1/note;x"), 404),
             (format!("http://elsewhere/p/{name}/rest/v1/note"), 200),
+            // What people type, though a URL may not have it.
+            (format!("/p/{name}/rest/v1/note?body=in.(\"a\",\"<b>\")"), 200),
         ] {
             let head = format!("GET {target} HTTP/1.1\r\nhost: x\r\napikey: {key}\r\n");
             let answer = raw(instance, &head).await;

@@ -1,0 +1,292 @@
+//! Request targets as people type them.
+//!
+//! `"`, `<` and `>` may not stand in a URL (RFC 3986 §2), yet curl and others send them as they are, the data API's
+//! language is full of them (`data->>name`, `in.("a","b")`), and PostgREST takes them. The HTTP implementation
+//! refuses such a target before anybody sees it, so they are encoded on the way to it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Of a header no more than this is looked at.
+const HEADER_BYTES: usize = 64;
+
+/// A stream whose reader gets the queries of request targets encoded, and everything else as it came.
+pub(super) struct Encoded<S> {
+    stream: S,
+    requests: Requests,
+    /// What was read and did not fit, from `given` on.
+    rest: Vec<u8>,
+    given: usize,
+}
+
+impl<S> Encoded<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, requests: Requests::default(), rest: Vec::new(), given: 0 }
+    }
+
+    /// Gives as much of the rest as there is room for.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = buffer.remaining().min(self.rest.len() - self.given);
+        buffer.put_slice(&self.rest[self.given..self.given + count]);
+        self.given += count;
+        if self.given == self.rest.len() {
+            self.rest = Vec::new();
+            self.given = 0;
+        }
+    }
+}
+
+/// Where in its requests a connection is. What is not understood beyond doubt ends the search: a body is never taken
+/// for a request.
+#[derive(Debug, Default)]
+struct Requests {
+    at: Place,
+    /// Whether the query of the target has begun.
+    in_query: bool,
+    /// The beginning of the line, and whether that is all of it.
+    line: Vec<u8>,
+    cut: bool,
+    body_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    #[default]
+    RequestLine,
+    Headers,
+    /// With so many bytes to come.
+    Body(u64),
+    /// Nowhere that is known: nothing is encoded any more.
+    Unknown,
+}
+
+impl Requests {
+    /// Follows `bytes`; gives them back encoded when something in them has to be.
+    fn follow(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut encoded = Vec::new();
+        let (mut done, mut index) = (0, 0);
+        while index < bytes.len() {
+            let start = index;
+            match self.at {
+                Place::Unknown => break,
+                Place::Body(left) => {
+                    let count =
+                        (bytes.len() - index).min(usize::try_from(left).unwrap_or(usize::MAX));
+                    index += count;
+                    let left = left - count as u64;
+                    self.at = if left == 0 { Place::RequestLine } else { Place::Body(left) };
+                }
+                Place::RequestLine | Place::Headers => {
+                    let end = bytes[index..].iter().position(|byte| *byte == b'\n');
+                    index = end.map_or(bytes.len(), |end| index + end + 1);
+                    if self.at == Place::RequestLine {
+                        self.encode(&bytes[..index], start, &mut done, &mut encoded);
+                    }
+                    self.keep(&bytes[start..index]);
+                    if end.is_some() {
+                        self.end_line();
+                    }
+                }
+            }
+        }
+        (!encoded.is_empty()).then(|| {
+            encoded.extend_from_slice(&bytes[done..]);
+            encoded
+        })
+    }
+
+    /// Encodes what of the request line stands in `bytes` from `start` on. `done` bytes are in `encoded` already.
+    fn encode(&mut self, bytes: &[u8], start: usize, done: &mut usize, encoded: &mut Vec<u8>) {
+        for (index, byte) in bytes.iter().enumerate().skip(start) {
+            self.in_query |= *byte == b'?';
+            let code: &[u8; 3] = match byte {
+                b'"' => b"%22",
+                b'<' => b"%3C",
+                b'>' => b"%3E",
+                _ => continue,
+            };
+            if self.in_query {
+                encoded.extend_from_slice(&bytes[*done..index]);
+                encoded.extend_from_slice(code);
+                *done = index + 1;
+            }
+        }
+    }
+
+    fn keep(&mut self, part: &[u8]) {
+        let room = HEADER_BYTES - self.line.len();
+        self.cut |= part.len() > room;
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let cut = std::mem::take(&mut self.cut);
+        // White space alone is no empty line.
+        let is_empty = matches!(line.as_slice(), b"\n" | b"\r\n");
+        self.at = match (self.at, is_empty) {
+            // Empty lines before a request are skipped, as HTTP says.
+            (Place::RequestLine, true) => Place::RequestLine,
+            (Place::RequestLine, false) => Place::Headers,
+            (_, true) => {
+                self.in_query = false;
+                match self.body_bytes.take() {
+                    Some(count) if count > 0 => Place::Body(count),
+                    _ => Place::RequestLine,
+                }
+            }
+            (_, false) => self.header(&line, cut),
+        };
+    }
+
+    /// Reads what a header says about the body.
+    fn header(&mut self, line: &[u8], cut: bool) -> Place {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            return if cut { Place::Headers } else { Place::Unknown };
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let is = |known: &str| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes());
+        if name.first().is_some_and(u8::is_ascii_whitespace)
+            || is("transfer-encoding")
+            || is("upgrade")
+        {
+            return Place::Unknown;
+        }
+        if !is("content-length") {
+            return Place::Headers;
+        }
+        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let count = std::str::from_utf8(value).ok().filter(|_| digits && !cut);
+        match count.and_then(|count| count.parse().ok()) {
+            Some(count) if self.body_bytes.is_none() => {
+                self.body_bytes = Some(count);
+                Place::Headers
+            }
+            _ => Place::Unknown,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Encoded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.rest.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            let Some(encoded) = self.requests.follow(&buffer.filled()[before..]) else {
+                return Poll::Ready(Ok(()));
+            };
+            buffer.set_filled(before);
+            self.rest = encoded;
+        }
+        self.give(buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Encoded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+
+    /// What comes of `text` when it arrives in pieces of `size` bytes.
+    fn in_pieces(text: &str, size: usize) -> String {
+        let mut requests = Requests::default();
+        let mut out = Vec::new();
+        for piece in text.as_bytes().chunks(size) {
+            match requests.follow(piece) {
+                Some(encoded) => out.extend_from_slice(&encoded),
+                None => out.extend_from_slice(piece),
+            }
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    fn check(given: &str, expected: &str) {
+        for size in [1, 2, 7, given.len()] {
+            assert_eq!(in_pieces(given, size), expected, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn queries_are_encoded_in_every_request_of_a_connection() {
+        check(
+            "\r\nGET /a?x=d->>b&y=in.(\"c\") HTTP/1.1\r\nhost: \"x\"\r\n\r\n\
+             POST /b?z=<1 HTTP/1.1\r\nContent-Length: 20\r\n\r\nGET /c?\"q\" HTTP/1.1\n\
+             GET /d?\" HTTP/1.1\n\n",
+            "\r\nGET /a?x=d-%3E%3Eb&y=in.(%22c%22) HTTP/1.1\r\nhost: \"x\"\r\n\r\n\
+             POST /b?z=%3C1 HTTP/1.1\r\nContent-Length: 20\r\n\r\nGET /c?\"q\" HTTP/1.1\n\
+             GET /d?%22 HTTP/1.1\n\n",
+        );
+        check("GET /\"a\" HTTP/1.1\r\n\r\n", "GET /\"a\" HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn nothing_is_encoded_after_a_body_of_unknown_length() {
+        for header in [
+            "transfer-encoding: chunked",
+            "Content-Length: 1\r\ncontent-length: 2",
+            "content-length: +1",
+            "content-length: 1, 1",
+            "content-length:                                                                   1",
+            "content-length: 99999999999999999999999",
+            "upgrade: websocket",
+            " folded: line",
+            "no header",
+            "  ",
+        ] {
+            let text = format!("POST /a HTTP/1.1\r\n{header}\r\n\r\nGET /b?\" HTTP/1.1\r\n\r\n");
+            check(&text, &text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_buffer_gets_everything_in_turn() {
+        let mut stream = Encoded::new(&b"GET /?\"\"\" HTTP/1.1\r\n\r\n"[..]);
+        let mut text = Vec::new();
+        let mut two = [0; 2];
+        loop {
+            match stream.read(&mut two).await.unwrap() {
+                0 => break,
+                count => text.extend_from_slice(&two[..count]),
+            }
+        }
+        assert_eq!(text, b"GET /?%22%22%22 HTTP/1.1\r\n\r\n");
+    }
+}
