@@ -3,6 +3,7 @@
 mod function;
 mod load;
 mod media;
+mod printing;
 mod relation;
 mod relationship;
 mod representation;
@@ -10,6 +11,7 @@ mod representation;
 pub use function::{Function, Parameter, ReturnType, Volatility};
 pub use load::{LoadError, LoadOptions};
 pub use media::{ANY_MEDIA_TYPE, MediaHandler};
+pub use printing::Printing;
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
 pub use representation::Representation;
@@ -70,6 +72,8 @@ pub struct Catalog {
     sets_response: bool,
     /// PostgreSQL's `server_version_num`, such as 160014.
     server_version: u32,
+    /// How sessions print values, whichever role's settings they have.
+    printing: Printing,
 }
 
 impl Catalog {
@@ -145,6 +149,12 @@ impl Catalog {
     /// The comment of a schema.
     pub fn schema_comment(&self, schema: &str) -> Option<&str> {
         self.schema_comments.get(schema).map(String::as_str)
+    }
+
+    /// How sessions probably print values: it was so when the catalog was read, and no role's
+    /// settings say anything else. A session that was opened at another time may differ.
+    pub fn printing(&self) -> Printing {
+        self.printing
     }
 
     /// PostgreSQL's `server_version_num`, such as 160014; 0 in a catalog made by hand.

@@ -13,7 +13,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
-use crate::{Cardinality, Catalog, QualifiedName, Relationship, Representation, Via};
+use crate::{Cardinality, Catalog, Printing, QualifiedName, Relationship, Representation, Via};
 
 /// Which part of a database a catalog shows.
 #[derive(Debug, Clone, Default)]
@@ -147,6 +147,12 @@ impl Catalog {
             self.server_version = row.get::<_, i32>(0).unsigned_abs();
             self.sets_response = row.get(1);
         }
+        for row in &rows.printing {
+            self.printing = Printing::of([row.get(0), row.get(1), row.get(2)]);
+        }
+        for (name, value) in self.role_settings.values().flatten() {
+            self.printing.unless(name, value);
+        }
         Ok(())
     }
 
@@ -206,6 +212,7 @@ struct Others {
     settings: Vec<Row>,
     schemas: Vec<Row>,
     response: Vec<Row>,
+    printing: Vec<Row>,
 }
 
 impl Others {
@@ -213,7 +220,7 @@ impl Others {
         transaction: &Transaction<'_>,
         schemas: &[&(dyn ToSql + Sync)],
     ) -> Result<Self, LoadError> {
-        let (functions, types, computed, handlers, settings, schemas, response) = futures_util::try_join!(
+        let (functions, types, computed, handlers, settings, schemas, response, printing) = futures_util::try_join!(
             query(transaction, include_str!("load/functions.sql"), schemas),
             query(transaction, include_str!("load/types.sql"), schemas),
             query(transaction, include_str!("load/computed.sql"), schemas),
@@ -221,8 +228,9 @@ impl Others {
             query(transaction, include_str!("load/settings.sql"), &[]),
             query(transaction, include_str!("load/schemas.sql"), schemas),
             query(transaction, include_str!("load/sets_response.sql"), &[]),
+            query(transaction, include_str!("load/printing.sql"), &[]),
         )?;
-        Ok(Self { functions, types, computed, handlers, settings, schemas, response })
+        Ok(Self { functions, types, computed, handlers, settings, schemas, response, printing })
     }
 }
 

@@ -40,6 +40,9 @@ pub struct RequestContext {
     /// More settings (name, value), applied first: those that the role carries in the catalog. The login may have been
     /// given the right to some that the role itself has not.
     pub settings: Arc<[(Bytes, Bytes)]>,
+    /// Whether to tell how the session prints values: those of [`PRINTING`] are the last columns of the statement's
+    /// row, as they are once everything was set.
+    pub reports_printing: bool,
 }
 
 // Claims are about people, and headers hold tokens: neither is printed.
@@ -75,15 +78,20 @@ const OPTIONAL: [&str; 4] =
 /// Batches with up to this many extra settings share prepared texts; more than that render their own.
 const SHARED_EXTRAS: usize = 8;
 
-static TEXTS: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
+/// The settings that decide how values print whose text is not always the same.
+pub const PRINTING: [&str; 3] = ["TimeZone", "extra_float_digits", "bytea_output"];
+
+static TEXTS: LazyLock<[Vec<Arc<str>>; 2]> = LazyLock::new(|| [texts(false), texts(true)]);
+
+fn texts(reports: bool) -> Vec<Arc<str>> {
     (0..=SHARED_EXTRAS)
-        .flat_map(|extras| (0..1 << OPTIONAL.len()).map(move |mask| render(mask, extras)))
+        .flat_map(|extras| (0..1 << OPTIONAL.len()).map(move |mask| render(mask, extras, reports)))
         .collect()
-});
+}
 
 /// The statement that sets role, claims and context for the rest of its transaction, with its parameters in text format.
 ///
-/// There are 16 texts for requests without extra settings; two or three of them occur in practice.
+/// There are 32 texts for requests without extra settings; three or four of them occur in practice.
 pub fn enter(caller: &Caller, context: &RequestContext) -> (Arc<str>, Vec<Option<Bytes>>) {
     let optional = [
         context.statement_timeout.map(|limit| Bytes::from(limit.as_millis().to_string())),
@@ -105,17 +113,17 @@ pub fn enter(caller: &Caller, context: &RequestContext) -> (Arc<str>, Vec<Option
     ];
     let settings = context.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]);
     let params = settings.chain(always).chain(optional.into_iter().flatten()).map(Some).collect();
-    (text(mask, context.settings.len()), params)
+    (text(mask, context.settings.len(), context.reports_printing), params)
 }
 
-fn text(mask: usize, extras: usize) -> Arc<str> {
-    match TEXTS.get((extras << OPTIONAL.len()) + mask) {
+fn text(mask: usize, extras: usize, reports: bool) -> Arc<str> {
+    match TEXTS[usize::from(reports)].get((extras << OPTIONAL.len()) + mask) {
         Some(text) => Arc::clone(text),
-        None => render(mask, extras),
+        None => render(mask, extras, reports),
     }
 }
 
-fn render(mask: usize, extras: usize) -> Arc<str> {
+fn render(mask: usize, extras: usize, reports: bool) -> Arc<str> {
     let chosen = OPTIONAL
         .iter()
         .enumerate()
@@ -135,6 +143,8 @@ fn render(mask: usize, extras: usize) -> Arc<str> {
             .chain(chosen)
             .map(|name| format!("set_config('{name}', {}, true)", parameter())),
     );
+    let reported = PRINTING.iter().filter(|_| reports);
+    calls.extend(reported.map(|name| format!("current_setting('{name}')")));
     format!("select {}", calls.join(", ")).into()
 }
 
@@ -198,7 +208,10 @@ mod tests {
     fn every_parameter_has_its_place_whatever_the_shape() {
         for extras in 0..12 {
             for mask in 0..16_usize {
-                let sql = text(mask, extras);
+                let sql = text(mask, extras, false);
+                let reporting = text(mask, extras, true);
+                assert!(reporting.starts_with(&*sql), "{reporting}");
+                assert_eq!(reporting.matches("current_setting(").count(), PRINTING.len());
                 let expected = 6 + mask.count_ones() as usize + 2 * extras;
                 assert_eq!(sql.matches('$').count(), expected, "{sql}");
                 assert!(sql.contains(&format!("${expected},")), "{sql}");

@@ -15,7 +15,7 @@ pub mod quote;
 mod registry;
 pub mod sqlstate;
 
-pub use caller::{Caller, RequestContext, enter};
+pub use caller::{Caller, PRINTING, RequestContext, enter};
 pub use cluster::Cluster;
 pub use connection::{ConnectError, Connection, Endpoint, Listener, Login};
 pub use external::Finding;

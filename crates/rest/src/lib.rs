@@ -11,17 +11,20 @@ mod render;
 mod request;
 mod respond;
 mod response;
+mod rows;
 mod spoken;
 
 pub use config::{Config, OpenApiMode, TxEnd};
 pub use error::{DatabaseFacts, Error, ErrorParts};
-pub use prepare::{prepare, prepare_watched};
+pub use prepare::{prepare, prepare_rows};
 pub use response::Response;
+pub use rows::{BinaryRows, Column};
 pub use spoken::Reason;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+pub use plinth_catalog::Printing;
 
 /// One HTTP request as it came from the socket, borrowed.
 #[derive(Debug, Clone)]
@@ -81,6 +84,9 @@ pub struct Prepared {
     pub schema: String,
     /// `Prefer: timezone=…` as the client wrote it; PostgreSQL refuses what is no time zone.
     pub time_zone: Option<String>,
+    /// Whether the rows of the first statement are wanted in binary, for [`Prepared::respond_rows`].
+    /// Nothing but such statements and what sets the session up may run in their transaction.
+    pub binary: bool,
     plan: Box<respond::Plan>,
 }
 
@@ -93,5 +99,25 @@ impl Prepared {
     /// `response.headers` setting).
     pub fn respond(self, results: Vec<Vec<Row>>) -> Result<Response, Error> {
         self.plan.respond(results)
+    }
+
+    /// Turns rows in binary into the answer, and the rows of the other statements. `printing` is how
+    /// the transaction's session printed values.
+    ///
+    /// `None` when the rows are not what they were planned to be, because a type has changed or the
+    /// session prints in another way, or when they are too many bytes: the request has to be prepared
+    /// by [`prepare`] and run again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Prepared::respond`].
+    pub fn respond_rows(
+        self,
+        rows: &BinaryRows<'_>,
+        others: &[Vec<Row>],
+        printing: Printing,
+    ) -> Option<Result<Response, Error>> {
+        let (count, body) = rows::encode(rows, printing)?;
+        Some(self.plan.respond_rows(count, body, others))
     }
 }

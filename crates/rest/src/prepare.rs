@@ -1,7 +1,7 @@
 //! The way of a request through parse, plan and render.
 
 use http::header;
-use plinth_catalog::{Catalog, Function, Relation, Volatility};
+use plinth_catalog::{Catalog, Function, Printing, Relation, Volatility};
 
 use crate::plan::call::{self, Shape};
 use crate::plan::negotiate::{self, Handler, Negotiated, Subject};
@@ -15,12 +15,13 @@ use crate::request::query::Parameters;
 use crate::request::range::Range;
 use crate::request::{self, Action, Request, Resource};
 use crate::respond::{self, Kind};
+use crate::rows;
 use crate::{Config, Error, OpenApiMode, Outcome, Prepared, RawRequest, Statement, TxEnd, openapi};
 
 /// Values that the protocol of PostgreSQL can bind to one statement.
 const MAX_VALUES: usize = 65_535;
 
-/// Turns a request into statements, or answers it from the catalog alone.
+/// Turns a request into statements, or answers it from the catalog alone. PostgreSQL makes the JSON.
 ///
 /// # Errors
 ///
@@ -30,18 +31,29 @@ pub fn prepare(
     catalog: &Catalog,
     config: &Config,
 ) -> Result<Outcome, Error> {
-    prepare_watched(request, catalog, config, || {})
+    prepare_as(request, catalog, config, false, || {})
 }
 
-/// As [`prepare`]; calls `parsed_now` when the request is understood and planning begins.
+/// As [`prepare`], but a read of plain rows is one whose rows come in binary ([`Prepared::binary`]).
+/// Calls `parsed_now` when the request is understood and planning begins.
 ///
 /// # Errors
 ///
 /// As [`prepare`].
-pub fn prepare_watched(
+pub fn prepare_rows(
     request: &RawRequest<'_>,
     catalog: &Catalog,
     config: &Config,
+    parsed_now: impl FnOnce(),
+) -> Result<Outcome, Error> {
+    prepare_as(request, catalog, config, true, parsed_now)
+}
+
+fn prepare_as(
+    request: &RawRequest<'_>,
+    catalog: &Catalog,
+    config: &Config,
+    rows: bool,
     parsed_now: impl FnOnce(),
 ) -> Result<Outcome, Error> {
     let resource = Resource::parse(request.path)?;
@@ -50,7 +62,7 @@ pub fn prepare_watched(
     let parsed = request::parse(request, &resource, &parameters, config)?;
     parsed_now();
     let context = Context { catalog, config, schema: parsed.schema };
-    let job = Job { raw: request, context, request: &parsed, parameters: &parameters };
+    let job = Job { raw: request, context, request: &parsed, parameters: &parameters, rows };
     match &resource {
         Resource::Root => job.root(),
         Resource::Relation(name) if parsed.action == Action::Info => {
@@ -111,6 +123,8 @@ struct Job<'p> {
     context: Context<'p>,
     request: &'p Request<'p>,
     parameters: &'p Parameters<'p>,
+    /// Whether rows may come in binary.
+    rows: bool,
 }
 
 impl<'p> Job<'p> {
@@ -142,7 +156,7 @@ impl<'p> Job<'p> {
         let name = &relation.name;
         let root = Root { name, relation: Some(relation), returned: false, capped: true };
         let tree = self.tree()?;
-        let node = read::plan(self.context, root, &tree)?;
+        let mut node = read::plan(self.context, root, &tree)?;
         let head = self.request.action.is_head();
         let negotiated = self.negotiate(&node, head)?;
         self.check_preferences()?;
@@ -156,7 +170,12 @@ impl<'p> Job<'p> {
             location: &[],
             inserted: false,
         };
-        let (statement, columns) = render::read(&node, options);
+        let binary = self.rows && rows::plan(&mut node, options, self.printing());
+        let (statement, columns) = if binary {
+            (render::rows(&node), Columns::default())
+        } else {
+            render::read(&node, options)
+        };
         let mut statements = vec![statement];
         if negotiated.explain().is_none() && self.plans_count() {
             statements.push(render::planned_count(&node));
@@ -164,7 +183,11 @@ impl<'p> Job<'p> {
         let mut plan = self.answer(Kind::Read { head }, &negotiated, columns);
         plan.content_location = Some(self.content_location(relation));
         plan.warning = tree.warning();
-        self.outcome(statements, true, plan)
+        let outcome = self.outcome(statements, true, plan)?;
+        Ok(match outcome {
+            Outcome::Query(prepared) => Outcome::Query(Prepared { binary, ..prepared }),
+            answer => answer,
+        })
     }
 
     fn write(self, relation: &'p Relation) -> Result<Outcome, Error> {
@@ -266,6 +289,13 @@ impl<'p> Job<'p> {
     fn negotiate(self, node: &ReadNode<'p>, bodiless: bool) -> Result<Negotiated<'p>, Error> {
         let subject = Subject::rows(node);
         negotiate::negotiate(self.context, &self.request.accept, subject, bodiless)
+    }
+
+    /// How the request's session prints values, as far as that is known.
+    fn printing(self) -> Printing {
+        let known = self.context.catalog.printing();
+        let asked = self.preferences().time_zone.as_deref();
+        Printing { utc: asked.map_or(known.utc, Printing::is_utc), ..known }
     }
 
     fn preferences(self) -> &'p Preferences {
@@ -404,6 +434,7 @@ impl<'p> Job<'p> {
             rollback,
             schema: self.context.schema.to_owned(),
             time_zone: self.preferences().time_zone.clone(),
+            binary: false,
             plan: Box::new(plan),
         }))
     }

@@ -94,12 +94,42 @@ impl Plan {
         Ok(response)
     }
 
+    /// The answer to a read whose rows were made JSON here: `array` holds all of them.
+    pub(crate) fn respond_rows(
+        self,
+        rows: u64,
+        mut array: Vec<u8>,
+        others: &[Vec<Row>],
+    ) -> Result<Response, Error> {
+        if self.singular {
+            if rows != 1 {
+                return Err(Error::not_singular(rows));
+            }
+            array.pop();
+        }
+        let body = Bytes::from(array).slice(usize::from(self.singular)..);
+        let total = self.total(Some(rows), others.first().map(Vec::as_slice));
+        let mut response = self.read(Page { rows, total, body }, false);
+        if let Some(applied) = &self.applied {
+            set(&mut response.headers, "preference-applied", applied);
+        }
+        if let Some(warning) = &self.warning {
+            set(&mut response.headers, "warning", warning);
+        }
+        Ok(response)
+    }
+
     fn page(&self, row: &Row, planned: Option<&[Row]>) -> Result<Page, Error> {
         let rows = number(row, Some(0)).ok_or_else(Error::unexpected_result)?;
         let body = self.columns.body.and_then(|index| row.get(index)?.clone()).unwrap_or_default();
         let body = if self.hex_body { from_hex(&body)? } else { body };
         let counted = number(row, self.columns.total).or(Some(rows));
-        let total = match self.count {
+        Ok(Page { rows, total: self.total(counted, planned), body })
+    }
+
+    /// The total that the client asked for, from what was counted and what the planner guesses.
+    fn total(&self, counted: Option<u64>, planned: Option<&[Row]>) -> Option<u64> {
+        match self.count {
             None => None,
             Some(Count::Exact) => counted,
             Some(Count::Planned) => planned.and_then(planned_rows).or(counted),
@@ -107,8 +137,7 @@ impl Plan {
                 counted.max(planned.and_then(planned_rows))
             }
             Some(Count::Estimated) => counted,
-        };
-        Ok(Page { rows, total, body })
+        }
     }
 
     fn read(&self, page: Page, head: bool) -> Response {

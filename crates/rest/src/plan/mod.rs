@@ -90,6 +90,8 @@ pub(crate) struct Selected<'p> {
     pub(crate) aggregate: Option<Aggregate>,
     pub(crate) aggregate_cast: Option<CastType<'p>>,
     pub(crate) alias: Option<Text<'p>>,
+    /// Whether PostgreSQL must make JSON of the value, because rows come in binary.
+    pub(crate) to_json: bool,
 }
 
 /// One condition of a node.

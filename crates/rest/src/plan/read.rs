@@ -213,6 +213,7 @@ fn selected<'p>(relation: Option<&'p Relation>, field: &'p SelectField<'p>) -> S
         aggregate: field.aggregate,
         aggregate_cast: field.aggregate_cast,
         alias: field.alias.as_deref().map(Text::Borrowed),
+        to_json: false,
     }
 }
 

@@ -216,6 +216,7 @@ fn array_order<'p>(alias: &str, number: usize, term: Order<'p>) -> (Extra<'p>, O
         aggregate: None,
         aggregate_cast: None,
         alias: Some(Text::Owned(name.clone())),
+        to_json: false,
     };
     let order = Order { embed: None, column: Column::unknown(Text::Owned(name)), ..term.clone() };
     ((term.embed, selected), order)

@@ -91,6 +91,13 @@ pub(crate) fn read(node: &ReadNode<'_>, options: Options<'_>) -> (Statement, Col
     (sql.finish(), columns)
 }
 
+/// A read whose rows are the answer's, with nothing else beside them.
+pub(crate) fn rows(node: &ReadNode<'_>) -> Statement {
+    let mut sql = Sql::new();
+    read::query(&mut sql, node);
+    sql.finish()
+}
+
 /// A write, and a read of what it returned.
 pub(crate) fn write(
     plan: &WritePlan<'_>,

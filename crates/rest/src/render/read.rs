@@ -153,9 +153,11 @@ fn select_list(sql: &mut Sql, node: &ReadNode<'_>) {
 }
 
 fn selected(sql: &mut Sql, of: &Qualifier<'_>, item: &Selected<'_>) {
+    sql.raw(if item.to_json { "to_json(" } else { "" });
     aggregated(sql, item.aggregate, item.aggregate_cast, |sql| {
         cast(sql, item.cast, |sql| shown(sql, of, &item.column));
     });
+    sql.raw(if item.to_json { ")" } else { "" });
     if let Some(alias) = &item.alias {
         sql.raw(" as ").ident(alias);
     }

@@ -3,7 +3,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use plinth_catalog::{Catalog, LoadOptions};
-use plinth_rest::{Config, DatabaseFacts, Error, Outcome, Prepared, Response, Row};
+use plinth_rest::{
+    BinaryRows, Column, Config, DatabaseFacts, Error, Outcome, Prepared, Printing, Response, Row,
+    Statement,
+};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls};
@@ -123,7 +126,7 @@ pub(crate) async fn session() -> Session {
 }
 
 /// What came back, in a form that assertions read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -180,7 +183,57 @@ impl Session {
         self.client.batch_execute("savepoint request").await.unwrap();
         let answer = self.keep(shape).await;
         self.client.batch_execute("rollback to savepoint request").await.unwrap();
+        if let Some(rows) = self.send_rows(shape).await {
+            assert_eq!(rows, answer, "in binary and as JSON");
+        }
         answer
+    }
+
+    /// The answer with rows in binary, when the request can have such.
+    pub(crate) async fn send_rows(&self, shape: &Shape) -> Option<Answer> {
+        let outcome = shape.prepare_rows_with(self.catalog, &self.config);
+        let Ok(Outcome::Query(prepared)) = outcome else { return None };
+        if !prepared.binary {
+            return None;
+        }
+        self.client.batch_execute("savepoint rows").await.unwrap();
+        let result = match self.run_rows(&prepared).await {
+            Ok((rows, others)) => {
+                let columns = rows.columns.iter();
+                let columns = columns.map(|(name, type_oid)| Column { name, type_oid: *type_oid });
+                let rows = BinaryRows { columns: columns.collect(), messages: &rows.messages };
+                prepared.respond_rows(&rows, &others, self.catalog.printing()).unwrap()
+            }
+            Err(error) => Err(error),
+        };
+        self.client.batch_execute("rollback to savepoint rows").await.unwrap();
+        Some(Answer::of(result.unwrap_or_else(|error| error.to_response())))
+    }
+
+    async fn run_rows(&self, prepared: &Prepared) -> Result<(OwnedRows, Vec<Vec<Row>>), Error> {
+        let rows = self.query(&prepared.statements[0]).await?;
+        let mut others = Vec::new();
+        for statement in &prepared.statements[1..] {
+            others.push(self.query(statement).await?.1.iter().map(as_text).collect());
+        }
+        let (columns, rows) = rows;
+        let messages = rows.iter().map(message).collect();
+        Ok((OwnedRows { columns, messages }, others))
+    }
+
+    /// The columns and the rows of a statement.
+    async fn query(
+        &self,
+        statement: &Statement,
+    ) -> Result<(Vec<(String, u32)>, Vec<tokio_postgres::Row>), Error> {
+        let values: Vec<TextValue> =
+            statement.params.iter().map(|value| TextValue(value.clone())).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|it| it as _).collect();
+        let prepared = self.client.prepare(&statement.sql).await.map_err(of_database)?;
+        let columns = prepared.columns().iter();
+        let columns = columns.map(|column| (column.name().to_owned(), column.type_().oid()));
+        let rows = self.client.query(&prepared, &params).await.map_err(of_database)?;
+        Ok((columns.collect(), rows))
     }
 
     /// Answers and leaves what it did for the session's next requests, unless it failed.
@@ -202,30 +255,80 @@ impl Session {
     }
 
     async fn run(&self, prepared: &Prepared) -> Result<Vec<Vec<Row>>, Error> {
-        let database = |error: tokio_postgres::Error| {
-            let Some(facts) = error.as_db_error() else { panic!("{error:?}") };
-            let facts = DatabaseFacts {
-                code: facts.code().code(),
-                message: facts.message(),
-                detail: facts.detail(),
-                hint: facts.hint(),
-            };
-            Error::from_database(&facts, false)
-        };
         if prepared.read_only {
             let sql = "set local transaction_read_only = on";
-            self.client.batch_execute(sql).await.map_err(database)?;
+            self.client.batch_execute(sql).await.map_err(of_database)?;
         }
         let mut results = Vec::new();
         for statement in &prepared.statements {
-            let values: Vec<TextValue> =
-                statement.params.iter().map(|value| TextValue(value.clone())).collect();
-            let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|it| it as _).collect();
-            let rows = self.client.query(&*statement.sql, &params).await.map_err(database)?;
+            let (_, rows) = self.query(statement).await?;
             results.push(rows.iter().map(as_text).collect());
         }
         Ok(results)
     }
+}
+
+/// Rows in binary with what describes them.
+struct OwnedRows {
+    columns: Vec<(String, u32)>,
+    messages: Vec<Bytes>,
+}
+
+/// A value as it came, whatever its type.
+struct Raw<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// The `DataRow` message that a row came in.
+pub(crate) fn message(row: &tokio_postgres::Row) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_u16(row.len().try_into().unwrap());
+    for index in 0..row.len() {
+        match row.get::<_, Option<Raw<'_>>>(index) {
+            Some(Raw(value)) => {
+                body.put_u32(value.len().try_into().unwrap());
+                body.put_slice(value);
+            }
+            None => body.put_i32(-1),
+        }
+    }
+    let mut message = BytesMut::from(&b"D"[..]);
+    message.put_u32(u32::try_from(body.len()).unwrap() + 4);
+    message.put_slice(&body);
+    message.freeze()
+}
+
+/// What the body of an answer with these rows is.
+pub(crate) fn body_of_rows(
+    session: &Session,
+    rows: &BinaryRows<'_>,
+    printing: Printing,
+) -> Option<String> {
+    let shape = shapes::request("GET", "/users?select=id");
+    let outcome = shape.prepare_rows_with(session.catalog, &session.config).unwrap();
+    let Outcome::Query(prepared) = outcome else { panic!("a read needs the database") };
+    assert!(prepared.binary);
+    let response = prepared.respond_rows(rows, &[], printing)?;
+    Some(Answer::of(response.unwrap()).body)
+}
+
+fn of_database(error: tokio_postgres::Error) -> Error {
+    let Some(facts) = error.as_db_error() else { panic!("{error:?}") };
+    let facts = DatabaseFacts {
+        code: facts.code().code(),
+        message: facts.message(),
+        detail: facts.detail(),
+        hint: facts.hint(),
+    };
+    Error::from_database(&facts, false)
 }
 
 fn as_text(row: &tokio_postgres::Row) -> Row {

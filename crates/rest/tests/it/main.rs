@@ -11,6 +11,7 @@ mod harness;
 mod hostile;
 mod media;
 mod reads;
+mod rows;
 mod sentences;
 mod shapes;
 mod sql;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use plinth_catalog::Catalog;
-use plinth_rest::{Config, Error, Outcome, RawRequest, prepare};
+use plinth_rest::{Config, Error, Outcome, Prepared, RawRequest, prepare, prepare_rows};
 
 /// The files, by name.
 pub(crate) const FILES: [(&str, &str); 4] = [
@@ -89,33 +89,50 @@ impl Shape {
         catalog: &Catalog,
         config: &Config,
     ) -> Result<Outcome, Error> {
-        let request = RawRequest {
+        prepare(&self.raw(), catalog, config)
+    }
+
+    /// As [`Shape::prepare_with`], with rows in binary where that is possible; reads are bounded.
+    pub(crate) fn prepare_rows_with(
+        &self,
+        catalog: &Catalog,
+        config: &Config,
+    ) -> Result<Outcome, Error> {
+        let max_rows = config.max_rows.or(Some(1_000));
+        prepare_rows(&self.raw(), catalog, &Config { max_rows, ..config.clone() }, || {})
+    }
+
+    fn raw(&self) -> RawRequest<'_> {
+        RawRequest {
             method: &self.method,
             path: &self.path,
             query: &self.query,
             headers: &self.headers,
             body: self.body.clone(),
             base_path: "",
-        };
-        prepare(&request, catalog, config)
+        }
     }
 
     /// Its statements and their parameters as text.
     pub(crate) fn sql(&self, catalog: &Catalog) -> String {
-        let prepared = match self.prepare(catalog) {
-            Ok(Outcome::Query(prepared)) => prepared,
-            Ok(Outcome::Answer(response)) => return format!("answered {}", response.status),
-            Err(error) => return format!("error {error}\n  {}\n  {:?}", error.details, error.hint),
-        };
-        let mut text = String::new();
-        for statement in &prepared.statements {
-            text.push_str(&statement.sql);
-            text.push('\n');
-            for (index, value) in statement.params.iter().enumerate() {
-                let value = value.as_deref().map(String::from_utf8_lossy);
-                text.push_str(&format!("  ${} {value:?}\n", index + 1));
-            }
+        match self.prepare(catalog) {
+            Ok(Outcome::Query(prepared)) => text_of(&prepared),
+            Ok(Outcome::Answer(response)) => format!("answered {}", response.status),
+            Err(error) => format!("error {error}\n  {}\n  {:?}", error.details, error.hint),
         }
-        text
     }
+}
+
+/// The statements of a prepared request and their parameters as text.
+pub(crate) fn text_of(prepared: &Prepared) -> String {
+    let mut text = String::new();
+    for statement in &prepared.statements {
+        text.push_str(&statement.sql);
+        text.push('\n');
+        for (index, value) in statement.params.iter().enumerate() {
+            let value = value.as_deref().map(String::from_utf8_lossy);
+            text.push_str(&format!("  ${} {value:?}\n", index + 1));
+        }
+    }
+    text
 }

@@ -13,6 +13,7 @@ use plinth_wire::{Batch, Format, Lane, Rows, Statement, WireError};
 
 use super::caller::Caller;
 use super::context::{cookies_json, headers_json};
+use super::rows;
 use super::rules::Rules;
 use super::timing::Stopwatch;
 use crate::runtime::{Live, LiveError, Project, RoleContext, Snapshot};
@@ -62,19 +63,23 @@ pub(super) async fn answer(
         body: request.body.clone(),
         base_path: request.base_path,
     };
+    let (catalog, config) = (&snapshot.catalog, &snapshot.config);
     let mut step = "parse";
-    let outcome = plinth_rest::prepare_watched(&raw, &snapshot.catalog, &snapshot.config, || {
+    let outcome = plinth_rest::prepare_rows(&raw, catalog, config, || {
         watch.lap(std::mem::replace(&mut step, "plan"));
     });
     watch.lap(step);
+    let asked = Asked { live: &live, snapshot: &snapshot, caller, request: &request, rules };
     let response = match outcome? {
         Outcome::Answer(response) => Ok(response),
-        Outcome::Query(prepared) => {
-            if rules.log_query {
-                log_statements(&prepared);
-            }
-            execute(&live, &snapshot, caller, &request, prepared, watch).await
-        }
+        Outcome::Query(prepared) if prepared.binary => match asked.rows(prepared, watch).await? {
+            Some(response) => Ok(response),
+            None => match plinth_rest::prepare(&raw, catalog, config)? {
+                Outcome::Answer(response) => Ok(response),
+                Outcome::Query(prepared) => asked.json(prepared, watch).await,
+            },
+        },
+        Outcome::Query(prepared) => asked.json(prepared, watch).await,
     };
     if response.is_ok() {
         watch.lap("response");
@@ -82,22 +87,54 @@ pub(super) async fn answer(
     response
 }
 
-async fn execute(
-    live: &Live,
-    snapshot: &Snapshot,
-    caller: &Caller,
-    request: &DataRequest<'_>,
-    mut prepared: Prepared,
-    watch: &mut Stopwatch,
-) -> Result<Response, Error> {
-    let (batch, ahead) = batch(snapshot, caller, request, &mut prepared);
-    let results = live.pool().run(batch).await;
-    watch.lap("transaction");
-    if let Err(WireError::PoolTimeout(_) | WireError::Overloaded(_)) = results {
-        live.health().pool_timeouts.fetch_add(1, Ordering::Relaxed);
+/// A request with everything that running it needs.
+struct Asked<'a> {
+    live: &'a Live,
+    snapshot: &'a Snapshot,
+    caller: &'a Caller,
+    request: &'a DataRequest<'a>,
+    rules: &'a Rules,
+}
+
+impl Asked<'_> {
+    /// The answer whose body PostgreSQL makes.
+    async fn json(&self, mut prepared: Prepared, watch: &mut Stopwatch) -> Result<Response, Error> {
+        let (results, ahead) = self.run(&mut prepared, watch).await?;
+        prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
     }
-    let results = results.map_err(|error| failure(error, caller.anonymous))?;
-    prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
+
+    /// The answer whose rows come in binary; `None` when they have to be asked for again, as JSON.
+    async fn rows(
+        &self,
+        mut prepared: Prepared,
+        watch: &mut Stopwatch,
+    ) -> Result<Option<Response>, Error> {
+        let (results, ahead) = self.run(&mut prepared, watch).await?;
+        // Nothing comes between *enter* and the rows: requests with `pre_request` have none.
+        let answer = rows::answer(prepared, results.into_iter().skip(ahead.saturating_sub(1)));
+        if answer.is_none() {
+            tracing::debug!("asking for rows again, as JSON");
+        }
+        answer.transpose()
+    }
+
+    /// Runs the statements: the rows of each, and how many statements went ahead of the request's own.
+    async fn run(
+        &self,
+        prepared: &mut Prepared,
+        watch: &mut Stopwatch,
+    ) -> Result<(Vec<Rows>, usize), Error> {
+        if self.rules.log_query {
+            log_statements(prepared);
+        }
+        let (batch, ahead) = batch(self.snapshot, self.caller, self.request, prepared);
+        let results = self.live.pool().run(batch).await;
+        watch.lap("transaction");
+        if let Err(WireError::PoolTimeout(_) | WireError::Overloaded(_)) = results {
+            self.live.health().pool_timeouts.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok((results.map_err(|error| failure(error, self.caller.anonymous))?, ahead))
+    }
 }
 
 /// The statements of a request, and how many of them go ahead of its own.
@@ -131,6 +168,9 @@ fn batch(
     let ahead = statements.len();
     let own = std::mem::take(&mut prepared.statements);
     statements.extend(own.into_iter().map(|own| text(own.sql, own.params)));
+    if prepared.binary {
+        statements[ahead].format = Format::Binary;
+    }
     // What a function of the user's costs, and what else it does, nobody knows.
     let calls = prepared.calls || snapshot.pre_request.is_some();
     // A read that others may make fail has to fail alone.
@@ -166,6 +206,7 @@ fn request_context(
             .filter(|_| snapshot.heeds_time_zones)
             .map(Bytes::from),
         settings: settings(role.settings.clone(), &prepared.settings),
+        reports_printing: prepared.binary,
     }
 }
 

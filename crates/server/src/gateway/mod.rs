@@ -13,6 +13,7 @@ mod pages;
 mod patience;
 mod response;
 mod routes;
+mod rows;
 mod rules;
 mod target;
 mod timing;

@@ -11,3 +11,4 @@ mod gateway;
 mod projects;
 mod rest_alone;
 mod rest_settings;
+mod rows;
