@@ -7,6 +7,7 @@ mod connection;
 mod dump;
 mod file;
 mod keys;
+mod layers;
 mod settings;
 mod source;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::keys::{KEYS, Kind};
-use super::settings::Layers;
+use super::layers::{Layers, list};
 
 /// What takes the place of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -42,7 +42,7 @@ pub(super) fn dump(layers: &Layers<'_>) -> String {
             let value = match key.kind {
                 _ if key.name == "jwt-secret" && !text.is_empty() => quoted(HIDDEN),
                 _ if key.name == "db-uri" => quoted(&without_password(&text)),
-                _ if LISTS.contains(&key.name) => quoted(&super::settings::list(&text).join(",")),
+                _ if LISTS.contains(&key.name) => quoted(&list(&text).join(",")),
                 Kind::Number | Kind::Switch if !text.is_empty() => text,
                 _ => quoted(&text),
             };
@@ -83,7 +83,7 @@ fn without_password(uri: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::file::parse_file;
-    use super::super::settings::Layer;
+    use super::super::layers::Layer;
     use super::*;
 
     fn dumped(file: &Layer) -> String {

@@ -1,18 +1,17 @@
 //! What the settings mean.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
 use plinth_wire::Secret;
 
-use super::keys::{APP_SETTINGS, Key, Kind, find};
+use super::layers::{Layers, list};
 use crate::config::{parse_openapi_mode, parse_tx_end};
 use crate::gateway::{NoPath, RolePath};
-
-/// Texts by the names of their settings.
-pub(super) type Layer = BTreeMap<String, String>;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -133,114 +132,8 @@ pub enum Place {
     Unix(PathBuf, u32),
 }
 
-/// The layers of settings, the strongest first.
-pub(super) struct Layers<'l> {
-    /// By the names in the database.
-    pub database: &'l Layer,
-    /// By the names in a file.
-    pub flags: &'l Layer,
-    /// By the names of variables.
-    pub environment: &'l Layer,
-    /// By the names in a file.
-    pub file: &'l Layer,
-}
-
-impl Layers<'_> {
-    /// The value of the strongest layer that has one, even an empty one.
-    fn raw(&self, name: &str, in_database: bool) -> Option<&str> {
-        let database = || self.database.get(&name.replace('-', "_"));
-        let found = in_database.then(database).flatten();
-        let found = found.or_else(|| self.flags.get(name));
-        let found = found.or_else(|| self.environment.get(&Key::variable(name)));
-        found.or_else(|| self.file.get(name)).map(String::as_str)
-    }
-
-    /// A text that may be empty, by its name only.
-    fn emptyable(&self, name: &str) -> Option<&str> {
-        self.raw(name, find(name).is_some_and(|key| key.in_database))
-    }
-
-    /// An empty value is none: then the alias counts, then the default.
-    fn text(&self, name: &str) -> Option<&str> {
-        let key = find(name)?;
-        let given = |name| self.raw(name, key.in_database).filter(|text| !text.is_empty());
-        given(key.name)
-            .or_else(|| given(key.alias?))
-            .or(Some(key.default).filter(|text| !text.is_empty()))
-    }
-
-    fn owned(&self, name: &str) -> Option<String> {
-        self.text(name).map(str::to_owned)
-    }
-
-    fn default_of(name: &str) -> &'static str {
-        find(name).map_or("", |key| key.default)
-    }
-
-    /// What is no number is ignored, with a warning.
-    fn number<N: std::str::FromStr>(&self, name: &str, warnings: &mut Vec<String>) -> Option<N> {
-        let text = self.text(name)?;
-        // A file may write a number as 5e3 or 10.0.
-        let whole =
-            || text.parse::<f64>().ok().filter(|n| n.fract() == 0.0).map(|n| format!("{n:.0}"));
-        let parsed = text.parse().ok().or_else(|| whole()?.parse().ok());
-        if parsed.is_none() {
-            warnings.push(format!("{name} is no number and is ignored"));
-            return Self::default_of(name).parse().ok();
-        }
-        parsed
-    }
-
-    /// Any spelling of true and false, or a number above zero; anything else is ignored.
-    fn switch(&self, name: &str, warnings: &mut Vec<String>) -> bool {
-        let text = self.text(name).unwrap_or_default();
-        let letters: String = text.chars().filter(|c| c.is_alphabetic()).collect();
-        match (letters.to_lowercase().as_str(), text.trim().parse::<i64>()) {
-            ("true", _) => true,
-            ("false", _) => false,
-            (_, Ok(number)) => number > 0,
-            _ => {
-                warnings.push(format!("{name} is neither true nor false and is ignored"));
-                Self::default_of(name) == "true"
-            }
-        }
-    }
-
-    /// What counts for `key`, written as its kind is.
-    pub(super) fn effective(&self, key: &Key) -> String {
-        let ignored = &mut Vec::new();
-        match key.kind {
-            Kind::Switch => self.switch(key.name, ignored).to_string(),
-            Kind::Number => {
-                let number: Option<u64> = self.number(key.name, ignored);
-                number.map(|number| number.to_string()).unwrap_or_default()
-            }
-            Kind::Text if key.name == "db-extra-search-path" => {
-                self.emptyable(key.name).unwrap_or(key.default).to_owned()
-            }
-            Kind::Text => self.owned(key.name).unwrap_or_default(),
-        }
-    }
-
-    pub(super) fn app_settings(&self) -> Vec<(String, String)> {
-        let in_file = self.file.iter().filter(|(name, _)| name.starts_with(APP_SETTINGS));
-        let mut found: Layer = in_file.map(|(name, value)| (name.clone(), value.clone())).collect();
-        for (name, value) in self.environment {
-            if let Some(rest) = name.strip_prefix("PGRST_APP_SETTINGS_") {
-                found.insert(format!("{APP_SETTINGS}{rest}"), value.clone());
-            }
-        }
-        found.into_iter().collect()
-    }
-}
-
 fn wrong<T>(message: impl Into<String>) -> Result<T, SettingsError> {
     Err(SettingsError::Value(message.into()))
-}
-
-/// The names of a list; what is between two commas is a name, even nothing.
-pub(super) fn list(text: &str) -> Vec<String> {
-    text.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 impl Settings {
@@ -413,149 +306,4 @@ fn is_uri(text: &str) -> bool {
     well_formed
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layer(pairs: &[(&str, &str)]) -> Layer {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    fn read(
-        file: &[(&str, &str)],
-        environment: &[(&str, &str)],
-        database: &[(&str, &str)],
-    ) -> Result<Settings, String> {
-        let (file, environment, database) = (layer(file), layer(environment), layer(database));
-        let flags = Layer::new();
-        let layers =
-            Layers { database: &database, flags: &flags, environment: &environment, file: &file };
-        Settings::read(&layers).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn without_any_settings_there_are_postgrests_defaults() {
-        let settings = read(&[], &[], &[]).unwrap();
-        assert_eq!(settings.listen, Place::Tcp("!4".to_owned(), 3000));
-        assert_eq!(settings.admin, None);
-        assert_eq!(settings.rest.schemas, ["public"]);
-        assert_eq!(settings.channel.as_deref(), Some("pgrst"));
-        assert_eq!(settings.jwt.role_path, RolePath::default());
-        assert_eq!(settings.jwt.cache_entries, 1000);
-        assert_eq!(settings.log_level, LogLevel::Error);
-        assert!(settings.in_database && settings.time_zones && settings.warnings.is_empty());
-        assert_eq!(settings.rest.hoisted_settings, plinth_rest::Config::default().hoisted_settings);
-    }
-
-    #[test]
-    fn the_database_wins_over_the_environment_and_that_over_the_file() {
-        let settings = read(
-            &[
-                ("db-schemas", "f"),
-                ("db-max-rows", "1"),
-                ("server-port", "1"),
-                ("db-anon-role", "a"),
-            ],
-            &[
-                ("PGRST_DB_SCHEMAS", "e, e2"),
-                ("PGRST_DB_MAX_ROWS", "2"),
-                ("PGRST_DB_ANON_ROLE", ""),
-            ],
-            &[("db_schemas", "d,d2"), ("server_port", "7")],
-        )
-        .unwrap();
-        assert_eq!(settings.rest.schemas, ["d", "d2"]);
-        assert_eq!(settings.rest.max_rows, Some(2));
-        assert_eq!(settings.listen, Place::Tcp("!4".to_owned(), 1), "not the database's to say");
-        assert_eq!(settings.anonymous_role, None, "an empty variable hides the file's value");
-    }
-
-    #[test]
-    fn old_names_count_when_the_new_ones_are_silent() {
-        let settings = read(
-            &[
-                ("max-rows", "5"),
-                ("db-schema", "old"),
-                ("role-claim-key", ".r"),
-                ("pre-request", "p"),
-            ],
-            &[("PGRST_SECRET_IS_BASE64", "TRUE")],
-            &[],
-        )
-        .unwrap();
-        assert_eq!(
-            (settings.rest.max_rows, settings.rest.schemas),
-            (Some(5), vec!["old".to_owned()])
-        );
-        assert_eq!(settings.jwt.role_path.as_str(), ".r");
-        assert_eq!(settings.pre_request.as_deref(), Some("p"));
-        assert!(settings.jwt.base64);
-    }
-
-    #[test]
-    fn app_settings_keep_their_names_and_the_environment_wins() {
-        let settings = read(
-            &[("app.settings.a", "1"), ("app.settings.b", "2"), ("app.other", "3")],
-            &[("PGRST_APP_SETTINGS_b", "4"), ("PGRST_APP_SETTINGS_C", "5")],
-            &[],
-        )
-        .unwrap();
-        let pair = |name: &str, value: &str| (format!("app.settings.{name}"), value.to_owned());
-        assert_eq!(settings.app_settings, [pair("C", "5"), pair("a", "1"), pair("b", "4")]);
-    }
-
-    #[test]
-    fn numbers_and_switches_are_read_generously() {
-        for (text, wanted) in
-            [("TRUE", true), ("\"true\"", true), ("1", true), ("0", false), ("False", false)]
-        {
-            let settings = read(&[], &[("PGRST_DB_PLAN_ENABLED", text)], &[]).unwrap();
-            assert_eq!(settings.rest.plan, wanted, "{text}");
-        }
-        let settings = read(
-            &[("db-pool", "2e1")],
-            &[("PGRST_DB_CONFIG", "perhaps"), ("PGRST_SERVER_PORT", "x")],
-            &[],
-        )
-        .unwrap();
-        assert_eq!(settings.pool_size, 20);
-        assert!(settings.in_database);
-        assert_eq!(settings.warnings.len(), 2, "{:?}", settings.warnings);
-    }
-
-    #[test]
-    fn values_that_make_no_sense_are_refused_in_postgrests_words() {
-        for (variable, value, message) in [
-            ("LOG_LEVEL", "never", "Invalid logging level. Check your configuration."),
-            ("DB_TX_END", "random", "Invalid transaction termination. Check your configuration."),
-            ("OPENAPI_MODE", "follow-", "Invalid openapi-mode. Check your configuration."),
-            (
-                "CLIENT_ERROR_VERBOSITY",
-                "x",
-                "Invalid client-error-verbosity. Check your configuration.",
-            ),
-            (
-                "OPENAPI_SERVER_PROXY_URI",
-                "htp:/@@host.invalid",
-                "Malformed proxy uri, a correct example: https://example.com:8443/basePath",
-            ),
-            ("JWT_AUD", "foo://%%$$^^.com", "jwt-aud should be a string or a valid URI"),
-            ("JWT_ROLE_CLAIM_KEY", ".role##", "failed to parse role-claim-key value (.role##)"),
-            ("DB_SCHEMAS", "public, pg_catalog", "db-schemas does not allow schema: 'pg_catalog'"),
-            ("ADMIN_SERVER_PORT", "3000", "admin-server-port cannot be the same as server-port"),
-        ] {
-            let name = format!("PGRST_{variable}");
-            assert_eq!(read(&[], &[(&name, value)], &[]).unwrap_err(), message, "{variable}");
-        }
-        for (mode, why) in
-            [("800", "not an octal"), ("577", "between 600 and 777"), ("1000", "between 600")]
-        {
-            let socket = ("PGRST_SERVER_UNIX_SOCKET", "/tmp/x.sock");
-            let error =
-                read(&[], &[socket, ("PGRST_SERVER_UNIX_SOCKET_MODE", mode)], &[]).unwrap_err();
-            assert!(error.contains(why), "{error}");
-        }
-    }
 }

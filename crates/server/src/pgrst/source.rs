@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use super::dump::dump;
 use super::file::{FileError, parse_file};
 use super::keys::{APP_SETTINGS, Key, find};
-use super::settings::{Jwt, Layer, Layers, Settings, SettingsError};
+use super::layers::{Layer, Layers};
+use super::settings::{Jwt, Settings, SettingsError};
 use crate::gateway::{KeyError, KeySet};
 
 /// Why there are no settings.
