@@ -4,7 +4,7 @@
 //! language is full of them (`data->>name`, `in.("a","b")`), and PostgREST takes them. The HTTP implementation
 //! refuses such a target before anybody sees it, so they are encoded on the way to it.
 
-use std::io::{self, IoSlice};
+use std::io::{self, BufRead as _, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -39,17 +39,17 @@ impl<S> Encoded<S> {
     }
 }
 
-/// Where in its requests a connection is. What is not understood beyond doubt ends the search: a body is never taken
-/// for a request.
+/// Where in its requests a connection is. A request line is one where it is certain that one begins: first of all, and
+/// after the empty line of a head that announces no body. Whatever else a head says ends the search on its
+/// connection, so that no byte of a body is ever taken for a target.
 #[derive(Debug, Default)]
 struct Requests {
     at: Place,
     /// Whether the query of the target has begun.
     in_query: bool,
-    /// The beginning of the line, and whether that is all of it.
+    /// The beginning of a line that came in pieces, and whether that is all of it.
     line: Vec<u8>,
     cut: bool,
-    body_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +57,7 @@ enum Place {
     #[default]
     RequestLine,
     Headers,
-    /// With so many bytes to come.
-    Body(u64),
-    /// Nowhere that is known: nothing is encoded any more.
+    /// Nothing is encoded any more.
     Unknown,
 }
 
@@ -68,29 +66,15 @@ impl Requests {
     fn follow(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut encoded = Vec::new();
         let (mut done, mut index) = (0, 0);
-        while index < bytes.len() {
+        while index < bytes.len() && self.at != Place::Unknown {
             let start = index;
-            match self.at {
-                Place::Unknown => break,
-                Place::Body(left) => {
-                    let count =
-                        (bytes.len() - index).min(usize::try_from(left).unwrap_or(usize::MAX));
-                    index += count;
-                    let left = left - count as u64;
-                    self.at = if left == 0 { Place::RequestLine } else { Place::Body(left) };
-                }
-                Place::RequestLine | Place::Headers => {
-                    let end = bytes[index..].iter().position(|byte| *byte == b'\n');
-                    index = end.map_or(bytes.len(), |end| index + end + 1);
-                    if self.at == Place::RequestLine {
-                        self.encode(&bytes[..index], start, &mut done, &mut encoded);
-                    }
-                    self.keep(&bytes[start..index]);
-                    if end.is_some() {
-                        self.end_line();
-                    }
-                }
+            let mut rest = &bytes[start..];
+            // Reading a slice cannot fail.
+            index += rest.skip_until(b'\n').unwrap_or(rest.len());
+            if self.at == Place::RequestLine {
+                self.encode(&bytes[..index], start, &mut done, &mut encoded);
             }
+            self.line_part(&bytes[start..index]);
         }
         (!encoded.is_empty()).then(|| {
             encoded.extend_from_slice(&bytes[done..]);
@@ -116,58 +100,51 @@ impl Requests {
         }
     }
 
-    fn keep(&mut self, part: &[u8]) {
+    /// Takes a line, or what of it has come.
+    fn line_part(&mut self, part: &[u8]) {
+        let ends = part.ends_with(b"\n");
+        if ends && self.line.is_empty() {
+            self.at = self.after(&part[..part.len().min(HEADER_BYTES)], part.len() > HEADER_BYTES);
+            return;
+        }
         let room = HEADER_BYTES - self.line.len();
         self.cut |= part.len() > room;
         self.line.extend_from_slice(&part[..part.len().min(room)]);
+        if ends {
+            let line = std::mem::take(&mut self.line);
+            let cut = std::mem::take(&mut self.cut);
+            self.at = self.after(&line, cut);
+        }
     }
 
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let cut = std::mem::take(&mut self.cut);
+    /// Where the connection is after `line`, which is only its beginning when it was `cut`.
+    fn after(&mut self, line: &[u8], cut: bool) -> Place {
         // White space alone is no empty line.
-        let is_empty = matches!(line.as_slice(), b"\n" | b"\r\n");
-        self.at = match (self.at, is_empty) {
+        let is_empty = matches!(line, b"\n" | b"\r\n");
+        match self.at {
+            Place::RequestLine if line.starts_with(b"CONNECT") => Place::Unknown,
             // Empty lines before a request are skipped, as HTTP says.
-            (Place::RequestLine, true) => Place::RequestLine,
-            (Place::RequestLine, false) => Place::Headers,
-            (_, true) => {
+            Place::RequestLine if !is_empty => Place::Headers,
+            Place::Headers if !is_empty => after_header(line, cut),
+            Place::Unknown => Place::Unknown,
+            Place::RequestLine | Place::Headers => {
                 self.in_query = false;
-                match self.body_bytes.take() {
-                    Some(count) if count > 0 => Place::Body(count),
-                    _ => Place::RequestLine,
-                }
+                Place::RequestLine
             }
-            (_, false) => self.header(&line, cut),
-        };
+        }
     }
+}
 
-    /// Reads what a header says about the body.
-    fn header(&mut self, line: &[u8], cut: bool) -> Place {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            return if cut { Place::Headers } else { Place::Unknown };
-        };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        let is = |known: &str| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes());
-        if name.first().is_some_and(u8::is_ascii_whitespace)
-            || is("transfer-encoding")
-            || is("upgrade")
-        {
-            return Place::Unknown;
-        }
-        if !is("content-length") {
-            return Place::Headers;
-        }
-        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-        let count = std::str::from_utf8(value).ok().filter(|_| digits && !cut);
-        match count.and_then(|count| count.parse().ok()) {
-            Some(count) if self.body_bytes.is_none() => {
-                self.body_bytes = Some(count);
-                Place::Headers
-            }
-            _ => Place::Unknown,
-        }
-    }
+/// Whether the head goes on as one without a body does.
+fn after_header(line: &[u8], cut: bool) -> Place {
+    const ENDING: [&[u8]; 4] = [b"content-length", b"transfer-encoding", b"expect", b"upgrade"];
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else { return Place::Unknown };
+    let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    let kept = value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close");
+    let ends =
+        name.len() < colon || ENDING.into_iter().any(is) || is(b"connection") && (cut || !kept);
+    if ends { Place::Unknown } else { Place::Headers }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Encoded<S> {
@@ -247,33 +224,34 @@ mod tests {
     #[test]
     fn queries_are_encoded_in_every_request_of_a_connection() {
         check(
-            "\r\nGET /a?x=d->>b&y=in.(\"c\") HTTP/1.1\r\nhost: \"x\"\r\n\r\n\
-             POST /b?z=<1 HTTP/1.1\r\nContent-Length: 20\r\n\r\nGET /c?\"q\" HTTP/1.1\n\
-             GET /d?\" HTTP/1.1\n\n",
-            "\r\nGET /a?x=d-%3E%3Eb&y=in.(%22c%22) HTTP/1.1\r\nhost: \"x\"\r\n\r\n\
-             POST /b?z=%3C1 HTTP/1.1\r\nContent-Length: 20\r\n\r\nGET /c?\"q\" HTTP/1.1\n\
-             GET /d?%22 HTTP/1.1\n\n",
+            "\r\nGET /a?x=d->>b&y=in.(\"c\") HTTP/1.1\r\nhost: \"x\"\r\nConnection: Keep-Alive\r\n\r\n\
+             GET /b?z=<1 HTTP/1.1\nx: y\n\nHEAD /c?\" HTTP/1.1\r\n\r\n",
+            "\r\nGET /a?x=d-%3E%3Eb&y=in.(%22c%22) HTTP/1.1\r\nhost: \"x\"\r\nConnection: Keep-Alive\r\n\r\n\
+             GET /b?z=%3C1 HTTP/1.1\nx: y\n\nHEAD /c?%22 HTTP/1.1\r\n\r\n",
         );
         check("GET /\"a\" HTTP/1.1\r\n\r\n", "GET /\"a\" HTTP/1.1\r\n\r\n");
     }
 
     #[test]
-    fn nothing_is_encoded_after_a_body_of_unknown_length() {
+    fn nothing_is_encoded_after_a_head_that_may_have_a_body() {
+        let long = format!("content-length:{}1", " ".repeat(HEADER_BYTES));
         for header in [
+            "Content-Length: 30",
+            "content-length : 30",
             "transfer-encoding: chunked",
-            "Content-Length: 1\r\ncontent-length: 2",
-            "content-length: +1",
-            "content-length: 1, 1",
-            "content-length:                                                                   1",
-            "content-length: 99999999999999999999999",
+            "content-length: 5\r\ntransfer-encoding: chunked",
+            "expect: 100-continue",
             "upgrade: websocket",
-            " folded: line",
+            "connection: upgrade",
+            "x: y\r\n folded: line",
             "no header",
             "  ",
+            &long,
         ] {
             let text = format!("POST /a HTTP/1.1\r\n{header}\r\n\r\nGET /b?\" HTTP/1.1\r\n\r\n");
             check(&text, &text);
         }
+        check("CONNECT a?\n\nGET /b?\" HTTP/1.1\n\n", "CONNECT a?\n\nGET /b?\" HTTP/1.1\n\n");
     }
 
     #[tokio::test]
