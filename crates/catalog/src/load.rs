@@ -75,7 +75,8 @@ impl Catalog {
             .await?;
         // With an empty search path format_type() qualifies every type outside pg_catalog.
         transaction.batch_execute("set local search_path = ''; set local jit = off").await?;
-        let catalog = Self::read(&transaction, options).await?;
+        // On the heap, because a dozen statements under way are a large future.
+        let catalog = Box::pin(Self::read(&transaction, options)).await?;
         transaction.rollback().await?;
         Ok(catalog)
     }

@@ -45,6 +45,7 @@ async fn a_transaction_is_the_callers_until_it_ends() {
         read_only: true,
         time_zone: Some("Europe/Paris".into()),
         settings: Arc::new([(Bytes::from("app.tenant"), Bytes::from("blue"))]),
+        reports_printing: true,
     };
     connection.batch_execute("begin").await.unwrap();
     enter_on(&connection, &caller, &context).await;
