@@ -159,7 +159,7 @@ fn signature(function: &Function) -> String {
     let parameters: Vec<String> = function
         .parameters
         .iter()
-        .map(|parameter| format!("{} => {}", parameter.name, parameter.type_name))
+        .map(|parameter| format!("{} => {}", parameter.name, parameter.declared_type))
         .collect();
     format!("{}({})", function.name, parameters.join(", "))
 }

@@ -37,7 +37,7 @@ fn body(sql: &mut Sql, json: &Bytes, object: bool, parameters: &[&Parameter]) {
     sql.param(json.clone()).raw("::json) as ");
     sql.raw(if object { "pgrst_body(" } else { "pgrst_rows(" });
     sql.list(", ", parameters, |sql, parameter| {
-        sql.ident(&parameter.name).raw(" ").catalog_text(type_name(parameter));
+        sql.ident(&parameter.name).raw(" ").catalog_text(&parameter.type_name);
     });
     sql.raw(if object { ")" } else { ") limit 1) as pgrst_body" });
 }
@@ -54,7 +54,7 @@ fn arguments(sql: &mut Sql, arguments: &Arguments<'_>) {
                     Value::One(text) => sql.text_param(text),
                     Value::Many(texts) => sql.param(array_literal(texts.iter().map(AsRef::as_ref))),
                 };
-                sql.raw("::").catalog_text(type_name(parameter));
+                sql.raw("::").catalog_text(&parameter.type_name);
             });
         }
         Arguments::Json { parameters, .. } => {
@@ -69,18 +69,6 @@ fn arguments(sql: &mut Sql, arguments: &Arguments<'_>) {
 fn name(sql: &mut Sql, parameter: &Parameter) {
     sql.raw(if parameter.variadic { "variadic " } else { "" });
     sql.ident(&parameter.name).raw(" := ");
-}
-
-/// The type to cast an argument to. `character` and `bit` alone mean a length of one there, which a
-/// parameter of that type does not have.
-fn type_name(parameter: &Parameter) -> &str {
-    match parameter.type_name.as_str() {
-        "character" => "character varying",
-        "character[]" => "character varying[]",
-        "bit" => "bit varying",
-        "bit[]" => "bit varying[]",
-        other => other,
-    }
 }
 
 /// The body as the text of one value.

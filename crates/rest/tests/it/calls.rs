@@ -118,6 +118,9 @@ async fn unknown_functions_are_told_with_a_hint() {
     );
     let vague = session.get("/rpc/vague?a=1").await;
     assert_eq!(vague.status, 300);
+    let narrow = session.get("/rpc/narrow?a=1").await;
+    let both = "api.narrow(a => character), api.narrow(a => bit[])";
+    assert!(narrow.status == 300 && narrow.body.contains(both), "{}", narrow.body);
     assert!(vague.body.contains("Could not choose the best candidate function between: api.vague(a => integer), api.vague(a => text)"), "{}", vague.body);
 }
 

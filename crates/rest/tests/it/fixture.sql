@@ -90,6 +90,8 @@ create function api.pick(a int) returns text immutable language sql as $$ select
 create function api.pick(b text) returns text immutable language sql as $$ select 'text ' || b $$;
 create function api.vague(a int) returns int immutable language sql as $$ select 1 $$;
 create function api.vague(a text) returns int immutable language sql as $$ select 2 $$;
+create function api.narrow(a character) returns text immutable language sql as $$ select a $$;
+create function api.narrow(a bit[]) returns text immutable language sql as $$ select a::text $$;
 create function api.with_headers() returns int language plpgsql as $$
 begin
     perform set_config('response.headers', '[{"X-Custom": "yes"}, {"Cache-Control": "no-store"}]', true);
