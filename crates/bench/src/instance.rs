@@ -37,6 +37,8 @@ pub(crate) struct Target {
     pub(crate) api_key: String,
     /// A signed token of [`USER`].
     pub(crate) token: String,
+    /// Plinth's process.
+    pub(crate) plinth: u32,
     /// Folder for pgbench's scripts and logs.
     pub(crate) scratch: PathBuf,
     /// Folder of PostgreSQL's programs.
@@ -121,6 +123,7 @@ impl Instance {
                 "--expires",
                 "1d",
             ])?,
+            plinth: self.process.id(),
             scratch: self.folder.clone(),
             pg_bin: pg_bin()?,
         })

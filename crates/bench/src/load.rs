@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::task::JoinSet;
 
+use crate::cpu::Cpu;
 use crate::instance::{Target, dial};
 use crate::report::Sample;
 use crate::workload::Workload;
@@ -15,56 +18,85 @@ use crate::workload::Workload;
 /// How many different requests are prepared per workload.
 const REQUESTS: u64 = 1000;
 
-/// Keeps `connections` busy for `duration`, after a short warm-up.
-pub(crate) async fn run(
+/// Threads that make the load.
+const THREADS: usize = 2;
+
+/// Requests before the measurement begins.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Keeps `connections` busy for `duration`, after a short warm-up. Blocks.
+pub(crate) fn run(
     target: &Target,
     workload: &Workload,
     connections: usize,
     duration: Duration,
 ) -> Result<Sample> {
-    let requests: Arc<Vec<Vec<u8>>> = Arc::new(
-        (workload.first..=workload.last.min(workload.first + REQUESTS - 1))
-            .map(|n| workload.request(target, n * workload.step))
-            .collect(),
-    );
-    drive(&target.address, &requests, connections, Duration::from_millis(500)).await?;
-    let start = Instant::now();
-    let latencies = drive(&target.address, &requests, connections, duration).await?;
-    Ok(Sample::new(latencies, start.elapsed()))
+    let requests = workload.requests(target, REQUESTS).into();
+    drive(&target.address, &requests, connections, WARM_UP)?;
+    let (start, cpu) = (Instant::now(), Cpu::so_far(target.plinth)?);
+    let latencies = drive(&target.address, &requests, connections, duration)?;
+    Ok(Sample::new(latencies, start.elapsed(), Cpu::so_far(target.plinth)? - cpu))
 }
 
-async fn drive(
+/// Each thread has connections of its own, so that no request crosses from one to the other.
+fn drive(
     address: &str,
-    requests: &Arc<Vec<Vec<u8>>>,
+    requests: &Arc<[Vec<u8>]>,
     connections: usize,
     duration: Duration,
 ) -> Result<Vec<u32>> {
     let end = Instant::now() + duration;
-    let mut tasks = tokio::task::JoinSet::new();
-    for connection in 0..connections {
-        let (address, requests) = (address.to_owned(), requests.clone());
-        tasks.spawn(async move {
-            let mut client = Client::dial(&address).await?;
-            let mut latencies = Vec::with_capacity(16 * 1024);
-            // Connections start at different places, so that they do not ask in step.
-            let mut next = connection * 37;
-            while Instant::now() < end {
-                let start = Instant::now();
-                let status = client.send(&requests[next % requests.len()]).await?;
-                if !(200..300).contains(&status) {
-                    bail!("an answer had status {status}: {}", client.body());
-                }
-                latencies.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
-                next += 1;
-            }
-            Ok(latencies)
-        });
-    }
-    let mut all = Vec::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let numbers = (thread..connections).step_by(THREADS);
+                scope.spawn(move || {
+                    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+                    let clients = numbers
+                        .map(|number| keep_busy(address.to_owned(), requests.clone(), number, end));
+                    runtime.block_on(all(clients))
+                })
+            })
+            .collect();
+        let mut latencies = Vec::new();
+        for thread in threads {
+            latencies.extend(thread.join().map_err(|_| anyhow!("a load thread panicked"))??);
+        }
+        Ok(latencies)
+    })
+}
+
+async fn all(
+    clients: impl Iterator<Item = impl Future<Output = Result<Vec<u32>>> + Send + 'static>,
+) -> Result<Vec<u32>> {
+    let mut tasks: JoinSet<Result<Vec<u32>>> = clients.collect();
+    let mut latencies = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        all.extend(task??);
+        latencies.extend(task??);
     }
-    Ok(all)
+    Ok(latencies)
+}
+
+async fn keep_busy(
+    address: String,
+    requests: Arc<[Vec<u8>]>,
+    connection: usize,
+    end: Instant,
+) -> Result<Vec<u32>> {
+    let mut client = Client::dial(&address).await?;
+    let mut latencies = Vec::with_capacity(16 * 1024);
+    // Connections start at different places, so that they do not ask in step.
+    let mut next = connection * 37;
+    while Instant::now() < end {
+        let start = Instant::now();
+        let status = client.send(&requests[next % requests.len()]).await?;
+        if !(200..300).contains(&status) {
+            bail!("an answer had status {status}: {}", client.body());
+        }
+        latencies.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
+        next += 1;
+    }
+    Ok(latencies)
 }
 
 /// One GET without keys; the status of its answer.

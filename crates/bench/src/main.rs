@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod cpu;
 mod instance;
 mod load;
 mod memory;
@@ -16,7 +17,7 @@ use clap::Parser;
 
 use crate::instance::Instance;
 use crate::report::{Measure, Report};
-use crate::workload::Workload;
+use crate::workload::{Workload, Yardstick};
 
 /// Compare Plinth over HTTP with pgbench replaying the same transactions.
 #[derive(Debug, Parser)]
@@ -28,12 +29,18 @@ struct Options {
     /// How often every measurement is repeated, in turns with the others.
     #[arg(long, default_value_t = 2)]
     rounds: usize,
-    /// HTTP connections to measure with.
-    #[arg(long, value_delimiter = ',', default_values_t = [8, 32, 128])]
+    /// HTTP connections to measure reads of one row with.
+    #[arg(long, value_delimiter = ',', default_values_t = [8, 32, 128, 512])]
     connections: Vec<usize>,
     /// Clients of the pgbench replay.
     #[arg(long, default_value_t = 32)]
     pgbench_clients: usize,
+    /// Replay with four round trips per transaction too, as drivers do.
+    #[arg(long)]
+    four_trips: bool,
+    /// Only the kinds of request whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Leave out the memory of five idle projects.
     #[arg(long)]
     no_memory: bool,
@@ -77,10 +84,10 @@ async fn measure(options: &Options) -> Result<Report> {
 
     let mut report = Report::default();
     let duration = Duration::from_secs(options.seconds);
-    for workload in &workloads {
-        for round in 1..=options.rounds {
-            eprintln!("{}: round {round} of {} …", workload.name, options.rounds);
-            measure_round(options, &target, workload, duration, &mut report).await?;
+    for round in 1..=options.rounds {
+        for workload in workloads.iter().filter(|workload| workload.name.contains(&options.only)) {
+            eprintln!("round {round} of {}: {} …", options.rounds, workload.name);
+            measure_round(options, &target, workload, duration, &mut report)?;
         }
     }
     report.loaded = Some(instance.memory()?);
@@ -105,24 +112,27 @@ async fn measure_catalog(tables: u32) -> Result<()> {
     Ok(())
 }
 
-async fn measure_round(
+fn measure_round(
     options: &Options,
     target: &instance::Target,
     workload: &Workload,
     duration: Duration,
     report: &mut Report,
 ) -> Result<()> {
-    for pipelined in [true, false] {
-        let sample =
-            pgbench::replay(target, workload, options.pgbench_clients, pipelined, duration)
-                .await
+    let replayed = workload.yardstick == Yardstick::Replay;
+    for pipelined in [true, false].into_iter().take(if options.four_trips { 2 } else { 1 }) {
+        if replayed {
+            let clients = options.pgbench_clients;
+            let sample = pgbench::replay(target, workload, clients, pipelined, duration)
                 .context("pgbench failed")?;
-        let measure = if pipelined { Measure::PipelinedReplay } else { Measure::PlainReplay };
-        report.add(workload.name, measure, sample);
+            let measure = if pipelined { Measure::PipelinedReplay } else { Measure::PlainReplay };
+            report.add(workload, measure, sample);
+        }
     }
-    for &connections in &options.connections {
-        let sample = load::run(target, workload, connections, duration).await?;
-        report.add(workload.name, Measure::Http { connections }, sample);
+    let given = workload.connections.as_slice();
+    for &connections in if given.is_empty() { &options.connections } else { given } {
+        let sample = load::run(target, workload, connections, duration)?;
+        report.add(workload, Measure::Http { connections }, sample);
     }
     Ok(())
 }

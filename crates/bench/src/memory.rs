@@ -54,7 +54,8 @@ fn field(process: u32, name: &str) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-fn descendants(root: u32) -> Result<Vec<u32>> {
+/// Every process below `root`.
+pub(crate) fn descendants(root: u32) -> Result<Vec<u32>> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc")? {
         let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {

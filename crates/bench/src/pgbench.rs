@@ -2,18 +2,19 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tokio::process::Command;
 
+use crate::cpu::Cpu;
 use crate::instance::Target;
 use crate::report::Sample;
 use crate::workload::{Parameter, Workload};
 
 /// Replays `workload` with `clients` sessions for `duration`: as one pipeline per transaction, or
 /// as a driver's usual four round trips (begin, enter, query, commit).
-pub(crate) async fn replay(
+pub(crate) fn replay(
     target: &Target,
     workload: &Workload,
     clients: usize,
@@ -42,11 +43,13 @@ pub(crate) async fn replay(
     for (name, value) in variables {
         command.arg(format!("--define={name}={value}"));
     }
-    let output = command.arg(url.get_dbname().unwrap_or_default()).output().await?;
+    let cpu = Cpu::so_far(target.plinth)?;
+    let output = command.arg(url.get_dbname().unwrap_or_default()).output()?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(Sample::new(latencies(target)?, duration))
+    let cpu = Cpu::so_far(target.plinth)? - cpu;
+    Ok(Sample::new(latencies(target)?, duration, cpu))
 }
 
 /// The script, and the variables that hold its fixed parameters.

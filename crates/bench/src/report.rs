@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cpu::Cpu;
 use crate::memory::Memory;
+use crate::workload::{Workload, Yardstick};
 
 /// What one measurement saw.
 #[derive(Debug, Clone)]
@@ -13,22 +15,29 @@ pub(crate) struct Sample {
     /// Latencies in microseconds, sorted.
     latencies: Vec<u32>,
     elapsed: Duration,
+    cpu: Cpu,
 }
 
 impl Sample {
-    pub(crate) fn new(mut latencies: Vec<u32>, elapsed: Duration) -> Self {
+    pub(crate) fn new(mut latencies: Vec<u32>, elapsed: Duration, cpu: Cpu) -> Self {
         latencies.sort_unstable();
-        Self { latencies, elapsed }
+        Self { latencies, elapsed, cpu }
     }
 
     fn merge(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.latencies.sort_unstable();
         self.elapsed += other.elapsed;
+        self.cpu.add(other.cpu);
     }
 
     fn per_second(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Processor time of one party per request, in microseconds.
+    fn each(&self, micros: u64) -> f64 {
+        micros as f64 / self.latencies.len() as f64
     }
 
     /// A quantile in milliseconds.
@@ -65,40 +74,69 @@ impl Measure {
 /// Everything that a run saw.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    rows: Vec<(&'static str, Measure, Sample)>,
+    rows: Vec<Row>,
     /// After the load.
     pub(crate) loaded: Option<Memory>,
     /// Five idle projects.
     pub(crate) idle: Option<Memory>,
 }
 
+#[derive(Debug)]
+struct Row {
+    work: &'static str,
+    measure: Measure,
+    yardstick: Yardstick,
+    bar: f64,
+    sample: Sample,
+}
+
 impl Report {
-    pub(crate) fn add(&mut self, workload: &'static str, measure: Measure, sample: Sample) {
-        match self.rows.iter_mut().find(|(w, m, _)| *w == workload && *m == measure) {
-            Some((_, _, known)) => known.merge(sample),
-            None => self.rows.push((workload, measure, sample)),
+    pub(crate) fn add(&mut self, workload: &Workload, measure: Measure, sample: Sample) {
+        let is_known = |row: &&mut Row| row.work == workload.name && row.measure == measure;
+        match self.rows.iter_mut().find(is_known) {
+            Some(row) => row.sample.merge(sample),
+            None => self.rows.push(Row {
+                work: workload.name,
+                measure,
+                yardstick: workload.yardstick,
+                bar: workload.bar,
+                sample,
+            }),
         }
     }
 
-    fn ratio(&self, workload: &str, sample: &Sample) -> f64 {
-        let yardstick =
-            self.rows.iter().find(|(w, m, _)| *w == workload && *m == Measure::PipelinedReplay);
-        yardstick.map_or(f64::NAN, |(_, _, replay)| sample.per_second() / replay.per_second())
+    /// How many times as many requests as the yardstick; 1 for the yardstick itself.
+    fn ratio(&self, row: &Row) -> f64 {
+        let (work, measure) = match row.yardstick {
+            Yardstick::Replay => (row.work, Measure::PipelinedReplay),
+            Yardstick::Workload(work) => (work, row.measure),
+        };
+        let yardstick = self.rows.iter().find(|row| row.work == work && row.measure == measure);
+        yardstick.map_or(f64::NAN, |known| row.sample.per_second() / known.sample.per_second())
     }
 
     pub(crate) fn to_markdown(&self) -> String {
         let mut text = String::from(
-            "| work | how | req/s | p50 ms | p99 ms | ratio |\n|---|---|--:|--:|--:|--:|\n",
+            "| work | how | req/s | p50 ms | p99 ms | ratio | bar | CPU µs: load | Plinth | PostgreSQL |\n\
+             |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
-        for (workload, measure, sample) in &self.rows {
+        for row in &self.rows {
+            let Row { work, measure, sample, .. } = row;
+            let bar = match measure {
+                Measure::Http { .. } => format!("{:.2}", row.bar),
+                _ => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "| {workload} | {} | {:.0} | {:.2} | {:.2} | {:.2} |",
+                "| {work} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {bar} | {:.1} | {:.1} | {:.1} |",
                 measure.label(),
                 sample.per_second(),
                 sample.quantile(0.5),
                 sample.quantile(0.99),
-                self.ratio(workload, sample),
+                self.ratio(row),
+                sample.each(sample.cpu.load),
+                sample.each(sample.cpu.plinth),
+                sample.each(sample.cpu.postgres),
             );
         }
         text.push('\n');
@@ -122,14 +160,20 @@ impl Report {
         let rows: Vec<Value> = self
             .rows
             .iter()
-            .map(|(workload, measure, sample)| {
+            .map(|row| {
                 json!({
-                    "work": workload,
-                    "how": measure.label(),
-                    "per_second": sample.per_second(),
-                    "p50_ms": sample.quantile(0.5),
-                    "p99_ms": sample.quantile(0.99),
-                    "ratio": self.ratio(workload, sample),
+                    "work": row.work,
+                    "how": row.measure.label(),
+                    "per_second": row.sample.per_second(),
+                    "p50_ms": row.sample.quantile(0.5),
+                    "p99_ms": row.sample.quantile(0.99),
+                    "ratio": self.ratio(row),
+                    "bar": row.bar,
+                    "cpu_micros": {
+                        "load": row.sample.each(row.sample.cpu.load),
+                        "plinth": row.sample.each(row.sample.cpu.plinth),
+                        "postgres": row.sample.each(row.sample.cpu.postgres),
+                    },
                 })
             })
             .collect();

@@ -28,6 +28,9 @@ alter table list enable row level security;
 alter table item enable row level security;
 create policy own on list using (owner_id = (select auth.uid()));
 create policy own on item using (owner_id = (select auth.uid()));
+-- What takes its time without taking the processor's.
+create view nap with (security_invoker) as select 1 as id from pg_sleep(0.02);
+grant select on nap to authenticated;
 grant select, insert, update, delete on list, item to authenticated;
 analyze list, item;
 notify pgrst, 'reload schema';

@@ -1,4 +1,4 @@
-//! The three kinds of request that are measured, and the tables they work on.
+//! The kinds of request that are measured, and the tables they work on.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -19,13 +19,29 @@ pub(crate) struct Workload {
     path: &'static str,
     /// Query with `{n}` for the changing number.
     query: &'static str,
-    body: &'static str,
+    body: Bytes,
     /// The changing number: `step × (first ..= last)`, all of them rows of [`USER`].
     pub(crate) step: u64,
     pub(crate) first: u64,
     pub(crate) last: u64,
+    /// Every so many requests one takes 20 milliseconds; 0 means none.
+    slow_every: u64,
+    /// HTTP connections to measure with, when not those of the command line.
+    pub(crate) connections: Option<usize>,
+    pub(crate) yardstick: Yardstick,
+    /// The ratio to the yardstick that is to be reached.
+    pub(crate) bar: f64,
     /// The statements that Plinth sends for it, in order.
     pub(crate) statements: Vec<Replayed>,
+}
+
+/// What a kind of request is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Yardstick {
+    /// pgbench replaying the same statements.
+    Replay,
+    /// Another kind of request, over as many connections.
+    Workload(&'static str),
 }
 
 /// A statement with what pgbench needs to know of its parameters.
@@ -41,48 +57,86 @@ pub(crate) enum Parameter {
     Fixed(String),
 }
 
-const KINDS: [Workload; 3] = [
+const ONE_ROW: &str = "one row by key under RLS";
+
+/// A new row; what is not given has a default.
+const NEW_ITEM: &str =
+    r#"{"owner_id":"00000000-0000-4000-8000-000000000000","list_id":100,"title":"measured"}"#;
+
+/// A read of one row, which the others are variations of.
+fn one_row() -> Workload {
     Workload {
-        name: "one row by key under RLS",
+        name: ONE_ROW,
         method: Method::GET,
         path: "/item",
         query: "select=id,title,done,created_at&id=eq.{n}",
-        body: "",
+        body: Bytes::new(),
         step: 100,
         first: 1,
         last: 1000,
+        slow_every: 0,
+        connections: None,
+        yardstick: Yardstick::Replay,
+        bar: 1.0,
         statements: Vec::new(),
-    },
-    Workload {
-        name: "100 rows with one embed",
-        method: Method::GET,
-        path: "/item",
-        query: "select=id,title,done,created_at,list(id,name)&list_id=eq.{n}&limit=100",
-        body: "",
-        step: 100,
-        first: 1,
-        last: 10,
-        statements: Vec::new(),
-    },
-    Workload {
-        name: "insert of one row",
+    }
+}
+
+fn kinds() -> Vec<Workload> {
+    let insert = |body: Bytes| Workload {
         method: Method::POST,
-        path: "/item",
         query: "",
-        body: r#"{"owner_id":"00000000-0000-4000-8000-000000000000","list_id":100,"title":"measured"}"#,
+        body,
         step: 1,
-        first: 1,
         last: 1,
-        statements: Vec::new(),
-    },
-];
+        connections: Some(32),
+        ..one_row()
+    };
+    vec![
+        one_row(),
+        Workload {
+            name: "one row, 1 % of the queries 20 ms",
+            slow_every: 100,
+            connections: Some(32),
+            yardstick: Yardstick::Workload(ONE_ROW),
+            bar: 0.85,
+            ..one_row()
+        },
+        Workload {
+            name: "100 plain rows",
+            query: "select=id,title,done,created_at&list_id=eq.{n}&limit=100",
+            last: 10,
+            connections: Some(32),
+            ..one_row()
+        },
+        Workload {
+            name: "100 rows with one embed",
+            query: "select=id,title,done,created_at,list(id,name)&list_id=eq.{n}&limit=100",
+            last: 10,
+            connections: Some(32),
+            bar: 0.85,
+            ..one_row()
+        },
+        Workload {
+            name: "insert of one row",
+            bar: 0.75,
+            ..insert(Bytes::from_static(NEW_ITEM.as_bytes()))
+        },
+        Workload {
+            name: "insert of 1,000 rows",
+            connections: Some(8),
+            bar: 0.9,
+            ..insert(Bytes::from(format!("[{}]", vec![NEW_ITEM; 1000].join(","))))
+        },
+    ]
+}
 
 /// The kinds of request with their statements filled in.
 pub(crate) async fn all(target: &Target) -> Result<Vec<Workload>> {
     let mut client = connect(&target.database_url).await?;
     let load = LoadOptions { schemas: vec!["public".to_owned()], ..LoadOptions::default() };
     let catalog = Catalog::load(&mut client, &load).await?;
-    KINDS
+    kinds()
         .into_iter()
         .map(|mut workload| {
             workload.statements = workload.plan(target, &catalog)?;
@@ -99,20 +153,30 @@ pub(crate) async fn fill(target: &Target) -> Result<()> {
 }
 
 impl Workload {
-    /// The bytes of one HTTP request.
-    pub(crate) fn request(&self, target: &Target, number: u64) -> Vec<u8> {
+    /// The bytes of up to `most` different HTTP requests.
+    pub(crate) fn requests(&self, target: &Target, most: u64) -> Vec<Vec<u8>> {
+        let last = self.last.min(self.first + most - 1);
+        (self.first..=last)
+            .map(|number| {
+                let slow = self.slow_every > 0 && number.is_multiple_of(self.slow_every);
+                self.request(target, number * self.step, slow)
+            })
+            .collect()
+    }
+
+    fn request(&self, target: &Target, number: u64, slow: bool) -> Vec<u8> {
         let query = self.query.replace("{n}", &format!("{number}"));
+        let (path, query) = if slow { ("/nap", "select=id") } else { (self.path, query.as_str()) };
         let separator = if query.is_empty() { "" } else { "?" };
         let mut text = format!(
-            "{} /rest/v1{}{separator}{query} HTTP/1.1\r\nhost: {}\r\n",
-            self.method, self.path, target.address
+            "{} /rest/v1{path}{separator}{query} HTTP/1.1\r\nhost: {}\r\n",
+            self.method, target.address
         );
         for (name, value) in self.headers(target) {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        text.push_str(self.body);
-        text.into_bytes()
+        [text.as_bytes(), &self.body].concat()
     }
 
     /// The headers that supabase-js sends.
@@ -142,7 +206,7 @@ impl Workload {
             path: self.path,
             query: &query,
             headers: &headers,
-            body: Bytes::from_static(self.body.as_bytes()),
+            body: self.body.clone(),
             base_path: "/rest/v1",
         };
         let outcome = plinth_rest::prepare(&request, catalog, &plinth_rest::Config::default())
