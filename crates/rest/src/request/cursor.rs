@@ -10,6 +10,8 @@ use crate::Error;
 enum Found {
     /// A character (or the end) where a token was expected.
     Token(Option<char>),
+    /// Another text than this one; where they part is found out when somebody asks.
+    Instead(&'static str),
     /// A character where the end was expected.
     NotTheEnd(char),
 }
@@ -106,8 +108,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn miss_token(&mut self, token: &'static str) {
-        let same = token.chars().zip(self.rest().chars()).take_while(|(a, b)| a == b).count();
-        let found = Found::Token(self.rest().chars().nth(same));
+        let found = Found::Instead(token);
         self.failures.push(Failure { at: self.at, found, expected: Expected::Token(token) });
     }
 
@@ -165,7 +166,7 @@ impl<'a> Cursor<'a> {
         let mut words: Vec<String> = Vec::new();
         let not_the_end = here().find(|f| matches!(f.found, Found::NotTheEnd(_)));
         if let Some(failure) = not_the_end.or_else(|| here().next()) {
-            words.push(failure.found.describe());
+            words.push(failure.found.describe(&self.text[furthest..]));
         }
         let mut expected: Vec<String> = Vec::new();
         for text in here().filter_map(|f| f.expected.describe()) {
@@ -181,8 +182,12 @@ impl<'a> Cursor<'a> {
 }
 
 impl Found {
-    fn describe(self) -> String {
+    fn describe(self, rest: &str) -> String {
         match self {
+            Self::Instead(token) => {
+                let same = token.chars().zip(rest.chars()).take_while(|(a, b)| a == b).count();
+                Self::Token(rest.chars().nth(same)).describe(rest)
+            }
             Self::Token(None) => "unexpected end of input".to_owned(),
             Self::Token(Some(c)) => format!("unexpected \"{}\"", escaped(c, '"')),
             Self::NotTheEnd(c) => format!("unexpected '{}'", escaped(c, '\'')),
