@@ -1,34 +1,30 @@
 //! What SQL may read of a request: `request.headers` and `request.cookies` as JSON.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The headers as a JSON object with lower-case names. Repeated ones are joined by `, ` (RFC 9110
 /// §5.2); `authorization` is the value given here when there is one; cookies are left out, since
 /// they have an object of their own.
 pub(super) fn headers_json(headers: &HeaderMap, authorization: Option<&HeaderValue>) -> Bytes {
-    let mut json = Vec::with_capacity(512);
+    let mut json = Vec::with_capacity(1024);
     json.push(b'{');
-    for name in headers.keys() {
-        if name == header::COOKIE || (authorization.is_some() && name == header::AUTHORIZATION) {
-            continue;
+    let is_left_out = |name: &HeaderName| {
+        name == header::COOKIE || (authorization.is_some() && name == header::AUTHORIZATION)
+    };
+    if headers.keys_len() == headers.len() {
+        for (name, value) in headers.iter().filter(|(name, _)| !is_left_out(name)) {
+            member(&mut json, name.as_str(), value.as_bytes());
         }
-        let mut values = headers.get_all(name).iter();
-        let Some(first) = values.next() else { continue };
-        match values.next() {
-            None => member(&mut json, name.as_str(), &text(first)),
-            Some(second) => {
-                let rest = values.map(|value| format!(", {}", text(value))).collect::<String>();
-                member(
-                    &mut json,
-                    name.as_str(),
-                    &format!("{}, {}{rest}", text(first), text(second)),
-                );
-            }
+    } else {
+        for name in headers.keys().filter(|name| !is_left_out(name)) {
+            let values: Vec<&[u8]> =
+                headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            member(&mut json, name.as_str(), &values.join(&b", "[..]));
         }
     }
     if let Some(value) = authorization {
-        member(&mut json, header::AUTHORIZATION.as_str(), &text(value));
+        member(&mut json, header::AUTHORIZATION.as_str(), value.as_bytes());
     }
     json.push(b'}');
     Bytes::from(json)
@@ -43,7 +39,7 @@ pub(super) fn cookies_json(headers: &HeaderMap) -> Bytes {
     for value in headers.get_all(header::COOKIE) {
         let line = text(value);
         for (name, value) in line.split(';').filter_map(|pair| pair.trim().split_once('=')) {
-            member(&mut json, name, value);
+            member(&mut json, name, value.as_bytes());
         }
     }
     json.push(b'}');
@@ -54,14 +50,25 @@ fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-fn member(json: &mut Vec<u8>, name: &str, value: &str) {
+fn member(json: &mut Vec<u8>, name: &str, value: &[u8]) {
     if json.len() > 1 {
         json.push(b',');
     }
-    // Writing a string into a vector cannot fail.
-    let _ = serde_json::to_writer(&mut *json, name);
+    string(json, name.as_bytes());
     json.push(b':');
-    let _ = serde_json::to_writer(&mut *json, value);
+    string(json, value);
+}
+
+/// A JSON string. Nearly every header is made of characters that stand for themselves.
+fn string(json: &mut Vec<u8>, text: &[u8]) {
+    if text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        json.push(b'"');
+        json.extend_from_slice(text);
+        json.push(b'"');
+    } else {
+        // Writing a string into a vector cannot fail.
+        let _ = serde_json::to_writer(json, &String::from_utf8_lossy(text));
+    }
 }
 
 #[cfg(test)]
