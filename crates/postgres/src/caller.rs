@@ -78,6 +78,9 @@ const OPTIONAL: [&str; 4] =
 /// Batches with up to this many extra settings share prepared texts; more than that render their own.
 const SHARED_EXTRAS: usize = 8;
 
+/// Most arguments of one function call; PostgreSQL's own limit is 100.
+const MAX_ARGUMENTS: usize = 64;
+
 /// The settings that decide how values print whose text is not always the same.
 pub const PRINTING: [&str; 3] = ["TimeZone", "extra_float_digits", "bytea_output"];
 
@@ -143,9 +146,15 @@ fn render(mask: usize, extras: usize, reports: bool) -> Arc<str> {
             .chain(chosen)
             .map(|name| format!("set_config('{name}', {}, true)", parameter())),
     );
+    // One small value instead of an echo of everything that was set: PostgreSQL looks up how to print
+    // each column that it sends.
+    let mut columns: Vec<String> = calls
+        .chunks(MAX_ARGUMENTS)
+        .map(|group| format!("pg_catalog.num_nulls({})", group.join(", ")))
+        .collect();
     let reported = PRINTING.iter().filter(|_| reports);
-    calls.extend(reported.map(|name| format!("current_setting('{name}')")));
-    format!("select {}", calls.join(", ")).into()
+    columns.extend(reported.map(|name| format!("current_setting('{name}')")));
+    format!("select {}", columns.join(", ")).into()
 }
 
 #[cfg(test)]
@@ -170,9 +179,9 @@ mod tests {
         let (sql, params) = enter(&caller(), &RequestContext::default());
         assert_eq!(
             &*sql,
-            "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
+            "select pg_catalog.num_nulls(set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
              set_config('request.method', $3, true), set_config('request.path', $4, true), \
-             set_config('request.headers', $5, true), set_config('request.cookies', $6, true)"
+             set_config('request.headers', $5, true), set_config('request.cookies', $6, true))"
         );
         assert_eq!(params.len(), 6);
         assert_eq!(params[0].as_deref(), Some(&b"anon"[..]));
@@ -187,9 +196,11 @@ mod tests {
             ..RequestContext::default()
         };
         let (sql, params) = enter(&caller(), &context);
-        assert!(sql.starts_with("select set_config($1, $2, true), set_config('role', $3, true), "));
+        assert!(sql.starts_with(
+            "select pg_catalog.num_nulls(set_config($1, $2, true), set_config('role', $3, true), "
+        ));
         assert!(sql.ends_with(
-            "set_config('statement_timeout', $9, true), set_config('transaction_read_only', $10, true)"
+            "set_config('statement_timeout', $9, true), set_config('transaction_read_only', $10, true))"
         ));
         let values: Vec<&[u8]> = params.iter().map(|value| value.as_deref().unwrap()).collect();
         assert_eq!((values[0], values[1]), (&b"work_mem"[..], &b"8MB"[..]));
