@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::{md5_hash, sasl};
 use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
@@ -29,6 +29,21 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 /// A read buffer that grew beyond this is given back after the answer.
 const KEPT_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Tags of messages (PostgreSQL "Message Formats").
+const BIND_COMPLETE: u8 = b'2';
+const COMMAND_COMPLETE: u8 = b'C';
+const READY: u8 = b'Z';
+
+/// What [`Connection::take_bare`] found.
+enum Bare {
+    /// The server is ready again.
+    Ready,
+    /// A message that needs no more attention.
+    Taken,
+    /// A message of another kind, or not all of one yet.
+    Other,
+}
 
 /// One PostgreSQL session.
 ///
@@ -111,6 +126,11 @@ impl Connection {
         };
         connection.start_up(config).await?;
         Ok(connection)
+    }
+
+    /// The same session, served by the runtime of this thread.
+    pub(crate) fn move_here(self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.move_here()?, ..self })
     }
 
     /// Whether answers are still under way.
@@ -319,6 +339,11 @@ impl Connection {
                 }
                 continue;
             }
+            match self.take_bare(answer)? {
+                Bare::Ready => return Ok(true),
+                Bare::Taken => continue,
+                Bare::Other => {}
+            }
             let message = Message::parse(&mut self.incoming).map_err(protocol_error)?;
             let Some(message) = message else { return Ok(false) };
             match message {
@@ -326,7 +351,7 @@ impl Connection {
                     answer.grow(body.buffer().len())?;
                     answer.current.push(row(&body)?);
                 }
-                Message::CommandComplete(_) | Message::EmptyQueryResponse => {
+                Message::EmptyQueryResponse => {
                     let rows = self.rows(answer)?;
                     answer.results.push(rows);
                 }
@@ -349,16 +374,34 @@ impl Connection {
                     }
                     answer.error.get_or_insert(error);
                 }
-                Message::ReadyForQuery(body) => {
-                    answer.in_transaction = body.status() != b'I';
-                    return Ok(true);
-                }
                 Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
                     return Err(WireError::Protocol("copy is not possible here".to_owned()));
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Takes a message of which hardly more matters than that it came. Every answer has some of each
+    /// kind, and cutting them out of the shared buffer would cost more than all else about them.
+    fn take_bare(&mut self, answer: &mut Answer) -> Result<Bare, WireError> {
+        let Some(&[tag, l0, l1, l2, l3]) = self.incoming.first_chunk() else {
+            return Ok(Bare::Other);
+        };
+        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize + 1;
+        if !matches!(tag, BIND_COMPLETE | COMMAND_COMPLETE | READY) || self.incoming.len() < length
+        {
+            return Ok(Bare::Other);
+        }
+        if tag == COMMAND_COMPLETE {
+            let rows = self.rows(answer)?;
+            answer.results.push(rows);
+        }
+        if tag == READY {
+            answer.in_transaction = self.incoming.get(5) != Some(&b'I');
+        }
+        self.incoming.advance(length);
+        Ok(if tag == READY { Bare::Ready } else { Bare::Taken })
     }
 
     /// Whether the statement that is being answered answers in binary.

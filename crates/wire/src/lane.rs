@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::pool::lock;
 use crate::{Batch, Rows, WireError};
@@ -51,6 +51,8 @@ impl Pending {
 pub(crate) struct ReadLane {
     state: Mutex<State>,
     places: usize,
+    /// Holds one permit for each parked worker that was called and has not heard it yet.
+    calls: Notify,
 }
 
 #[derive(Debug)]
@@ -58,13 +60,15 @@ struct State {
     queue: VecDeque<Pending>,
     /// Places that are taken.
     workers: usize,
+    /// Workers that have a place and nothing to do, and were not called.
+    parked: usize,
     depth: usize,
 }
 
 impl ReadLane {
     pub(crate) fn new(places: usize) -> Self {
-        let state = State { queue: VecDeque::new(), workers: 0, depth: 1 };
-        Self { state: Mutex::new(state), places: places.max(1) }
+        let state = State { queue: VecDeque::new(), workers: 0, parked: 0, depth: 1 };
+        Self { state: Mutex::new(state), places: places.max(1), calls: Notify::new() }
     }
 
     /// Queues a read. The second value says that the caller must start a worker; a place is taken
@@ -84,19 +88,55 @@ impl ReadLane {
             return Err(WireError::Overloaded(state.queue.len()));
         }
         state.queue.push_back(Pending { batch, reply, since: Instant::now() });
+        if state.parked > 0 {
+            state.parked -= 1;
+            self.calls.notify_one();
+            return Ok((answer, false));
+        }
         Ok((answer, state.start_worker(self.places)))
     }
 
-    /// The next reads for a worker, or `None` and the worker's place is free.
+    /// The next reads for a worker. With `None` it is parked: it keeps its place and must wait for
+    /// [`ReadLane::called`] or [`ReadLane::leave`].
     pub(crate) fn take_group(&self) -> Option<Vec<Pending>> {
         let mut state = self.lock();
         if state.queue.is_empty() {
-            state.workers -= 1;
+            state.parked += 1;
             return None;
         }
         let share = state.queue.len().div_ceil(self.places);
         let size = share.min(state.depth);
         Some(state.queue.drain(..size).collect())
+    }
+
+    /// Waits until a parked worker is called.
+    pub(crate) async fn called(&self) {
+        self.calls.notified().await;
+    }
+
+    /// A parked worker gives up its place. False when it was called in this moment: it has to hear
+    /// the call.
+    pub(crate) fn leave(&self) -> bool {
+        let mut state = self.lock();
+        let uncalled = state.parked > 0;
+        if uncalled {
+            state.parked -= 1;
+            state.workers -= 1;
+        }
+        uncalled
+    }
+
+    /// Calls all parked workers, so that they see that they are not needed here.
+    pub(crate) fn dismiss(&self) {
+        let mut state = self.lock();
+        for _ in 0..std::mem::take(&mut state.parked) {
+            self.calls.notify_one();
+        }
+    }
+
+    /// Workers that hold a connection and have nothing to do.
+    pub(crate) fn parked(&self) -> usize {
+        self.lock().parked
     }
 
     /// A group was answered without delay.
@@ -187,6 +227,21 @@ mod tests {
         let lane = ReadLane::new(2);
         let started: Vec<bool> = (0..4).map(|_| lane.push(read("r"), 100).unwrap().1).collect();
         assert_eq!(started, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_parked_worker_is_called_before_another_one_is_started() {
+        let (lane, _answers) = lane(2, &["a"]);
+        lane.take_group().unwrap();
+        assert!(lane.take_group().is_none());
+        assert_eq!(lane.parked(), 1);
+        let (_answer, start) = lane.push(read("b"), 100).unwrap();
+        assert!(!start, "the parked one was called");
+        assert!(!lane.leave(), "who was called must come");
+        assert_eq!(names(&lane.take_group().unwrap()), ["b"]);
+        assert!(lane.take_group().is_none());
+        assert!(lane.leave());
+        assert!(lane.push(read("c"), 100).unwrap().1, "its place was free again");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Connections of one login to one database, under a budget shared by all pools of a cluster.
 
+mod clock;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::counters::{Counters, count};
 use crate::lane::{ReadLane, Unserved};
+use crate::shard;
 use crate::{Batch, ConnectConfig, Connection, Lane, Rows, WireError};
 
 /// How long a connection whose caller went away may take to finish its answer.
@@ -19,6 +22,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 pub struct PoolOptions {
     /// Most connections of this pool at once.
     pub max_connections: usize,
+    /// How many threads say [`pin_thread`](crate::pin_thread) and use the pool; 1 when none does.
+    pub shards: usize,
     /// How many connections batches of [`Lane::Read`] share as long as they are short. `None` means
     /// two per core when the server is on this machine, and `max_connections` when a network is in
     /// between, where waiting costs the server nothing.
@@ -38,6 +43,7 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self {
             max_connections: 16,
+            shards: 1,
             read_connections: None,
             acquire_timeout: Duration::from_secs(10),
             max_waiting: 4096,
@@ -90,11 +96,13 @@ impl Budget {
             .iter()
             .filter_map(|pool| lock(&pool.idle).first().map(|idle| (idle.since, pool)))
             .min_by_key(|(since, _)| *since);
-        if let Some((_, pool)) = oldest {
-            let mut idle = lock(&pool.idle);
-            if !idle.is_empty() {
-                drop(idle.remove(0));
-            }
+        let Some((_, pool)) = oldest else {
+            pools.iter().for_each(|pool| pool.dismiss());
+            return;
+        };
+        let mut idle = lock(&pool.idle);
+        if !idle.is_empty() {
+            drop(idle.remove(0));
         }
     }
 
@@ -128,13 +136,15 @@ struct Inner {
     options: PoolOptions,
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
-    reads: ReadLane,
+    /// One per shard.
+    lanes: Vec<ReadLane>,
     /// Most recently used last, so that the first may grow old and be closed.
     idle: Mutex<Vec<Idle>>,
     waiting: AtomicUsize,
     /// Raised when prepared statements must be forgotten.
     generation: AtomicUsize,
     closed: AtomicBool,
+    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -148,6 +158,8 @@ struct Idle {
 struct Session {
     connection: Connection,
     generation: usize,
+    /// The thread whose runtime serves the socket.
+    home: usize,
     _budget: OwnedSemaphorePermit,
 }
 
@@ -165,9 +177,11 @@ impl Pool {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             if config.host.is_local() { 2 * cores } else { options.max_connections }
         });
+        let shards = options.shards.max(1);
+        let places = read_connections.div_ceil(shards);
         let inner = Arc::new(Inner {
             slots: Arc::new(Semaphore::new(options.max_connections.max(1))),
-            reads: ReadLane::new(read_connections),
+            lanes: (0..shards).map(|_| ReadLane::new(places)).collect(),
             config,
             options,
             budget,
@@ -175,6 +189,7 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             generation: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            counters: Counters::default(),
         });
         inner.budget.register(&inner);
         Self { inner }
@@ -193,13 +208,20 @@ impl Pool {
         if batch.lane != Lane::Read || batch.rollback {
             return self.run_alone(&batch).await;
         }
-        let (answer, start) = self.inner.reads.push(batch, self.inner.options.max_waiting)?;
+        let shard = shard::home() % self.inner.lanes.len();
+        let reads = &self.inner.lanes[shard];
+        let pushed = reads.push(batch, self.inner.options.max_waiting);
+        let (answer, start) =
+            pushed.inspect_err(|_| count(&self.inner.counters.callers_refused, 1))?;
         if start {
-            tokio::spawn(worker::serve_reads(self.inner.clone()));
+            tokio::spawn(worker::serve_reads(self.inner.clone(), shard));
         }
         match answer.await {
             Ok(Ok(results)) => Ok(results),
-            Ok(Err(Unserved::Returned(batch))) => self.run_alone(&batch).await,
+            Ok(Err(Unserved::Returned(batch))) => {
+                count(&self.inner.counters.repeated_reads, 1);
+                self.run_alone(&batch).await
+            }
             Ok(Err(Unserved::Failed(error))) => Err(error),
             Err(_worker_gone) => Err(WireError::Closed),
         }
@@ -207,6 +229,7 @@ impl Pool {
 
     async fn run_alone(&self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
         let mut lease = Inner::acquire(&self.inner).await?;
+        count(&self.inner.counters.batches_alone, 1);
         match lease.run(batch).await {
             Err(WireError::Database(error)) if error.is_stale_statement() => {
                 if let Some(session) = &mut lease.session {
@@ -234,14 +257,22 @@ impl Pool {
         self.inner.closed.store(true, Ordering::Release);
         self.inner.slots.close();
         lock(&self.inner.idle).clear();
+        self.inner.dismiss();
+    }
+
+    /// What the pool has done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// What the pool is doing now.
     pub fn status(&self) -> PoolStatus {
-        let idle = lock(&self.inner.idle).len();
-        let busy =
-            self.inner.options.max_connections.saturating_sub(self.inner.slots.available_permits());
-        let waiting = self.inner.waiting.load(Ordering::Relaxed) + self.inner.reads.waiting();
+        let parked: usize = self.inner.lanes.iter().map(ReadLane::parked).sum();
+        let idle = lock(&self.inner.idle).len() + parked;
+        let taken = self.inner.slots.available_permits() + parked;
+        let busy = self.inner.options.max_connections.saturating_sub(taken);
+        let reads: usize = self.inner.lanes.iter().map(ReadLane::waiting).sum();
+        let waiting = self.inner.waiting.load(Ordering::Relaxed) + reads;
         PoolStatus { idle, busy, waiting }
     }
 }
@@ -250,16 +281,26 @@ impl Inner {
     async fn acquire(self: &Arc<Self>) -> Result<Lease, WireError> {
         let ahead = self.waiting.load(Ordering::Relaxed);
         if ahead >= self.options.max_waiting {
+            count(&self.counters.callers_refused, 1);
             return Err(WireError::Overloaded(ahead));
         }
         let _waiting = Counted::enter(&self.waiting);
         let limit = self.options.acquire_timeout;
         let acquired = tokio::time::timeout(limit, self.acquire_unbounded()).await;
-        acquired.unwrap_or(Err(WireError::PoolTimeout(limit)))
+        acquired.unwrap_or_else(|_elapsed| {
+            count(&self.counters.callers_refused, 1);
+            Err(WireError::PoolTimeout(limit))
+        })
     }
 
     async fn acquire_unbounded(self: &Arc<Self>) -> Result<Lease, WireError> {
-        let slot = self.slots.clone().acquire_owned().await.map_err(|_closed| WireError::Closed)?;
+        let slot = match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) => {
+                self.dismiss();
+                self.slots.clone().acquire_owned().await.map_err(|_closed| WireError::Closed)?
+            }
+        };
         let session = match self.take_idle() {
             Some(session) => session,
             None => self.open().await?,
@@ -269,22 +310,35 @@ impl Inner {
 
     /// Whether somebody waits for a connection that a worker could do without for a moment.
     fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0 || self.budget.waiting.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed) > 0
+            || self.budget.waiting.load(Ordering::Relaxed) > 0
+            || self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Has workers without work look whether somebody wants their connections.
+    fn dismiss(&self) {
+        self.lanes.iter().for_each(ReadLane::dismiss);
     }
 
     async fn open(&self) -> Result<Session, WireError> {
         let permit = self.budget.acquire().await;
         let generation = self.generation.load(Ordering::Relaxed);
-        let connection = Connection::open(&self.config, self.options.cached_statements).await?;
-        Ok(Session { connection, generation, _budget: permit })
+        let opened = Connection::open(&self.config, self.options.cached_statements).await;
+        let connection = opened.inspect_err(|_| count(&self.counters.connections_failed, 1))?;
+        count(&self.counters.connections_opened, 1);
+        Ok(Session { connection, generation, home: shard::home(), _budget: permit })
     }
 
     /// The most recently used idle session that the server has not hung up on.
     fn take_idle(&self) -> Option<Session> {
         loop {
-            let mut session = lock(&self.idle).pop()?.session;
+            let mut session = self.pop_idle()?;
             if !session.connection.is_reusable() {
                 continue;
+            }
+            if session.home != shard::home() {
+                let Some(moved) = session.move_here() else { continue };
+                session = moved;
             }
             let generation = self.generation.load(Ordering::Relaxed);
             if session.generation != generation {
@@ -295,11 +349,27 @@ impl Inner {
         }
     }
 
+    /// The most recently used idle session of this thread, else of any.
+    fn pop_idle(&self) -> Option<Session> {
+        let home = shard::home();
+        let mut idle = lock(&self.idle);
+        let last = idle.len().checked_sub(1)?;
+        let own = idle.iter().rposition(|idle| idle.session.home == home);
+        Some(idle.remove(own.unwrap_or(last)).session)
+    }
+
     fn give_back(&self, session: Session) {
         let wanted_elsewhere = self.budget.waiting.load(Ordering::Relaxed) > 0;
         if !wanted_elsewhere && !self.closed.load(Ordering::Acquire) {
             lock(&self.idle).push(Idle { session, since: Instant::now() });
         }
+    }
+}
+
+impl Session {
+    fn move_here(self) -> Option<Self> {
+        let connection = self.connection.move_here().ok()?;
+        Some(Self { connection, home: shard::home(), ..self })
     }
 }
 
@@ -311,6 +381,7 @@ impl Lease {
             .await
             .unwrap_or(Err(WireError::AnswerTimeout(limit)));
         if !matches!(result, Ok(_) | Err(WireError::Database(_))) {
+            count(&self.pool.counters.connections_lost, 1);
             self.session = None;
         }
         result

@@ -30,6 +30,14 @@ impl Socket {
         }
     }
 
+    /// The same stream, registered with the runtime of this thread.
+    pub(crate) fn move_here(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Self::Unix(stream) => Self::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
+    }
+
     /// Whether bytes (or the end of the stream) have arrived that nobody asked for.
     pub(crate) fn has_unread(&self) -> bool {
         let mut probe = [0; 1];

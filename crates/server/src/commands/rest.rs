@@ -168,7 +168,12 @@ impl Alone {
                 let server = bind(place).await.context("cannot start the admin server")?;
                 output.progress(format!("admin server at {}", server.label()));
                 let (admin, publish) = Admin::new();
-                tasks.spawn(server.run(Arc::new(admin), stop.clone()));
+                let serving = server.run(Arc::new(admin), stop.clone());
+                tasks.spawn(async move {
+                    if let Err(error) = serving.await {
+                        tracing::error!(error = %error, "there is no admin server");
+                    }
+                });
                 Some(publish)
             }
             None => None,
@@ -195,11 +200,10 @@ impl Alone {
         drop(live);
         output.progress(format!("serving {schemas} at {}", server.label()));
         if self.settings.automatic_recovery {
-            serve(server, Gateway::new(Site::Alone(project), self.config.http), stop).await;
-            return Ok(());
+            return serve(server, Gateway::new(Site::Alone(project), self.config.http), stop).await;
         }
         tokio::select! {
-            () = serve(server, Gateway::new(Site::Alone(project.clone()), self.config.http), stop) => Ok(()),
+            served = serve(server, Gateway::new(Site::Alone(project.clone()), self.config.http), stop) => served,
             () = lost(project) => Err(anyhow::anyhow!("the connection to the database was lost")),
         }
     }

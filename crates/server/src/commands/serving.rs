@@ -60,8 +60,13 @@ pub(super) fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
 }
 
 /// Serves until told to stop.
-pub(super) async fn serve(server: Server, gateway: Gateway, stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    server: Server,
+    gateway: Gateway,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     tracing::info!(http.address = %server.address(), "serving");
-    server.run(Arc::new(gateway), stop).await;
+    server.run(Arc::new(gateway), stop).await?;
     tracing::info!("stopped serving");
+    Ok(())
 }

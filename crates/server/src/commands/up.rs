@@ -145,7 +145,7 @@ async fn serve_cluster(
     tasks.spawn(projects.clone().follow(registry.clone()));
     let admin = Admin::serving(cluster.clone(), registry.clone(), address);
     announce(&admin, config, plan, begun, output).await?;
-    serving.await.context("the server ended unexpectedly")?;
+    serving.await.context("the server ended unexpectedly")??;
     projects.close();
     Ok(())
 }

@@ -171,10 +171,8 @@ fn batch(
     if prepared.binary {
         statements[ahead].format = Format::Binary;
     }
-    // What a function of the user's costs, and what else it does, nobody knows.
     let calls = prepared.calls || snapshot.pre_request.is_some();
-    // A read that others may make fail has to fail alone.
-    let lane = if prepared.read_only && !calls && !alone { Lane::Read } else { Lane::Write };
+    let lane = lane(prepared.read_only, calls, alone);
     (Batch { role: identity.role, statements, lane, rollback: prepared.rollback }, ahead)
 }
 
@@ -183,6 +181,13 @@ fn log_statements(prepared: &Prepared) {
     for statement in &prepared.statements {
         tracing::info!(sql = %statement.sql, "asking the database");
     }
+}
+
+/// Only reads of relations share connections. What a function of the user's costs, and what else it
+/// does, nobody knows; whatever changes something must not be run twice; and a read that others may
+/// make fail has to fail alone.
+fn lane(read_only: bool, calls: bool, alone: bool) -> Lane {
+    if read_only && !calls && !alone { Lane::Read } else { Lane::Write }
 }
 
 fn request_context(
@@ -310,6 +315,14 @@ mod tests {
             message: "message".to_owned(),
             ..Default::default()
         }))
+    }
+
+    #[test]
+    fn only_reads_of_relations_share_connections() {
+        assert_eq!(lane(true, false, false), Lane::Read);
+        assert_eq!(lane(false, false, false), Lane::Write, "a write");
+        assert_eq!(lane(true, true, false), Lane::Write, "a function, though a stable one");
+        assert_eq!(lane(true, false, true), Lane::Write, "one whose isolation may make it fail");
     }
 
     #[test]

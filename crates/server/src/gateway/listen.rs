@@ -15,8 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 
+use super::cores::Cores;
 use super::patience::Patient;
 use super::response::Answer;
 use super::target::Encoded;
@@ -58,6 +58,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The threads that serve cannot be started.
+    #[error("cannot start the threads that serve")]
+    Threads(#[source] io::Error),
     /// The address is taken by another program.
     #[error("{0} is in use by another program")]
     Taken(SocketAddr),
@@ -67,6 +70,11 @@ pub enum ServerError {
 pub trait Answering: Send + Sync + 'static {
     /// The limits that the listener enforces.
     fn limits(&self) -> &HttpConfig;
+
+    /// How many threads serve its clients.
+    fn threads(&self) -> usize {
+        1
+    }
 
     /// Answers one request, in bounded time, whatever it is.
     fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
@@ -83,17 +91,17 @@ enum Listener {
     Unix(UnixListener, PathBuf),
 }
 
-/// A client's connection.
+/// A client's connection, registered with no runtime yet.
 enum Client {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
 }
 
 impl Listener {
     async fn accept(&self) -> io::Result<Client> {
         match self {
-            Self::Tcp(listener) => Ok(Client::Tcp(listener.accept().await?.0)),
-            Self::Unix(listener, _) => Ok(Client::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(Client::Tcp(listener.accept().await?.0.into_std()?)),
+            Self::Unix(listener, _) => Ok(Client::Unix(listener.accept().await?.0.into_std()?)),
         }
     }
 }
@@ -201,53 +209,83 @@ impl Server {
     }
 
     /// Serves until `stop` becomes true, then lets the requests under way end, for a bounded time.
-    pub async fn run<A: Answering>(self, gateway: Arc<A>, mut stop: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Threads`] when the system has no threads left.
+    pub async fn run<A: Answering>(
+        self,
+        gateway: Arc<A>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), ServerError> {
         let limits = gateway.limits();
         let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
-        let drain_timeout = limits.drain_timeout;
-        let builder = connection_builder(gateway.limits());
-        let mut connections = JoinSet::new();
+        let cores = start_cores(&gateway, &stop)?;
         loop {
             // At the limit, further clients wait in the kernel's queue.
             let place = tokio::select! {
                 place = places.clone().acquire_owned() => place,
                 () = stopped(&mut stop) => break,
             };
+            let Ok(place) = place else { break };
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stopped(&mut stop) => break,
             };
             match accepted {
-                Ok(client) => {
-                    let (builder, gateway, stop) = (builder.clone(), gateway.clone(), stop.clone());
-                    connections.spawn(async move {
-                        match client {
-                            Client::Tcp(stream) => {
-                                // Answers are small and complete: waiting to fill a packet would only
-                                // add latency.
-                                let _ = stream.set_nodelay(true);
-                                serve(builder, stream, gateway, stop).await;
-                            }
-                            Client::Unix(stream) => serve(builder, stream, gateway, stop).await,
-                        }
-                        drop(place);
-                    });
-                }
+                Ok(client) => cores.take(client, place),
                 Err(error) => {
                     tracing::warn!(error = %error, "could not accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-            while connections.try_join_next().is_some() {}
         }
         drop(self.listener);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
-            tracing::warn!(
-                connections = connections.len(),
-                "cut off requests that did not end in time"
-            );
+        let cut_off = cores.drain().await;
+        if cut_off > 0 {
+            tracing::warn!(connections = cut_off, "cut off requests that did not end in time");
         }
+        Ok(())
+    }
+}
+
+fn start_cores<A: Answering>(
+    gateway: &Arc<A>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Cores<Client>, ServerError> {
+    let builder = connection_builder(gateway.limits());
+    let (threads, drain_timeout) = (gateway.threads(), gateway.limits().drain_timeout);
+    let (gateway, stop) = (gateway.clone(), stop.clone());
+    let serve = move |client| serve_client(builder.clone(), client, gateway.clone(), stop.clone());
+    Cores::start(threads, drain_timeout, serve).map_err(ServerError::Threads)
+}
+
+async fn serve_client<A: Answering>(
+    builder: http1::Builder,
+    client: Client,
+    gateway: Arc<A>,
+    stop: watch::Receiver<bool>,
+) {
+    let taken = match client {
+        Client::Tcp(stream) => match TcpStream::from_std(stream) {
+            Ok(stream) => {
+                // Answers are small and complete: waiting to fill a packet would only add latency.
+                let _ = stream.set_nodelay(true);
+                serve(builder, stream, gateway, stop).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        Client::Unix(stream) => match UnixStream::from_std(stream) {
+            Ok(stream) => {
+                serve(builder, stream, gateway, stop).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = taken {
+        tracing::warn!(error = %error, "could not take a connection");
     }
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod caller;
 mod context;
+mod cores;
 mod cors;
 mod data;
 mod jwt;
@@ -21,6 +22,7 @@ mod token_cache;
 
 pub use admin::{Admin, Served, schema_summary};
 pub use caller::{Access, Caller, ProjectKeys, Refusal, unix_now};
+pub use cores::count as serving_threads;
 pub use cors::Origins;
 pub use jwt::{KeyError, KeySet, MissingRole, NoPath, RolePath, Verified, Verifier, sign};
 pub use listen::{Answering, Server, ServerError};
@@ -83,6 +85,10 @@ impl Gateway {
 impl Answering for Gateway {
     fn limits(&self) -> &HttpConfig {
         &self.limits
+    }
+
+    fn threads(&self) -> usize {
+        serving_threads()
     }
 
     async fn handle(&self, request: Request<Incoming>) -> Answer {

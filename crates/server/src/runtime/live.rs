@@ -104,7 +104,7 @@ impl Live {
     ///
     /// [`LiveError`] when the database cannot be reached or read.
     pub async fn open(
-        name: &str,
+        name: Arc<str>,
         target: Target,
         options: SnapshotOptions,
         pool: Pool,
@@ -114,7 +114,7 @@ impl Live {
         let (listener, snapshot) = opened.map_err(|_elapsed| LiveError::Timeout)??;
         let (relations, relationships, functions) = snapshot.catalog.size();
         tracing::debug!(
-            project.name = name,
+            project.name = %name,
             catalog.relations = relations,
             catalog.relationships = relationships,
             catalog.functions = functions,
@@ -125,7 +125,7 @@ impl Live {
         health.loaded();
         let (reloads, asked) = mpsc::channel(RELOADS_HELD);
         let watcher = Watcher {
-            name: name.to_owned(),
+            name,
             target,
             options,
             pool: pool.clone(),
@@ -195,7 +195,7 @@ async fn load(
 
 /// Keeps a snapshot fresh for as long as its project is live.
 struct Watcher {
-    name: String,
+    name: Arc<str>,
     target: Target,
     options: SnapshotOptions,
     pool: Pool,

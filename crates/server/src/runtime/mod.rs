@@ -23,7 +23,7 @@ use plinth_postgres::{CONTROL_DATABASE, Endpoint, Login, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions};
 
 use crate::config::Config;
-use crate::gateway::{Access, ProjectKeys, Rules};
+use crate::gateway::{Access, ProjectKeys, Rules, serving_threads};
 use crate::pgrst;
 
 /// The channel on which the platform's event triggers announce changes of the schema.
@@ -286,6 +286,8 @@ fn given(rest: &plinth_rest::Config) -> Arc<pgrst::Source> {
 pub fn pool_options(config: &Config) -> PoolOptions {
     PoolOptions {
         max_connections: config.pool.max_connections,
+        // With few connections, threads share them all, so that none waits for another's.
+        shards: serving_threads().min(config.pool.max_connections / 4).max(1),
         acquire_timeout: config.pool.acquire_timeout,
         max_waiting: MAX_WAITING,
         answer_timeout: config.http.request_timeout + ANSWER_MARGIN,

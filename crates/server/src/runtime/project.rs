@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+use tokio::runtime::Handle;
 
 use super::live::{Live, LiveError, Reload, Target};
 use super::room::Room;
@@ -45,6 +46,9 @@ pub struct Project {
     opening: tokio::sync::Mutex<()>,
     last_failure: Mutex<Option<Instant>>,
     dropped: AtomicBool,
+    /// Where the project was made. What it does besides answering requests happens there: reading a
+    /// large catalog must not hold up a thread that serves clients.
+    background: Option<Handle>,
     born: Instant,
     /// Milliseconds since `born`.
     last_used_ms: AtomicU64,
@@ -59,6 +63,7 @@ impl Project {
             opening: tokio::sync::Mutex::default(),
             last_failure: Mutex::default(),
             dropped: AtomicBool::new(false),
+            background: Handle::try_current().ok(),
             born: Instant::now(),
             last_used_ms: AtomicU64::new(0),
         });
@@ -116,7 +121,11 @@ impl Project {
         let place = parts.room.enter().await.ok_or(LiveError::Dropped)?;
         let pool = Pool::new(parts.connect.clone(), parts.budget.clone(), parts.pool.clone());
         let (target, snapshot) = (parts.target.clone(), parts.snapshot.clone());
-        let opened = Live::open(&parts.name, target, snapshot, pool, place).await;
+        let opening = Live::open(parts.name.clone(), target, snapshot, pool, place);
+        let opened = match &self.background {
+            Some(background) => background.spawn(opening).await.unwrap_or(Err(LiveError::Dropped)),
+            None => opening.await,
+        };
         let live = Arc::new(opened.inspect_err(|error| self.note_failure(error))?);
         let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
         // Dropped while it was being opened: then nobody would ever close it.

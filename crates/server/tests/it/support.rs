@@ -48,7 +48,9 @@ impl Instance {
         let gateway = Gateway::new(Site::Projects(projects.clone()), config.http);
         let (stop, stopped) = watch::channel(false);
         let sweeping = tokio::spawn(projects.clone().sweep());
-        let serving = tokio::spawn(server.run(Arc::new(gateway), stopped));
+        let serving = tokio::spawn(async move {
+            server.run(Arc::new(gateway), stopped).await.expect("threads to serve with");
+        });
         Self { address, projects, stop, serving, sweeping }
     }
 

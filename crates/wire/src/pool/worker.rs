@@ -5,108 +5,145 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::{Inner, Lease};
-use crate::lane::{Pending, Unserved};
+use crate::counters::count;
+use crate::lane::{Pending, ReadLane, Unserved};
 use crate::{Connection, Rows, WireError};
+
+/// How long a worker without work keeps its connection: much longer than a client needs to ask again.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// An answer that takes longer holds its worker up: the reads behind it go to others.
 const SLOW: Duration = Duration::from_millis(5);
 
-/// Serves reads until none wait. A place in the lane was taken for it.
-pub(super) async fn serve_reads(pool: Arc<Inner>) {
+/// Serves the reads of one lane. A place in it was taken for this worker.
+pub(super) async fn serve_reads(pool: Arc<Inner>, lane: usize) {
+    let Some(reads) = pool.lanes.get(lane) else { return };
+    let mut worker = Worker { pool: &pool, reads, lane, clock: Clock::new() };
     let mut lease: Option<Lease> = None;
     loop {
         // Who waits for a connection of its own comes first; the queue for connections is fair.
         lease = lease.filter(|lease| lease.session.is_some() && !pool.is_wanted());
         if lease.is_none() {
-            lease = connect(&pool).await;
+            lease = worker.connect().await;
         }
         let Some(lease) = &mut lease else { return };
-        let Some(group) = pool.reads.take_group() else { return };
-        if !serve(&pool, lease, group).await {
+        let goes_on = match reads.take_group() {
+            Some(group) => worker.serve(lease, group).await,
+            None => worker.wait().await,
+        };
+        if !goes_on {
             return;
         }
     }
 }
 
-/// A connection, as long as somebody waits for it. Without one the place in the lane is free.
-async fn connect(pool: &Arc<Inner>) -> Option<Lease> {
-    loop {
-        let patience = pool.reads.patience(pool.options.acquire_timeout)?;
-        match tokio::time::timeout(patience, pool.acquire_unbounded()).await {
-            Ok(Ok(lease)) => return Some(lease),
-            Ok(Err(_)) => {
-                // The callers try by themselves, and each learns the reason.
-                pool.reads.give_up();
-                return None;
-            }
-            Err(_elapsed) => {}
-        }
-    }
+struct Worker<'a> {
+    pool: &'a Arc<Inner>,
+    reads: &'a ReadLane,
+    lane: usize,
+    clock: Clock,
 }
 
-/// Sends a group in one write and hands out the answers as they come. False when the worker lost its
-/// place over a slow read.
-async fn serve(pool: &Arc<Inner>, lease: &mut Lease, group: Vec<Pending>) -> bool {
-    let Some(session) = &mut lease.session else {
-        return true;
-    };
-    let mut waiting = VecDeque::with_capacity(group.len());
-    for pending in group {
-        match session.connection.send(&pending.batch) {
-            Ok(()) => waiting.push_back(pending),
-            Err(error) => pending.answer(Err(Unserved::Failed(error))),
-        }
-    }
-    let mut has_place = true;
-    let mut reusable = true;
-    while session.connection.is_busy() {
-        let received = receive(pool, &mut session.connection, &mut waiting, &mut has_place).await;
-        // Nobody is there for reads that were handed on.
-        let pending = waiting.pop_front();
-        match received {
-            Ok(result) => reusable &= hand_out(pending, result),
-            Err(error) => {
-                fail(pending, waiting, error);
-                reusable = false;
-                break;
+impl Worker<'_> {
+    /// A connection, as long as somebody waits for it. Without one the place in the lane is free.
+    async fn connect(&self) -> Option<Lease> {
+        loop {
+            let patience = self.reads.patience(self.pool.options.acquire_timeout)?;
+            match tokio::time::timeout(patience, self.pool.acquire_unbounded()).await {
+                Ok(Ok(lease)) => return Some(lease),
+                Ok(Err(_)) => {
+                    // The callers try by themselves, and each learns the reason.
+                    self.reads.give_up();
+                    return None;
+                }
+                Err(_elapsed) => {}
             }
         }
     }
-    if !reusable {
-        lease.session = None;
-    }
-    if has_place {
-        pool.reads.went_well();
-        return true;
-    }
-    pool.reads.come_back()
-}
 
-/// The answer to the oldest read under way. One that takes long costs the worker its place.
-async fn receive(
-    pool: &Arc<Inner>,
-    connection: &mut Connection,
-    waiting: &mut VecDeque<Pending>,
-    has_place: &mut bool,
-) -> Result<Result<Vec<Rows>, WireError>, WireError> {
-    let mut receive = pin!(connection.receive());
-    if let Ok(received) = tokio::time::timeout(SLOW, receive.as_mut()).await {
-        return received;
+    /// Waits a moment for further reads: the next one finds a connection ready. False when none came
+    /// and the place is free.
+    async fn wait(&mut self) -> bool {
+        let called = self.clock.within(LINGER, pin!(self.reads.called())).await.is_some();
+        if !called && self.reads.leave() {
+            return false;
+        }
+        if !called {
+            self.reads.called().await;
+        }
+        true
     }
-    if std::mem::take(has_place) {
-        step_aside(pool, waiting);
-    }
-    let limit = pool.options.answer_timeout;
-    let received = tokio::time::timeout(limit, receive).await;
-    received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
-}
 
-/// Leaves the reads behind a slow one, and the place, to another worker.
-fn step_aside(pool: &Arc<Inner>, waiting: &mut VecDeque<Pending>) {
-    let behind = waiting.split_off(waiting.len().min(1));
-    if pool.reads.held_up(behind.into()) {
-        tokio::spawn(serve_reads(pool.clone()));
+    /// Sends a group in one write and hands out the answers as they come. False when the worker lost
+    /// its place over a slow read.
+    async fn serve(&mut self, lease: &mut Lease, group: Vec<Pending>) -> bool {
+        let Some(session) = &mut lease.session else {
+            return true;
+        };
+        let mut waiting = VecDeque::with_capacity(group.len());
+        count(&self.pool.counters.groups, 1);
+        count(&self.pool.counters.batches_shared, group.len());
+        for pending in group {
+            match session.connection.send(&pending.batch) {
+                Ok(()) => waiting.push_back(pending),
+                Err(error) => pending.answer(Err(Unserved::Failed(error))),
+            }
+        }
+        let mut has_place = true;
+        let mut reusable = true;
+        while session.connection.is_busy() {
+            let received =
+                self.receive(&mut session.connection, &mut waiting, &mut has_place).await;
+            // Nobody is there for reads that were handed on.
+            let pending = waiting.pop_front();
+            match received {
+                Ok(result) => reusable &= hand_out(pending, result),
+                Err(error) => {
+                    count(&self.pool.counters.connections_lost, 1);
+                    fail(pending, waiting, error);
+                    reusable = false;
+                    break;
+                }
+            }
+        }
+        if !reusable {
+            lease.session = None;
+        }
+        if has_place {
+            self.reads.went_well();
+            return true;
+        }
+        self.reads.come_back()
+    }
+
+    /// The answer to the oldest read under way. One that takes long costs the worker its place.
+    async fn receive(
+        &mut self,
+        connection: &mut Connection,
+        waiting: &mut VecDeque<Pending>,
+        has_place: &mut bool,
+    ) -> Result<Result<Vec<Rows>, WireError>, WireError> {
+        let mut receive = pin!(connection.receive());
+        if let Some(received) = self.clock.within(SLOW, receive.as_mut()).await {
+            return received;
+        }
+        if std::mem::take(has_place) {
+            count(&self.pool.counters.slow_reads, 1);
+            self.step_aside(waiting);
+        }
+        let limit = self.pool.options.answer_timeout;
+        let received = tokio::time::timeout(limit, receive).await;
+        received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
+    }
+
+    /// Leaves the reads behind a slow one, and the place, to another worker.
+    fn step_aside(&self, waiting: &mut VecDeque<Pending>) {
+        let behind = waiting.split_off(waiting.len().min(1));
+        if self.reads.held_up(behind.into()) {
+            tokio::spawn(serve_reads(self.pool.clone(), self.lane));
+        }
     }
 }
 
