@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-use plinth_wire::{ConnectConfig, Host, Secret};
+use plinth_wire::{ConnectConfig, Host, Secret, Tls};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
+use tokio_postgres::{AsyncMessage, Client, Config, Notification};
 
 use crate::quote::ident;
 use crate::sqlstate;
+use crate::tls::{self, MakeTls};
 
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub host: Host,
     /// Port, also part of the unix socket's name.
     pub port: u16,
+    /// Whether and how connections over TCP are encrypted.
+    pub tls: Tls,
     /// The administrator.
     pub admin: Login,
 }
@@ -59,12 +61,14 @@ pub enum ConnectError {
     /// The URL lacks something that has no default.
     #[error("the database URL names no {0}")]
     Incomplete(&'static str),
-    /// The URL asks for encryption.
+    /// The URL asks for an encryption that does not exist.
     #[error(
-        "the database URL asks for TLS (sslmode={0}), which administrative connections cannot do yet; \
-         use a unix socket, a private network or a local TLS proxy, and sslmode=disable"
+        "the database URL says sslmode={0}, which is none of disable, prefer, require, verify-ca, verify-full"
     )]
-    Tls(&'static str),
+    TlsMode(String),
+    /// What the encryption needs is not there.
+    #[error("cannot prepare TLS for the database")]
+    Tls(#[source] std::io::Error),
     /// The server could not be reached, or refused.
     #[error("cannot connect to database `{database}` at {place} as `{role}`")]
     Open {
@@ -107,23 +111,19 @@ impl ConnectError {
 }
 
 impl Endpoint {
+    /// A server that nobody can listen in on.
+    pub fn of_this_machine(host: Host, port: u16, admin: Login) -> Self {
+        Self { host, port, tls: Tls::default(), admin }
+    }
+
     /// Reads a `postgres://` URL or a `key=value` string; returns the endpoint and the database that it names.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if it does not parse, names no user, or asks for TLS.
+    /// [`ConnectError`] if it does not parse, or names no user.
     pub fn from_url(url: &str) -> Result<(Self, Option<String>), ConnectError> {
-        // The parser knows no `verify-…` and would only say "invalid value".
-        if let Some(mode) = ["verify-ca", "verify-full"]
-            .into_iter()
-            .find(|mode| url.contains(&format!("sslmode={mode}")))
-        {
-            return Err(ConnectError::Tls(mode));
-        }
+        let (url, wanted) = tls::take_parameters(url)?;
         let config: Config = url.parse().map_err(ConnectError::Url)?;
-        if let SslMode::Require = config.get_ssl_mode() {
-            return Err(ConnectError::Tls("require"));
-        }
         let host = match config.get_hosts().first() {
             Some(tokio_postgres::config::Host::Tcp(name)) => Host::Tcp(name.clone()),
             #[cfg(unix)]
@@ -138,8 +138,9 @@ impl Endpoint {
             .get_password()
             .map(|bytes| Secret::new(String::from_utf8_lossy(bytes).into_owned()));
         let port = config.get_ports().first().copied().unwrap_or(5432);
+        let tls = wanted.or_default(host.is_local());
         Ok((
-            Self { host, port, admin: Login { role, password } },
+            Self { host, port, tls, admin: Login { role, password } },
             config.get_dbname().map(str::to_owned),
         ))
     }
@@ -175,7 +176,8 @@ impl Endpoint {
         database: &str,
     ) -> Result<Connection, ConnectError> {
         let failed = |source| self.failure(login, database, source);
-        let (client, driver) = config.connect(NoTls).await.map_err(failed)?;
+        let tls = MakeTls::new(&self.tls).map_err(ConnectError::Tls)?;
+        let (client, driver) = config.connect(tls).await.map_err(failed)?;
         let driver = tokio::spawn(async move {
             // The client of this connection sees the failure itself; here it would be said twice.
             let _ = driver.await;
@@ -196,8 +198,9 @@ impl Endpoint {
         channels: &[&str],
     ) -> Result<Listener, ConnectError> {
         let failed = |source| self.failure(login, database, source);
+        let tls = MakeTls::new(&self.tls).map_err(ConnectError::Tls)?;
         let (client, mut connection) =
-            self.own_sql(login, database).connect(NoTls).await.map_err(failed)?;
+            self.own_sql(login, database).connect(tls).await.map_err(failed)?;
         let (sender, receiver) = mpsc::channel(NOTIFICATIONS_HELD);
         let driver = tokio::spawn(async move {
             let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
@@ -228,7 +231,16 @@ impl Endpoint {
             Host::Unix(dir) => percent_encode(&dir.to_string_lossy()).to_string(),
         };
         let (port, database) = (self.port, percent_encode(database));
-        Secret::new(format!("postgresql://{role}{password}@{host}:{port}/{database}"))
+        let mut url = format!("postgresql://{role}{password}@{host}:{port}/{database}");
+        if self.tls.mode != tls::default_mode(self.host.is_local()) {
+            url.push_str(&format!("?sslmode={}", self.tls.mode));
+        }
+        if let Some(file) = &self.tls.root_certificate {
+            let mark = if url.contains('?') { '&' } else { '?' };
+            let file = percent_encode(&file.to_string_lossy()).to_string();
+            url.push_str(&format!("{mark}sslrootcert={file}"));
+        }
+        Secret::new(url)
     }
 
     /// The same for the pools of the data plane, whose sessions are called `application_name`.
@@ -236,6 +248,7 @@ impl Endpoint {
         ConnectConfig {
             host: self.host.clone(),
             port: self.port,
+            tls: self.tls.clone(),
             user: login.role.clone(),
             password: login.password.clone(),
             database: database.to_owned(),
@@ -271,7 +284,7 @@ impl Endpoint {
             .user(&login.role)
             .dbname(database)
             .application_name(APPLICATION_NAME)
-            .ssl_mode(SslMode::Disable)
+            .ssl_mode(tls::driver_mode(self.tls.mode))
             .connect_timeout(CONNECT_TIMEOUT);
         if let Some(password) = &login.password {
             config.password(password.expose());
@@ -411,15 +424,17 @@ mod tests {
     }
 
     #[test]
-    fn encryption_that_is_asked_for_is_never_silently_left_out() {
-        assert!(matches!(
-            parse("postgres://me@h/app?sslmode=require"),
-            Err(ConnectError::Tls("require"))
-        ));
-        assert!(matches!(
-            parse("postgres://me@h/app?sslmode=verify-full"),
-            Err(ConnectError::Tls("verify-full"))
-        ));
+    fn encryption_that_is_asked_for_is_part_of_the_endpoint_and_of_its_urls() {
+        for url in [
+            "postgresql://me:p@h:5432/app?sslmode=verify-full&sslrootcert=%2Fa%20b",
+            "postgresql://me:p@h:5432/app?sslmode=require",
+            "postgresql://me:p@h:5432/app",
+            "postgresql://me:p@127.0.0.1:5432/app?sslmode=prefer",
+        ] {
+            let (endpoint, _) = parse(url).unwrap();
+            assert_eq!(endpoint.url(&endpoint.admin, "app").expose(), url);
+        }
+        assert!(matches!(parse("postgres://me@h/app?sslmode=on"), Err(ConnectError::TlsMode(_))));
     }
 
     #[test]
@@ -434,7 +449,7 @@ mod tests {
         for host in [Host::Tcp("127.0.0.1".into()), Host::Unix("/tmp/a b".into())] {
             let admin =
                 Login { role: "postgres.my-app".into(), password: Some(Secret::new("a/b:c@d")) };
-            let endpoint = Endpoint { host, port: 54322, admin };
+            let endpoint = Endpoint::of_this_machine(host, 54322, admin);
             let url = endpoint.url(&endpoint.admin, "my-app");
             assert_eq!(parse(url.expose()).unwrap(), (endpoint, Some("my-app".to_owned())));
         }

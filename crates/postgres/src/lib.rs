@@ -14,6 +14,7 @@ mod project;
 pub mod quote;
 mod registry;
 pub mod sqlstate;
+mod tls;
 
 pub use caller::{Caller, PRINTING, RequestContext, enter};
 pub use cluster::Cluster;

@@ -158,7 +158,7 @@ impl ManagedCluster {
         let admin = prepared.admin();
         let host = Host::Unix(running.socket_dir);
         Ok(Self {
-            endpoint: Endpoint { host, port: running.port, admin },
+            endpoint: Endpoint::of_this_machine(host, running.port, admin),
             place: prepared.place,
             report,
             postmaster: Mutex::new(running.postmaster),
@@ -358,11 +358,8 @@ impl Prepared {
         let deadline = Instant::now() + START_TIMEOUT;
         while postmaster.is_alive() && Instant::now() < deadline {
             if let Some(found) = PidFile::read(&self.place.pgdata).filter(|found| found.ready) {
-                let endpoint = Endpoint {
-                    host: Host::Unix(found.socket_dir.clone()),
-                    port: found.port,
-                    admin: self.admin(),
-                };
+                let host = Host::Unix(found.socket_dir.clone());
+                let endpoint = Endpoint::of_this_machine(host, found.port, self.admin());
                 match endpoint.connect("postgres").await {
                     Ok(connection) => return Ok(Some((connection, found))),
                     Err(error) if error.sqlstate() == Some(sqlstate::INVALID_PASSWORD) => {

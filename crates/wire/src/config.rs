@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::Tls;
+
 /// A password, key or token. `Debug` prints `***`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -42,7 +44,7 @@ pub enum Host {
 
 impl Host {
     /// Whether it is surely this machine.
-    pub(crate) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
             Self::Tcp(name) => {
@@ -60,6 +62,8 @@ pub struct ConnectConfig {
     pub host: Host,
     /// The server's port; also part of a Unix socket's name.
     pub port: u16,
+    /// Whether and how to encrypt.
+    pub tls: Tls,
     /// The login role.
     pub user: String,
     /// Its password, for servers that ask.
@@ -81,6 +85,7 @@ mod tests {
         let config = ConnectConfig {
             host: Host::Tcp("db.internal".to_owned()),
             port: 5432,
+            tls: Tls::default(),
             user: "me".to_owned(),
             password: Some(Secret::new("hunter2")),
             database: "shop".to_owned(),

@@ -110,8 +110,9 @@ impl Connection {
     /// [`WireError::Connect`] when the server cannot be reached, [`WireError::Refused`] when it
     /// does not let us in, [`WireError::Protocol`] when it asks for what is not supported.
     pub async fn open(config: &ConnectConfig, cached_statements: usize) -> Result<Self, WireError> {
-        let socket =
-            Socket::connect(&config.host, config.port).await.map_err(WireError::Connect)?;
+        let socket = Socket::connect(&config.host, config.port, &config.tls)
+            .await
+            .map_err(WireError::Connect)?;
         let mut connection = Self {
             socket,
             outgoing: Outgoing::new(),

@@ -12,6 +12,7 @@ mod pool;
 mod rows;
 mod shard;
 mod socket;
+mod tls;
 
 pub use batch::{Batch, Lane, Statement};
 pub use config::{ConnectConfig, Host, Secret};
@@ -21,3 +22,5 @@ pub use error::{DatabaseError, WireError};
 pub use pool::{Budget, Pool, PoolOptions, PoolStatus};
 pub use rows::{BinaryRows, Column, Format, Row, Rows};
 pub use shard::pin_thread;
+pub use tls::{Tls, TlsMode, encrypt};
+pub use tokio_rustls::{TlsConnector, client::TlsStream};

@@ -58,7 +58,7 @@ async fn launch_once(place: &Place, admin: &Login, port: u16) -> Result<Postmast
     let mut postmaster = spawn(place, port)?;
     let deadline = Instant::now() + START_TIMEOUT;
     let endpoint =
-        Endpoint { host: Host::Unix(place.socket_dir.clone()), port, admin: admin.clone() };
+        Endpoint::of_this_machine(Host::Unix(place.socket_dir.clone()), port, admin.clone());
     loop {
         if !postmaster.is_alive() {
             return Err(ClusterError::Start {

@@ -76,11 +76,8 @@ impl Running {
             format!("cannot read the administrator's password in {}", path.display())
         })?;
         let login = Login { role: self.role.clone(), password: Some(Secret::new(password.trim())) };
-        Ok(Endpoint {
-            host: Host::Unix(self.socket_dir.clone()),
-            port: self.postgres_port,
-            admin: login,
-        })
+        let host = Host::Unix(self.socket_dir.clone());
+        Ok(Endpoint::of_this_machine(host, self.postgres_port, login))
     }
 }
 
@@ -106,7 +103,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         assert_eq!(Running::read(&folder), None);
         let login = Login { role: "admin".to_owned(), password: Some(Secret::new("hunter2")) };
-        let endpoint = Endpoint { host: Host::Unix("/tmp/x".into()), port: 5000, admin: login };
+        let endpoint = Endpoint::of_this_machine(Host::Unix("/tmp/x".into()), 5000, login);
         let running = Running::here(&endpoint, Some("127.0.0.1:5400".parse().unwrap())).unwrap();
         let note = running.leave(&folder).unwrap();
         assert_eq!(Running::read(&folder), Some(running.clone()));

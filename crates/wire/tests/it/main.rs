@@ -5,3 +5,4 @@ mod pool;
 mod reads;
 mod session;
 mod support;
+mod tls;
