@@ -63,6 +63,8 @@ pub struct Connection {
     described: Description,
     /// Statements of batches under way whose rows come in binary, in order.
     binary: VecDeque<Binary>,
+    /// The part of the oldest answer under way that has come.
+    partial: Answer,
     /// Batches whose answers are still under way.
     under_way: usize,
     /// Batches sent in the life of the session, and batches answered.
@@ -121,6 +123,7 @@ impl Connection {
             parsing: VecDeque::new(),
             described: Description::default(),
             binary: VecDeque::new(),
+            partial: Answer::default(),
             under_way: 0,
             sent: 0,
             answered: 0,
@@ -182,19 +185,41 @@ impl Connection {
     }
 
     /// Writes what was sent and reads the answer to the oldest batch under way. The outer error ends
-    /// the session, the inner one is the batch's own.
+    /// the session, the inner one is the batch's own. When the future is dropped in the middle, the
+    /// next call goes on where it was.
     pub(crate) async fn receive(&mut self) -> Result<Result<Vec<Rows>, WireError>, WireError> {
-        let mut answer = Answer::default();
+        loop {
+            if let Some(received) = self.receive_up_to(usize::MAX).await? {
+                return Ok(received);
+            }
+        }
+    }
+
+    /// As [`Connection::receive`]; `None` as soon as more than `limit` bytes of rows have come, and the
+    /// answer is still under way.
+    pub(crate) async fn receive_up_to(
+        &mut self,
+        limit: usize,
+    ) -> Result<Option<Result<Vec<Rows>, WireError>>, WireError> {
         if self.outgoing.len() > DUPLEX_THRESHOLD_BYTES {
-            self.exchange_duplex(&mut answer).await?;
+            self.exchange_duplex().await?;
         } else {
             if !self.outgoing.is_empty() {
                 self.outgoing.write_all(&mut self.socket).await.map_err(WireError::Lost)?;
             }
-            while !self.digest(&mut answer)? {
+            while !self.advance()? {
+                if self.partial.size > limit {
+                    return Ok(None);
+                }
                 read_more(&mut self.socket, &mut self.incoming).await?;
             }
         }
+        self.finish().await.map(Some)
+    }
+
+    /// The oldest answer, of which everything has come.
+    async fn finish(&mut self) -> Result<Result<Vec<Rows>, WireError>, WireError> {
+        let answer = std::mem::take(&mut self.partial);
         self.under_way -= 1;
         self.answered += 1;
         while self.parsing.front().is_some_and(|parsing| parsing.batch <= self.answered) {
@@ -296,9 +321,9 @@ impl Connection {
         Ok(prepared)
     }
 
-    async fn exchange_duplex(&mut self, answer: &mut Answer) -> Result<(), WireError> {
+    async fn exchange_duplex(&mut self) -> Result<(), WireError> {
         loop {
-            if self.digest(answer)? {
+            if self.advance()? {
                 return Ok(());
             }
             if self.outgoing.is_empty() {
@@ -325,6 +350,14 @@ impl Connection {
         self.sent += 1;
         self.under_way += 1;
         Box::pin(self.receive()).await?.map(drop)
+    }
+
+    /// Takes what has come into the oldest answer; true when that is all of it.
+    fn advance(&mut self) -> Result<bool, WireError> {
+        let mut answer = std::mem::take(&mut self.partial);
+        let complete = self.digest(&mut answer);
+        self.partial = answer;
+        complete
     }
 
     /// Takes complete messages out of the read buffer; true when the server is ready again.

@@ -13,6 +13,8 @@ pub struct Counters {
     pub batches_alone: AtomicU64,
     /// Shared reads that took so long that those behind them went elsewhere.
     pub slow_reads: AtomicU64,
+    /// Shared reads whose answers were so large that those behind them went elsewhere.
+    pub large_reads: AtomicU64,
     /// Shared reads that were run a second time, alone.
     pub repeated_reads: AtomicU64,
     /// Connections opened.

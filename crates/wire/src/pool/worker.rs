@@ -17,6 +17,9 @@ const LINGER: Duration = Duration::from_millis(5);
 /// An answer that takes longer holds its worker up: the reads behind it go to others.
 const SLOW: Duration = Duration::from_millis(5);
 
+/// An answer with more bytes of rows does so too, however fast it comes.
+const LARGE_BYTES: usize = 256 * 1024;
+
 /// Serves the reads of one lane. A place in it was taken for this worker.
 pub(super) async fn serve_reads(pool: Arc<Inner>, lane: usize) {
     let Some(reads) = pool.lanes.get(lane) else { return };
@@ -118,27 +121,33 @@ impl Worker<'_> {
         self.reads.come_back()
     }
 
-    /// The answer to the oldest read under way. One that takes long costs the worker its place.
+    /// The answer to the oldest read under way. One that is slow or large costs the worker its place.
     async fn receive(
         &mut self,
         connection: &mut Connection,
         waiting: &mut VecDeque<Pending>,
         has_place: &mut bool,
     ) -> Result<Result<Vec<Rows>, WireError>, WireError> {
-        let mut receive = pin!(connection.receive());
-        if let Some(received) = self.clock.within(SLOW, receive.as_mut()).await {
-            return received;
-        }
+        let short = {
+            let receive = pin!(connection.receive_up_to(LARGE_BYTES));
+            self.clock.within(SLOW, receive).await
+        };
+        let counter = match short {
+            Some(Ok(Some(received))) => return Ok(received),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(None)) => &self.pool.counters.large_reads,
+            None => &self.pool.counters.slow_reads,
+        };
         if std::mem::take(has_place) {
-            count(&self.pool.counters.slow_reads, 1);
+            count(counter, 1);
             self.step_aside(waiting);
         }
         let limit = self.pool.options.answer_timeout;
-        let received = tokio::time::timeout(limit, receive).await;
+        let received = tokio::time::timeout(limit, connection.receive()).await;
         received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
     }
 
-    /// Leaves the reads behind a slow one, and the place, to another worker.
+    /// Leaves the reads behind this one, and the place, to another worker.
     fn step_aside(&self, waiting: &mut VecDeque<Pending>) {
         let behind = waiting.split_off(waiting.len().min(1));
         if self.reads.held_up(behind.into()) {

@@ -1,9 +1,12 @@
 //! Reads that share connections: each gets its own answer, whatever happens to the others.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use plinth_wire::{Batch, Budget, ConnectConfig, Lane, Pool, PoolOptions, WireError};
+use plinth_wire::{
+    Batch, Budget, ConnectConfig, Connection, Format, Lane, Pool, PoolOptions, Rows, WireError,
+};
 use tokio::task::JoinHandle;
 
 use crate::support::{batch, batch_as, first, on_server, statement};
@@ -89,6 +92,50 @@ fn short_reads_pass_a_slow_one() {
         }
         assert!(!slow.is_finished(), "nobody waited for the slow one");
         assert_eq!(slow.await.unwrap().unwrap(), "slow");
+    });
+}
+
+#[test]
+fn a_large_answer_leaves_the_shared_connection() {
+    on_server(async |config| {
+        let pool = pool(&config, 2);
+        let large = || pool.counters().large_reads.load(Ordering::Relaxed);
+        let slow = || pool.counters().slow_reads.load(Ordering::Relaxed);
+        let answer = spawn(&pool, read("select repeat('x', 200 * 1024)")).await.unwrap().unwrap();
+        assert_eq!((answer.len(), large()), (200 * 1024, 0));
+        // Before all of it has come: rows enough for many reads of the socket.
+        let rows = "select repeat('x', 1024) from generate_series(1, 20000)";
+        for _ in 0..50 {
+            let before = slow();
+            let answer = pool.run(read(rows)).await.unwrap();
+            assert_eq!(answer[0].text().len(), 20_000);
+            // An answer that was slow before it was large left for that reason.
+            if large() > 0 {
+                return;
+            }
+            assert_eq!(slow(), before + 1, "neither slow nor large");
+        }
+        panic!("every one of the answers was slow before it was large");
+    });
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_does_not_mix_with_the_next() {
+    on_server(async |config| {
+        let mut connection = Connection::open(&config, 8).await.unwrap();
+        let binary = |sql: &str| {
+            let mut batch = batch(&["select 1", sql]);
+            batch.statements[1].format = Format::Binary;
+            batch
+        };
+        // Left in its middle: the first statement has been answered, the second has not.
+        let slow = binary("select pg_sleep(0.2)::text || repeat('x', 100000)");
+        let left = connection.run(&slow);
+        assert!(tokio::time::timeout(Duration::from_millis(100), left).await.is_err());
+        connection.drain().await.unwrap();
+        let results = connection.run(&binary("select 2::int4")).await.unwrap();
+        let Rows::Binary(rows) = &results[1] else { panic!("{results:?}") };
+        assert_eq!(rows.messages.iter().map(|rows| rows.len()).sum::<usize>(), 15);
     });
 }
 
