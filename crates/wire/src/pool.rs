@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::counters::{Counters, count};
 use crate::lane::{ReadLane, Unserved};
@@ -16,6 +16,9 @@ use crate::{Batch, ConnectConfig, Connection, Lane, Rows, WireError};
 
 /// How long a connection whose caller went away may take to finish its answer.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a pool keeps a connection that it opened, though others wait.
+const KEPT_AT_LEAST: Duration = Duration::from_millis(50);
 
 /// Bounds of one pool.
 #[derive(Debug, Clone)]
@@ -56,6 +59,7 @@ impl Default for PoolOptions {
 /// The number of connections that all pools of a cluster may have together.
 #[derive(Debug)]
 pub struct Budget {
+    max_connections: usize,
     permits: Arc<Semaphore>,
     pools: Mutex<Vec<Weak<Inner>>>,
     /// Pools that wait for a permit; while there are any, connections are closed after use.
@@ -66,6 +70,7 @@ impl Budget {
     /// A budget of `max_connections`.
     pub fn new(max_connections: usize) -> Arc<Self> {
         Arc::new(Self {
+            max_connections,
             permits: Arc::new(Semaphore::new(max_connections)),
             pools: Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -87,6 +92,15 @@ impl Budget {
             Ok(permit) => permit,
             Err(_closed) => unreachable!("the budget's semaphore is never closed"),
         }
+    }
+
+    /// What each of the pools that are in use may keep while another one wants more.
+    fn share(&self) -> usize {
+        let in_use = |pool: &Arc<Inner>| {
+            pool.open.load(Ordering::Relaxed) > 0 || pool.wanting.load(Ordering::Relaxed) > 0
+        };
+        let pools = lock(&self.pools).iter().filter_map(Weak::upgrade).filter(in_use).count();
+        self.max_connections / pools.max(1)
     }
 
     /// Closes the connection that has been idle for longest, in whichever pool it is.
@@ -141,6 +155,12 @@ struct Inner {
     /// Most recently used last, so that the first may grow old and be closed.
     idle: Mutex<Vec<Idle>>,
     waiting: AtomicUsize,
+    /// Connections that are open.
+    open: Arc<AtomicUsize>,
+    /// Callers and workers that wait for an idle connection or the budget.
+    wanting: AtomicUsize,
+    /// Says that a connection became idle.
+    returned: Notify,
     /// Raised when prepared statements must be forgotten.
     generation: AtomicUsize,
     closed: AtomicBool,
@@ -160,7 +180,22 @@ struct Session {
     generation: usize,
     /// The thread whose runtime serves the socket.
     home: usize,
+    opened: Instant,
+    /// Gives back what the connection takes up.
+    _place: Place,
+}
+
+/// A connection's place in the budget, and in the count of its pool.
+#[derive(Debug)]
+struct Place {
+    open: Arc<AtomicUsize>,
     _budget: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A session that a caller holds. Dropping it gives the session back, after its answer was read.
@@ -187,6 +222,9 @@ impl Pool {
             budget,
             idle: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            open: Arc::default(),
+            wanting: AtomicUsize::new(0),
+            returned: Notify::new(),
             generation: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
@@ -301,9 +339,19 @@ impl Inner {
                 self.slots.clone().acquire_owned().await.map_err(|_closed| WireError::Closed)?
             }
         };
-        let session = match self.take_idle() {
-            Some(session) => session,
-            None => self.open().await?,
+        let mut wanting = None;
+        let session = loop {
+            if let Some(session) = self.take_idle() {
+                break session;
+            }
+            wanting.get_or_insert_with(|| Counted::enter(&self.wanting));
+            // Another caller may be done before the budget has room for one connection more.
+            let permit = tokio::select! {
+                biased;
+                permit = self.budget.acquire() => permit,
+                () = self.returned.notified() => continue,
+            };
+            break self.open(permit).await?;
         };
         Ok(Lease { pool: self.clone(), session: Some(session), slot: Some(slot) })
     }
@@ -320,13 +368,20 @@ impl Inner {
         self.lanes.iter().for_each(ReadLane::dismiss);
     }
 
-    async fn open(&self) -> Result<Session, WireError> {
-        let permit = self.budget.acquire().await;
+    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Session, WireError> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let place = Place { open: self.open.clone(), _budget: permit };
         let generation = self.generation.load(Ordering::Relaxed);
         let opened = Connection::open(&self.config, self.options.cached_statements).await;
         let connection = opened.inspect_err(|_| count(&self.counters.connections_failed, 1))?;
         count(&self.counters.connections_opened, 1);
-        Ok(Session { connection, generation, home: shard::home(), _budget: permit })
+        Ok(Session {
+            connection,
+            generation,
+            home: shard::home(),
+            opened: Instant::now(),
+            _place: place,
+        })
     }
 
     /// The most recently used idle session that the server has not hung up on.
@@ -359,10 +414,20 @@ impl Inner {
     }
 
     fn give_back(&self, session: Session) {
-        let wanted_elsewhere = self.budget.waiting.load(Ordering::Relaxed) > 0;
-        if !wanted_elsewhere && !self.closed.load(Ordering::Acquire) {
-            lock(&self.idle).push(Idle { session, since: Instant::now() });
+        let closed = self.closed.load(Ordering::Acquire);
+        if closed || (self.budget.waiting.load(Ordering::Relaxed) > 0 && self.must_give(&session)) {
+            return;
         }
+        lock(&self.idle).push(Idle { session, since: Instant::now() });
+        self.returned.notify_one();
+    }
+
+    /// Whether another pool, which waits, has less than this one. A connection is not given away right
+    /// after it was opened, or one that cannot be shared evenly would be opened again and again.
+    fn must_give(&self, session: &Session) -> bool {
+        let share = self.budget.share();
+        let rests = share > 0 && session.opened.elapsed() < KEPT_AT_LEAST;
+        self.open.load(Ordering::Relaxed) > share && !rests
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pools: bounds, waiting, recovery.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
@@ -93,6 +94,32 @@ fn a_pool_gets_the_place_that_another_one_is_still_using() {
         two.run(batch(&["select 1"])).await.unwrap();
         slow.await.unwrap().unwrap();
         assert_eq!(one.status().idle, 0);
+    });
+}
+
+#[test]
+fn busy_pools_share_the_budget_and_keep_their_connections() {
+    on_server(async |config| {
+        let budget = Budget::new(4);
+        let options = PoolOptions { acquire_timeout: Duration::from_secs(60), ..small(4) };
+        let pools = [0, 1].map(|_| pool(&config, &budget, options.clone()));
+        let mut callers = tokio::task::JoinSet::new();
+        for pool in &pools {
+            for _ in 0..8 {
+                let pool = pool.clone();
+                callers.spawn(async move {
+                    for _ in 0..50 {
+                        pool.run(batch(&["select 1"])).await.unwrap();
+                    }
+                });
+            }
+        }
+        while let Some(caller) = callers.join_next().await {
+            caller.unwrap();
+        }
+        let opened: u64 =
+            pools.iter().map(|pool| pool.counters().connections_opened.load(Relaxed)).sum();
+        assert!(opened < 80, "800 batches opened {opened} connections");
     });
 }
 
