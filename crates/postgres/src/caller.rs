@@ -229,4 +229,13 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_role_may_carry_more_settings_than_a_function_takes_arguments() {
+        let sql = text(0, 200, false);
+        let calls = sql.split("num_nulls(").skip(1).map(|part| part.matches("set_config(").count());
+        let calls: Vec<usize> = calls.collect();
+        assert_eq!(calls.iter().sum::<usize>(), 206);
+        assert!(calls.iter().all(|count| *count <= 100), "{calls:?}");
+    }
 }
