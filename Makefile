@@ -4,6 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 NPM ?= npm
 PLINTH := target/release/plinth
+PEER := crates/bench/peers/postgraphile
 
 .PHONY: help setup up test check bench clean
 
@@ -26,13 +27,13 @@ check: ## Check format, lints, documentation and dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	$(PYTHON) scripts/audit-dependencies
 
-bench: .postgres/.stamp ## Measure requests per second beside pgbench's replay of the same work
+bench: .postgres/.stamp $(PEER)/node_modules/.stamp ## Measure requests per second beside pgbench and PostGraphile at the same work
 	$(CARGO) build --release --locked --package plinth-server --package plinth-bench
 	target/release/plinth-bench $(ARGS)
 
 clean: ## Remove what was built, fetched and stored (the default data folder too)
 	away=$$(readlink .plinth/elsewhere) && rm -rf "$$away" || true
-	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python examples/node_modules
+	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python examples/node_modules $(PEER)/node_modules
 
 .postgres/.stamp: scripts/fetch-postgres
 	$(PYTHON) scripts/fetch-postgres
@@ -41,6 +42,10 @@ clean: ## Remove what was built, fetched and stored (the default data folder too
 tests/clients/node_modules/.stamp: tests/clients/package-lock.json
 	$(NPM) ci --prefix tests/clients --ignore-scripts --no-audit --no-fund
 	@touch $@
+
+# Without it the benchmark says so and measures the rest.
+$(PEER)/node_modules/.stamp: $(PEER)/package-lock.json
+	-$(NPM) ci --prefix $(PEER) --ignore-scripts --no-audit --no-fund && touch $@
 
 tests/clients/.python/.stamp: tests/clients/requirements.txt
 	rm -rf tests/clients/.python

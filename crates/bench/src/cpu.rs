@@ -15,7 +15,7 @@ const TICK_MICROS: u64 = 10_000;
 pub(crate) struct Cpu {
     /// Of this process and of those it started and saw end: whoever makes the load.
     pub(crate) load: u64,
-    /// Of Plinth.
+    /// Of Plinth, or of the peer that was measured in its place.
     pub(crate) plinth: u64,
     /// Of PostgreSQL's processes together, those that ended included.
     pub(crate) postgres: u64,
@@ -30,6 +30,15 @@ impl Cpu {
             // A backend that ended since the listing is counted with its parent the next time.
             let of_process = times(descendant).unwrap_or_default();
             cpu.postgres += of_process.own + of_process.ended;
+        }
+        Ok(cpu)
+    }
+
+    /// The same with the processes of a peer in Plinth's place.
+    pub(crate) fn with_peer(plinth: u32, peer: u32) -> Result<Self> {
+        let mut cpu = Self { plinth: times(peer)?.own, ..Self::so_far(plinth)? };
+        for worker in descendants(peer)? {
+            cpu.plinth += times(worker)?.own;
         }
         Ok(cpu)
     }

@@ -37,6 +37,8 @@ pub(crate) struct Target {
     pub(crate) api_key: String,
     /// A signed token of [`USER`].
     pub(crate) token: String,
+    /// What tokens are signed with.
+    pub(crate) jwt_secret: String,
     /// Plinth's process.
     pub(crate) plinth: u32,
     /// Folder for pgbench's scripts and logs.
@@ -123,6 +125,7 @@ impl Instance {
                 "--expires",
                 "1d",
             ])?,
+            jwt_secret: text("JWT_SECRET")?,
             plinth: self.process.id(),
             scratch: self.folder.clone(),
             pg_bin: pg_bin()?,
@@ -153,7 +156,8 @@ pub(crate) async fn connect(url: &str) -> Result<tokio_postgres::Client> {
     Ok(client)
 }
 
-fn terminate(process: &mut Child) -> Result<()> {
+/// Has a process end, and waits for it.
+pub(crate) fn terminate(process: &mut Child) -> Result<()> {
     if process.try_wait()?.is_none() {
         Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
         process.wait()?;
@@ -161,7 +165,8 @@ fn terminate(process: &mut Child) -> Result<()> {
     Ok(())
 }
 
-fn free_address() -> Result<String> {
+/// An address that nobody listens on.
+pub(crate) fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 

@@ -16,7 +16,7 @@ use crate::report::Sample;
 use crate::workload::Workload;
 
 /// How many different requests are prepared per workload.
-const REQUESTS: u64 = 1000;
+pub(crate) const REQUESTS: u64 = 1000;
 
 /// Threads that make the load.
 const THREADS: usize = 2;
@@ -32,10 +32,21 @@ pub(crate) fn run(
     duration: Duration,
 ) -> Result<Sample> {
     let requests = workload.requests(target, REQUESTS).into();
-    drive(&target.address, &requests, connections, WARM_UP)?;
-    let (start, cpu) = (Instant::now(), Cpu::so_far(target.plinth)?);
-    let latencies = drive(&target.address, &requests, connections, duration)?;
-    Ok(Sample::new(latencies, start.elapsed(), Cpu::so_far(target.plinth)? - cpu))
+    measure(&target.address, requests, connections, duration, || Cpu::so_far(target.plinth))
+}
+
+/// Sends `requests` to `address`, as [`run`] does; `so_far` reads the processor time of all parties.
+pub(crate) fn measure(
+    address: &str,
+    requests: Arc<[Vec<u8>]>,
+    connections: usize,
+    duration: Duration,
+    so_far: impl Fn() -> Result<Cpu>,
+) -> Result<Sample> {
+    drive(address, &requests, connections, WARM_UP)?;
+    let (start, cpu) = (Instant::now(), so_far()?);
+    let latencies = drive(address, &requests, connections, duration)?;
+    Ok(Sample::new(latencies, start.elapsed(), so_far()? - cpu))
 }
 
 /// Each thread has connections of its own, so that no request crosses from one to the other.

@@ -5,6 +5,7 @@ mod cpu;
 mod instance;
 mod load;
 mod memory;
+mod peer;
 mod pgbench;
 mod report;
 mod schema;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::instance::Instance;
+use crate::peer::Peer;
 use crate::report::{Measure, Report};
 use crate::workload::{Workload, Yardstick};
 
@@ -41,6 +43,9 @@ struct Options {
     /// Only the kinds of request whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Leave out PostGraphile.
+    #[arg(long)]
+    no_peer: bool,
     /// Leave out the memory of five idle projects.
     #[arg(long)]
     no_memory: bool,
@@ -82,14 +87,24 @@ async fn measure(options: &Options) -> Result<Report> {
     workload::fill(&target).await.context("cannot fill the tables")?;
     let workloads = workload::all(&target).await?;
 
+    let peer = if options.no_peer { None } else { Peer::start(&target)? };
+    if peer.is_none() && !options.no_peer {
+        eprintln!("PostGraphile is left out: `make bench` installs it");
+    }
+
     let mut report = Report::default();
     let duration = Duration::from_secs(options.seconds);
     for round in 1..=options.rounds {
         for workload in workloads.iter().filter(|workload| workload.name.contains(&options.only)) {
             eprintln!("round {round} of {}: {} …", options.rounds, workload.name);
             measure_round(options, &target, workload, duration, &mut report)?;
+            let beside = peer.as_ref().map(|peer| peer.measure(&target, workload, duration));
+            if let Some((measure, sample)) = beside.transpose()?.flatten() {
+                report.add(workload, measure, sample);
+            }
         }
     }
+    drop(peer);
     report.loaded = Some(instance.memory()?);
     instance.stop().await?;
     if !options.no_memory {

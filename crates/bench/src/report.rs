@@ -59,6 +59,11 @@ pub(crate) enum Measure {
         /// Connections kept busy.
         connections: usize,
     },
+    /// PostGraphile over HTTP.
+    Peer {
+        /// Connections kept busy.
+        connections: usize,
+    },
 }
 
 impl Measure {
@@ -67,6 +72,7 @@ impl Measure {
             Self::PipelinedReplay => "pgbench, one pipeline".to_owned(),
             Self::PlainReplay => "pgbench, four round trips".to_owned(),
             Self::Http { connections } => format!("Plinth over HTTP, {connections} connections"),
+            Self::Peer { connections } => format!("PostGraphile, {connections} connections"),
         }
     }
 }
@@ -117,7 +123,7 @@ impl Report {
 
     pub(crate) fn to_markdown(&self) -> String {
         let mut text = String::from(
-            "| work | how | req/s | p50 ms | p99 ms | ratio | bar | CPU µs: load | Plinth | PostgreSQL |\n\
+            "| work | how | req/s | p50 ms | p99 ms | ratio | bar | CPU µs: load | server | PostgreSQL |\n\
              |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         for row in &self.rows {
@@ -171,7 +177,7 @@ impl Report {
                     "bar": row.bar,
                     "cpu_micros": {
                         "load": row.sample.each(row.sample.cpu.load),
-                        "plinth": row.sample.each(row.sample.cpu.plinth),
+                        "server": row.sample.each(row.sample.cpu.plinth),
                         "postgres": row.sample.each(row.sample.cpu.postgres),
                     },
                 })

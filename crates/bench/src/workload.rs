@@ -82,7 +82,8 @@ fn one_row() -> Workload {
     }
 }
 
-fn kinds() -> Vec<Workload> {
+/// The kinds of request, yet without statements.
+pub(crate) fn kinds() -> Vec<Workload> {
     let insert = |body: Bytes| Workload {
         method: Method::POST,
         query: "",
@@ -155,13 +156,19 @@ pub(crate) async fn fill(target: &Target) -> Result<()> {
 impl Workload {
     /// The bytes of up to `most` different HTTP requests.
     pub(crate) fn requests(&self, target: &Target, most: u64) -> Vec<Vec<u8>> {
-        let last = self.last.min(self.first + most - 1);
-        (self.first..=last)
+        self.numbers(most)
             .map(|number| {
-                let slow = self.slow_every > 0 && number.is_multiple_of(self.slow_every);
-                self.request(target, number * self.step, slow)
+                let slow =
+                    self.slow_every > 0 && (number / self.step).is_multiple_of(self.slow_every);
+                self.request(target, number, slow)
             })
             .collect()
+    }
+
+    /// The changing number of each of them.
+    pub(crate) fn numbers(&self, most: u64) -> impl Iterator<Item = u64> {
+        let last = self.last.min(self.first + most - 1);
+        (self.first..=last).map(|number| number * self.step)
     }
 
     fn request(&self, target: &Target, number: u64, slow: bool) -> Vec<u8> {
