@@ -91,8 +91,7 @@ impl Error {
 impl Error {
     /// `PGRST000`: no connection could be opened.
     pub fn connection(details: &str) -> Self {
-        Self::unavailable("PGRST000", "Database connection error. Retrying the connection.")
-            .with_details(details)
+        Self::unavailable("PGRST000", "Database connection error.").with_details(details)
     }
 
     /// `PGRST001`: a connection broke in use.

@@ -227,7 +227,7 @@ fn settings(role: Arc<[(Bytes, Bytes)]>, function: &[(Bytes, Bytes)]) -> Arc<[(B
 fn unavailable(error: &LiveError) -> Error {
     let mut answer = match error {
         LiveError::Connect(_) | LiveError::Recently | LiveError::Dropped => {
-            Error::connection_lost("no connection to the project's database")
+            Error::connection("no connection to the project's database")
         }
         LiveError::Load(_) | LiveError::Timeout => Error::no_catalog(),
     };
@@ -239,7 +239,7 @@ fn unavailable(error: &LiveError) -> Error {
 /// login, its password, the server's settings) is none of the client's business and goes to the log.
 fn failure(error: WireError, anonymous: bool) -> Error {
     match error {
-        WireError::Database(database) if !is_connection_failure(&database.code) => {
+        WireError::Database(database) => {
             let facts = DatabaseFacts {
                 code: &database.code,
                 message: &database.message,
@@ -248,15 +248,15 @@ fn failure(error: WireError, anonymous: bool) -> Error {
             };
             Error::from_database(&facts, anonymous)
         }
-        WireError::Database(_) | WireError::Terminated(_) | WireError::Lost(_) => {
+        WireError::Terminated(_) | WireError::Lost(_) => {
             lost("the connection was lost; it is not known whether the request was executed")
         }
         WireError::Connect(_) | WireError::Closed => {
-            lost("no connection to the project's database")
+            unreachable("no connection to the project's database")
         }
         WireError::Refused(refusal) => {
             tracing::warn!(sqlstate = %refusal.code, error = %refusal.message, "PostgreSQL refused a connection");
-            lost("PostgreSQL accepts no connection right now")
+            unreachable("PostgreSQL accepts no connection right now")
         }
         WireError::PoolTimeout(_) | WireError::Overloaded(_) => {
             let mut answer = Error::pool_timeout();
@@ -292,16 +292,11 @@ fn lost(details: &str) -> Error {
     answer
 }
 
-/// SQLSTATEs that end a session for reasons that have nothing to do with the request.
-fn is_connection_failure(code: &str) -> bool {
-    code.starts_with("08")
-        || [
-            sqlstate::ADMIN_SHUTDOWN,
-            sqlstate::CRASH_SHUTDOWN,
-            sqlstate::CANNOT_CONNECT_NOW,
-            sqlstate::DATABASE_DROPPED,
-        ]
-        .contains(&code)
+/// Nothing was sent, so the request may be repeated.
+fn unreachable(details: &str) -> Error {
+    let mut answer = Error::connection(details);
+    answer.hint = Some(RETRY_HINT.to_owned());
+    answer
 }
 
 #[cfg(test)]
@@ -328,20 +323,28 @@ mod tests {
     #[test]
     fn a_database_that_is_away_is_a_503_with_a_hint() {
         let io = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        for error in [
-            database("57P01"),
-            database("57P02"),
-            database("57P03"),
-            database("57P04"),
-            database("08006"),
-            WireError::Lost(io()),
-            WireError::Connect(io()),
-            WireError::Closed,
+        let fatal = || match database("57P01") {
+            WireError::Database(error) => WireError::Terminated(error),
+            other => other,
+        };
+        for (error, code) in [
+            (fatal(), "PGRST001"),
+            (WireError::Lost(io()), "PGRST001"),
+            (WireError::Connect(io()), "PGRST000"),
+            (WireError::Closed, "PGRST000"),
         ] {
             let answer = failure(error, false);
             assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-            assert_eq!(answer.code, "PGRST001");
+            assert_eq!(answer.code, code);
             assert!(answer.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn sql_may_raise_what_connections_die_of() {
+        for code in ["08006", "57P01", "57P03", "57P04"] {
+            let answer = failure(database(code), false);
+            assert_eq!((answer.code.as_str(), answer.message.as_str()), (code, "message"));
         }
     }
 

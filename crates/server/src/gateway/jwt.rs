@@ -155,6 +155,9 @@ fn authentic_payload(token: &str, keys: &KeySet) -> Result<Vec<u8>, Error> {
     };
     let header_end = header.len();
     let header = Header::parse(header)?;
+    // All three parts must be base64 before any key is tried.
+    let text = URL_SAFE_NO_PAD.decode(payload).map_err(|_| undecodable())?;
+    URL_SAFE_NO_PAD.decode(signature).map_err(|_| undecodable())?;
     let signed = &token.as_bytes()[..header_end + 1 + payload.len()];
     let refuse = |details: &str| {
         let mut error = Error::jwt_invalid("No suitable key or wrong key type");
@@ -162,11 +165,15 @@ fn authentic_payload(token: &str, keys: &KeySet) -> Result<Vec<u8>, Error> {
         Err(error)
     };
     match keys.verify(header.kid.as_deref(), header.algorithm, signed, signature) {
-        Verdict::NoKey => return refuse("No suitable key was found to decode the JWT"),
-        Verdict::Forged => return refuse("None of the keys was able to decode the JWT"),
-        Verdict::Genuine => {}
+        Verdict::NoKey => refuse("No suitable key was found to decode the JWT"),
+        Verdict::Forged => refuse("None of the keys was able to decode the JWT"),
+        Verdict::Genuine => Ok(text),
     }
-    URL_SAFE_NO_PAD.decode(payload).map_err(|_| Error::jwt_claims("Parsing claims failed"))
+}
+
+/// A part of the token is no base64, or its header says nothing that can be used.
+fn undecodable() -> Error {
+    Error::jwt_invalid("JWT cryptographic operation failed")
 }
 
 /// What a token says about its signature.
@@ -179,7 +186,6 @@ impl Header {
     /// Refuses unsigned tokens, unknown algorithms, and extensions that we would have to understand
     /// (RFC 7515 §4.1.11).
     fn parse(encoded: &str) -> Result<Self, Error> {
-        let undecodable = || Error::jwt_invalid("JWT cryptographic operation failed");
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| undecodable())?;
         let header: Map<String, Value> =
             serde_json::from_slice(&bytes).map_err(|_| undecodable())?;

@@ -74,7 +74,8 @@ async fn a_restart_of_postgresql_under_load_is_a_503_with_a_hint_and_then_over()
                 continue;
             }
             failures += 1;
-            assert_eq!((status, code.as_str(), hinted), (503, "PGRST001", true));
+            assert!(["PGRST000", "PGRST001"].contains(&code.as_str()), "{code}");
+            assert_eq!((status, hinted), (503, true));
         }
     }
     assert!(failures > 0, "the restart was not noticed at all");
@@ -99,7 +100,7 @@ async fn while_postgresql_is_down_requests_fail_at_once_even_on_a_project_that_w
     let begun = Instant::now();
     for _ in 0..5 {
         let answer = api.get("/note").await.unwrap();
-        assert_eq!(gist(&answer), (503, "PGRST001".to_owned()), "{}", answer.text());
+        assert_eq!(gist(&answer), (503, "PGRST000".to_owned()), "{}", answer.text());
         assert!(answer.json()["hint"].is_string());
     }
     assert!(begun.elapsed() < Duration::from_secs(3));

@@ -175,6 +175,13 @@ fn rubbish_is_refused_without_a_panic() {
     ] {
         assert_eq!(refusal(token), answer, "{token}");
     }
+    // Whatever the header promises, the other parts must be base64 too.
+    let header = encode(r#"{"alg":"HS256"}"#);
+    for rest in ["e3=.e30", "e30.e3 ", "e30.e30=", "e.e30", "ß.e30"] {
+        let answer = refusal(&format!("{header}.{rest}"));
+        assert_eq!(answer, "PGRST301 JWT cryptographic operation failed", "{rest}");
+    }
+    assert_eq!(refusal(&format!("{header}.e30.")), "PGRST301 No suitable key or wrong key type");
     let array = format!("{}.{}", encode(r#"{"alg":"HS256"}"#), encode("[1]"));
     let key = EncodingKey::from_secret(SECRET);
     let signature = jsonwebtoken::crypto::sign(array.as_bytes(), &key, Algorithm::HS256).unwrap();
