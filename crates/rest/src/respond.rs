@@ -84,12 +84,7 @@ impl Plan {
             Kind::Call { shape, head } => self.called(page, shape, head),
             Kind::Explain | Kind::OpenApi(_) => return Err(Error::unexpected_result()),
         };
-        if let Some(applied) = &self.applied {
-            set(&mut response.headers, "preference-applied", applied);
-        }
-        if let Some(warning) = &self.warning {
-            set(&mut response.headers, "warning", warning);
-        }
+        self.set_notes(&mut response.headers);
         override_by_settings(&mut response, row, self.columns)?;
         Ok(response)
     }
@@ -110,12 +105,7 @@ impl Plan {
         let body = Bytes::from(array).slice(usize::from(self.singular)..);
         let total = self.total(Some(rows), others.first().map(Vec::as_slice));
         let mut response = self.read(Page { rows, total, body }, false);
-        if let Some(applied) = &self.applied {
-            set(&mut response.headers, "preference-applied", applied);
-        }
-        if let Some(warning) = &self.warning {
-            set(&mut response.headers, "warning", warning);
-        }
+        self.set_notes(&mut response.headers);
         Ok(response)
     }
 
@@ -268,6 +258,16 @@ impl Plan {
         self.set_type(&mut response.headers);
         response.body = body.into();
         response
+    }
+
+    /// What was made of the client's preferences, and of its use of names.
+    fn set_notes(&self, headers: &mut HeaderMap) {
+        if let Some(applied) = &self.applied {
+            set(headers, "preference-applied", applied);
+        }
+        if let Some(warning) = &self.warning {
+            set(headers, "warning", warning);
+        }
     }
 
     fn set_type(&self, headers: &mut HeaderMap) {

@@ -6,13 +6,12 @@ use super::types::{Scalar, scalar_named};
 use crate::plan::negotiate::Handler;
 use crate::plan::{Embedded, ReadNode, Selected};
 use crate::render::{Options, Total};
-use crate::request::field::Text;
 
 /// Most rows of an answer in binary: they are all written at once, before anything else is done.
 const MAX_ROWS: i64 = 1_000;
 
 /// Whether a read's rows may come in binary. If so, selected values that only PostgreSQL can print
-/// are marked, to be made JSON there.
+/// are marked, to be made JSON there; else nothing is changed.
 pub(crate) fn plan(node: &mut ReadNode<'_>, options: Options<'_>, printing: Printing) -> bool {
     let handler = options.negotiated.handler;
     let body =
@@ -21,42 +20,51 @@ pub(crate) fn plan(node: &mut ReadNode<'_>, options: Options<'_>, printing: Prin
     let limit = node.range.capped(node.cap).limit();
     let bounded = limit.is_some_and(|rows| rows <= MAX_ROWS);
     let explained = options.negotiated.explain().is_some();
-    let embeds = !node.embedded.iter().any(|it| matches!(it, Embedded::Fields(_)));
-    if !body || !alone || !bounded || explained || !embeds {
+    let spreads = node.embedded.iter().any(|it| matches!(it, Embedded::Fields(_)));
+    if !body || !alone || !bounded || explained || spreads {
         return false;
     }
     let Some(relation) = node.relation else { return false };
     let empty = node.select.is_empty() && node.children.is_empty();
-    if empty && !whole_row(relation, printing) {
+    if empty && !whole_row(relation, printing)
+        || node.select.iter().any(|item| way(relation, item, printing).is_none())
+    {
         return false;
     }
-    node.select.iter_mut().all(|item| select(relation, item, printing))
+    for item in &mut node.select {
+        if way(relation, item, printing) == Some(Way::Json) {
+            item.to_json = true;
+            item.alias.get_or_insert_with(|| item.column.name.clone());
+        }
+    }
+    true
 }
 
-/// Whether a selected value can be had, perhaps as JSON that PostgreSQL makes of it.
-fn select(relation: &Relation, item: &mut Selected<'_>, printing: Printing) -> bool {
+/// How a selected value can be had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Binary,
+    /// As JSON that PostgreSQL makes of it.
+    Json,
+}
+
+fn way(relation: &Relation, item: &Selected<'_>, printing: Printing) -> Option<Way> {
     if item.aggregate.is_some() || item.column.whole_row {
-        return false;
+        return None;
     }
     if item.column.is_star() {
-        return whole_row(relation, printing);
+        return whole_row(relation, printing).then_some(Way::Binary);
     }
-    let Some(column) = relation.columns.get(item.column.name.as_ref()) else { return false };
+    let column = relation.columns.get(item.column.name.as_ref())?;
     if column.representation.is_some() {
-        return false;
+        return None;
     }
     if !item.column.path.is_empty() {
         // What comes of a path is JSON or text.
-        return item.cast.is_none();
+        return item.cast.is_none().then_some(Way::Binary);
     }
-    if item.cast.is_none() && prints(column, printing) {
-        return true;
-    }
-    item.to_json = true;
-    if item.alias.is_none() {
-        item.alias = Some(Text::Owned(column.name.clone()));
-    }
-    true
+    let plain = item.cast.is_none() && prints(column, printing);
+    Some(if plain { Way::Binary } else { Way::Json })
 }
 
 fn whole_row(relation: &Relation, printing: Printing) -> bool {

@@ -194,6 +194,9 @@ impl Session {
         let outcome = shape.prepare_rows_with(self.catalog, &self.config);
         let Ok(Outcome::Query(prepared)) = outcome else { return None };
         if !prepared.binary {
+            let plain = shape.prepare_with(self.catalog, &shapes::bounded(&self.config));
+            let Ok(Outcome::Query(plain)) = plain else { panic!("a query in one way only") };
+            assert_eq!(prepared.statements, plain.statements, "{}", shape.name);
             return None;
         }
         self.client.batch_execute("savepoint rows").await.unwrap();

@@ -227,6 +227,9 @@ async fn aggregates_group_by_the_rest() {
         answer.body,
         "[{\"done\":false,\"count\":3,\"total\":\"42.00\"}, \n {\"done\":true,\"count\":1,\"total\":\"1.50\"}]"
     );
+    // Groups of what has no equality once it is JSON.
+    let by_mood = "/tasks?select=kind:mood,count()&order=mood&limit=1";
+    assert_eq!(session.get(by_mood).await.body, "[{\"kind\":\"low\",\"count\":1}]");
     session.config.aggregates = false;
     let refused = session.get("/tasks?select=count()").await;
     assert!(refused.status == 400 && refused.body.contains("PGRST123"));

@@ -77,6 +77,11 @@ pub(crate) fn config(max_rows: Option<u64>) -> Config {
     }
 }
 
+/// The same with a bound on rows, if it has none.
+pub(crate) fn bounded(config: &Config) -> Config {
+    Config { max_rows: config.max_rows.or(Some(1_000)), ..config.clone() }
+}
+
 impl Shape {
     /// Prepares it against a catalog.
     pub(crate) fn prepare(&self, catalog: &Catalog) -> Result<Outcome, Error> {
@@ -98,8 +103,7 @@ impl Shape {
         catalog: &Catalog,
         config: &Config,
     ) -> Result<Outcome, Error> {
-        let max_rows = config.max_rows.or(Some(1_000));
-        prepare_rows(&self.raw(), catalog, &Config { max_rows, ..config.clone() }, || {})
+        prepare_rows(&self.raw(), catalog, &bounded(config), || {})
     }
 
     fn raw(&self) -> RawRequest<'_> {
