@@ -58,8 +58,8 @@ pub struct Catalog {
     enums: HashMap<QualifiedName, Vec<String>>,
     /// Foreign keys by the relation that has the referring columns.
     foreign_keys: HashMap<QualifiedName, Vec<String>>,
-    /// Relations, and schemas of targets, of which some relationship is not in the snapshot.
-    left_out: HashSet<(QualifiedName, String)>,
+    /// By relation: schemas of targets of which some relationship is not in the snapshot.
+    left_out: HashMap<QualifiedName, HashSet<String>>,
     /// Per request role: settings of `alter role … [in database …] set`, as `(name, value)`.
     role_settings: HashMap<String, Vec<(String, String)>>,
     /// Comments of schemas.
@@ -87,7 +87,7 @@ impl Catalog {
         self.relations.values()
     }
 
-    /// Every relationship that starts at `name`, in a stable order.
+    /// Every relationship that starts at `name`; those that were read are sorted.
     pub fn relationships_from(&self, name: &QualifiedName) -> &[Relationship] {
         self.relationships.get(name).map_or(&[], Vec::as_slice)
     }
@@ -96,7 +96,7 @@ impl Catalog {
     /// not exposed included.
     pub fn has_relationships(&self, relation: &QualifiedName, schema: &str) -> bool {
         self.relationships_from(relation).iter().any(|it| it.to.schema == schema)
-            || self.left_out.iter().any(|(from, to)| from == relation && to == schema)
+            || self.left_out.get(relation).is_some_and(|schemas| schemas.contains(schema))
     }
 
     /// Whether `relation` is the referring side of the foreign key `constraint`. The two directions of a one-to-one
@@ -129,6 +129,11 @@ impl Catalog {
     /// Every free-standing composite type with its attributes.
     pub fn composites(&self) -> impl Iterator<Item = (&QualifiedName, &[Column])> {
         self.composites.iter().map(|(name, columns)| (name, columns.as_slice()))
+    }
+
+    /// The labels of an enum type in sort order.
+    pub fn enum_labels(&self, name: &QualifiedName) -> Option<&[String]> {
+        self.enums.get(name).map(Vec::as_slice)
     }
 
     /// Every enum type with its labels in sort order.

@@ -100,7 +100,7 @@ impl Catalog {
         let views = views::View::resolve(&origins, &names, &catalog);
         catalog.relate(&keys, &names, &views);
         catalog.take_others(&others)?;
-        catalog.sort_relationships();
+        catalog.relationships.values_mut().for_each(|it| it.sort());
         Ok(catalog)
     }
 
@@ -160,23 +160,17 @@ impl Catalog {
     /// A function from rows of one relation to rows of another. It takes the place of the relationships that were
     /// found between its relation and one that has the function's name.
     fn read_computed(&mut self, row: &Row) {
-        let relationship = Relationship {
-            from: rows::name(row, "from_schema", "from_name"),
-            to: rows::name(row, "to_schema", "to_name"),
-            cardinality: if row.get("single") {
-                Cardinality::OneToOne
-            } else {
-                Cardinality::OneToMany
-            },
-            via: Via::Function(rows::name(row, "schema", "name")),
-        };
-        let Via::Function(function) = &relationship.via else { return };
-        if let Some(found) = self.relationships.get_mut(&relationship.from) {
-            found.retain(|it| matches!(it.via, Via::Function(_)) || it.to != *function);
+        let function = rows::name(row, "schema", "name");
+        let from = rows::name(row, "from_schema", "from_name");
+        let to = rows::name(row, "to_schema", "to_name");
+        let single = row.get("single");
+        let cardinality = if single { Cardinality::OneToOne } else { Cardinality::OneToMany };
+        if let Some(found) = self.relationships.get_mut(&from) {
+            found.retain(|it| matches!(it.via, Via::Function(_)) || it.to != function);
         }
-        if self.relation(&relationship.from).is_some() && self.relation(&relationship.to).is_some()
-        {
-            self.add_relationship(relationship);
+        if self.relation(&from).is_some() && self.relation(&to).is_some() {
+            let via = Via::Function(function);
+            self.add_relationship(Relationship { from, to, cardinality, via });
         }
     }
 

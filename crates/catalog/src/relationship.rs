@@ -3,7 +3,7 @@
 use crate::QualifiedName;
 
 /// A column of the relation where an embed starts, and the column it equals on the other side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ColumnPair {
     /// Column of the starting relation.
     pub from: String,
@@ -11,15 +11,15 @@ pub struct ColumnPair {
     pub to: String,
 }
 
-/// How many rows an embed may have on the far side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many rows an embed may have on the far side. Candidates for an ambiguous embed are listed in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cardinality {
+    /// One row here is pointed to by many there: the embed is an array.
+    OneToMany,
     /// Many rows here point to one there: the embed is an object.
     ManyToOne,
     /// One row here is pointed to by one there at most: the embed is an object.
     OneToOne,
-    /// One row here is pointed to by many there: the embed is an array.
-    OneToMany,
     /// Through a junction table: the embed is an array.
     ManyToMany,
 }
@@ -32,7 +32,7 @@ impl Cardinality {
 }
 
 /// The table between the two sides of a many-to-many relationship.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Junction {
     /// The junction relation.
     pub relation: QualifiedName,
@@ -47,7 +47,7 @@ pub struct Junction {
 }
 
 /// What a relationship rests on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Via {
     /// A foreign key between the two relations, in either direction.
     ForeignKey {
@@ -63,7 +63,7 @@ pub enum Via {
 }
 
 /// One way to get from a relation to another (or to itself).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Relationship {
     /// Where an embed starts.
     pub from: QualifiedName,

@@ -131,8 +131,8 @@ impl Catalog {
             if owned.insert((&link.from, &link.constraint)) {
                 self.add_foreign_key(link.from.clone(), &link.constraint);
             }
-            self.add_relationship(link.forward());
-            self.add_relationship(link.backward());
+            self.add_relationship(link.relationship(true));
+            self.add_relationship(link.relationship(false));
         }
         self.relate_through_junctions(&links);
         self.note_hidden_junctions(keys, &places);
@@ -155,8 +155,10 @@ impl Catalog {
             for (at, here) in ends.iter().enumerate() {
                 let others = ends.iter().enumerate().filter(|(other, _)| *other != at);
                 for (to, _) in others.flat_map(|(_, there)| there) {
-                    let noted = here.iter().map(|(from, _)| (from.clone(), to.schema.clone()));
-                    self.left_out.extend(noted);
+                    for (from, _) in here {
+                        let schemas = self.left_out.entry(from.clone()).or_default();
+                        schemas.insert(to.schema.clone());
+                    }
                 }
             }
         }
@@ -212,43 +214,10 @@ impl Catalog {
             }
         }
     }
-
-    /// Puts the relationships of each relation into an order that does not depend on how they were found: by target,
-    /// to-many before to-one before many-to-many, by constraint, by columns.
-    pub(super) fn sort_relationships(&mut self) {
-        for relationships in self.relationships.values_mut() {
-            relationships.sort_by(|a, b| order(a).cmp(&order(b)));
-        }
-    }
-}
-
-fn order(it: &Relationship) -> impl Ord + '_ {
-    let kind = match (&it.via, it.cardinality) {
-        (Via::Function(_), _) => 4,
-        (_, Cardinality::OneToMany) => 0,
-        (_, Cardinality::ManyToOne) => 1,
-        (_, Cardinality::OneToOne) => 2,
-        (_, Cardinality::ManyToMany) => 3,
-    };
-    let name = |name: &QualifiedName| (name.schema.clone(), name.name.clone());
-    let pairs = |columns: &[ColumnPair]| {
-        columns.iter().map(|pair| (pair.from.clone(), pair.to.clone())).collect::<Vec<_>>()
-    };
-    let via = match &it.via {
-        Via::ForeignKey { constraint, columns } => {
-            ((constraint.clone(), String::new()), String::new(), pairs(columns))
-        }
-        Via::Junction(junction) => (
-            name(&junction.relation),
-            format!("{}\0{}", junction.from_constraint, junction.to_constraint),
-            pairs(&junction.from_columns).into_iter().chain(pairs(&junction.to_columns)).collect(),
-        ),
-        Via::Function(function) => (name(function), String::new(), Vec::new()),
-    };
-    (name(&it.to), kind, via)
 }
 
 impl Link {
+    /// From the relation that has the key to the one it refers to, or back.
     fn relationship(&self, forward: bool) -> Relationship {
         let (from, to) = if forward {
             ((&self.from, &self.from_columns), (&self.to, &self.to_columns))
@@ -269,16 +238,6 @@ impl Link {
                 columns: pairs(from.1, to.1),
             },
         }
-    }
-
-    /// From the relation that has the key to the one it refers to.
-    fn forward(&self) -> Relationship {
-        self.relationship(true)
-    }
-
-    /// From the relation that is referred to, back.
-    fn backward(&self) -> Relationship {
-        self.relationship(false)
     }
 }
 

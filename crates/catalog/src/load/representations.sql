@@ -12,7 +12,6 @@ join pg_proc p on p.oid = c.castfunc
 join pg_namespace pn on pn.oid = p.pronamespace
 where c.castcontext = 'i'
     and c.castmethod = 'f'
-    and has_function_privilege(c.castfunc, 'execute')
     and (
         (s.typtype = 'd' and t.oid in ('json'::regtype, 'text'::regtype))
         or (t.typtype = 'd' and s.oid in ('json'::regtype, 'text'::regtype))

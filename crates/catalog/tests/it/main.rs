@@ -280,7 +280,7 @@ fn types_and_role_settings_are_read() {
         let options = LoadOptions { schemas: vec!["public".to_owned()], ..Default::default() };
         let catalog = Catalog::load(&mut connection, &options).await.unwrap();
         let size = QualifiedName::new("public", "size");
-        let labels = catalog.enums().find(|(name, _)| **name == size).unwrap().1;
+        let labels = catalog.enum_labels(&size).unwrap();
         assert_eq!(labels, ["small", "large"]);
         let pair = catalog.composite(&QualifiedName::new("public", "pair")).unwrap();
         assert_eq!(

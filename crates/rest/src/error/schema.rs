@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use plinth_catalog::{
-    Cardinality, Catalog, ColumnPair, Function, Junction, QualifiedName, Relationship, Via,
+    Cardinality, Catalog, ColumnPair, Function, QualifiedName, Relationship, Via,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ impl Error {
             "Could not embed because more than one relationship was found for '{origin}' and '{target}'"
         );
         let mut candidates = candidates.to_vec();
-        candidates.sort_by_cached_key(|it| place(it));
+        candidates.sort();
         let details: Vec<Value> = candidates.iter().map(|it| describe(it)).collect();
         let hints: Vec<String> = candidates.iter().map(|it| disambiguation(it)).collect();
         Self::new(StatusCode::MULTIPLE_CHOICES, "PGRST201", message)
@@ -195,37 +195,6 @@ fn from_side(pairs: &[ColumnPair]) -> String {
 
 fn to_side(pairs: &[ColumnPair]) -> String {
     columns(pairs.iter().map(|pair| pair.to.as_str()))
-}
-
-/// What candidates are sorted by: target, cardinality, then what they rest on.
-fn place(relationship: &Relationship) -> (QualifiedName, u8, Vec<String>) {
-    let cardinality = match relationship.cardinality {
-        Cardinality::OneToMany => 0,
-        Cardinality::ManyToOne => 1,
-        Cardinality::OneToOne => 2,
-        Cardinality::ManyToMany => 3,
-    };
-    let pairs = |pairs: &[ColumnPair]| -> Vec<String> {
-        pairs.iter().flat_map(|pair| [pair.from.clone(), pair.to.clone()]).collect()
-    };
-    let rest = match &relationship.via {
-        Via::ForeignKey { constraint, columns } => {
-            [vec![constraint.clone()], pairs(columns)].concat()
-        }
-        Via::Junction(Junction {
-            relation,
-            from_constraint,
-            to_constraint,
-            from_columns,
-            to_columns,
-        }) => {
-            let names = [&relation.schema, &relation.name, from_constraint, to_constraint];
-            let names = names.into_iter().cloned().collect();
-            [names, pairs(from_columns), pairs(to_columns)].concat()
-        }
-        Via::Function(function) => vec![function.to_string()],
-    };
-    (relationship.to.clone(), cardinality, rest)
 }
 
 fn describe(relationship: &Relationship) -> Value {

@@ -67,7 +67,7 @@ fn property(catalog: &Catalog, relation: &Relation, column: &Column) -> Value {
     let type_name = column_type(column);
     let mut schema = typed(type_name);
     if let Some(name) = column.enum_type.as_ref().filter(|_| !column.is_array)
-        && let Some((_, labels)) = catalog.enums().find(|(it, _)| *it == name)
+        && let Some(labels) = catalog.enum_labels(name)
     {
         schema.insert("enum".to_owned(), labels.into());
     }

@@ -55,9 +55,7 @@ impl Mapping<'_> {
 
     /// `Database["schema"]["kind"]["name"]`, or what stands for it when its schema is left out.
     pub(super) fn user_defined(&self, name: &QualifiedName) -> Option<Ts> {
-        let labels =
-            self.catalog.enums().find(|(known, _)| *known == name).map(|(_, labels)| labels);
-        let (kind, tail) = match labels {
+        let (kind, tail) = match self.catalog.enum_labels(name) {
             Some(labels) if !self.covers(name) => {
                 return Some(Ts::Union(labels.iter().cloned().map(Ts::Literal).collect()));
             }
