@@ -5,6 +5,12 @@
 
 use std::collections::HashMap;
 
+/// Among so many names or more nothing is looked for: every request would compare them all.
+const MAX_NAMES: usize = 500;
+
+/// Nothing is near a longer text: comparing takes as many steps as the product of both lengths.
+const MAX_BYTES: usize = 1024;
+
 /// The best match of `wanted` among `names` whose score is at least `threshold` (0 to 1).
 pub(crate) fn best<'n>(
     names: impl IntoIterator<Item = &'n str>,
@@ -20,6 +26,10 @@ pub(crate) fn matches<'n>(
     wanted: &str,
     threshold: f64,
 ) -> Vec<(f64, &'n str)> {
+    let names: Vec<&str> = names.into_iter().take(MAX_NAMES).collect();
+    if names.len() == MAX_NAMES || wanted.len() > MAX_BYTES {
+        return Vec::new();
+    }
     let wanted = normal(wanted);
     let names: Vec<(String, &str)> = names.into_iter().map(|name| (normal(name), name)).collect();
     if let Some((_, name)) = names.iter().find(|(normal, _)| *normal == wanted) {
@@ -118,6 +128,17 @@ mod tests {
         assert_eq!(best(["test", "another"], "other", 0.75), None);
         assert_eq!(best([], "x", 0.1), None);
         assert_eq!(best(["a"], "", 0.33), None);
+    }
+
+    #[test]
+    fn neither_many_names_nor_long_ones_are_compared() {
+        let names: Vec<String> = (0..MAX_NAMES).map(|it| format!("name_{it}")).collect();
+        let near =
+            |names: &[String]| best(names.iter().map(String::as_str), "nam_1", 0.5).is_some();
+        assert!(near(&names[1..]) && !near(&names));
+        let long = "a".repeat(MAX_BYTES);
+        assert_eq!(best([long.as_str()], &long, 0.5), Some(long.as_str()));
+        assert_eq!(best([long.as_str()], &format!("{long}a"), 0.5), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The way of a request through parse, plan and render.
 
+mod applied;
+
 use http::header;
 use plinth_catalog::{Catalog, Function, Printing, Relation, Volatility};
 
@@ -334,41 +336,6 @@ impl<'p> Job<'p> {
     /// Whether the planner is asked too.
     fn plans_count(self) -> bool {
         matches!(self.preferences().count, Some(Count::Planned | Count::Estimated))
-    }
-
-    fn applied(self) -> Preferences {
-        Preferences {
-            resolution: None,
-            missing: None,
-            representation: None,
-            max_affected: None,
-            ..self.preferences().clone()
-        }
-    }
-
-    fn applied_to_call(self) -> Option<String> {
-        let max_affected = self.preferences().max_affected;
-        Preferences { max_affected, ..self.applied() }.applied()
-    }
-
-    fn applied_to_write(self, relation: &Relation) -> Option<String> {
-        let given = self.preferences();
-        let mut applied = Preferences { representation: given.representation, ..self.applied() };
-        match self.request.action {
-            Action::Create => {
-                let keyed = !relation.primary_key.is_empty();
-                let resolves = keyed || self.request.query.on_conflict.is_some();
-                applied.resolution = given.resolution.filter(|_| resolves);
-                applied.missing = given.missing;
-            }
-            Action::Update => {
-                applied.missing = given.missing;
-                applied.max_affected = given.max_affected;
-            }
-            Action::Delete => applied.max_affected = given.max_affected,
-            _ => {}
-        }
-        applied.applied()
     }
 
     fn profile(self) -> Option<String> {

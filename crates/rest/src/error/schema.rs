@@ -12,8 +12,6 @@ use crate::request::media::MediaType;
 
 /// Similarity that a suggested table or function must have.
 const NAME_THRESHOLD: f64 = 0.75;
-/// A schema of so many tables or more gets no suggestions: each would compare them all.
-const MAX_NAMES: usize = 500;
 /// Similarity that a suggested embed or parameter list must have.
 const LOOSE_THRESHOLD: f64 = 0.33;
 
@@ -24,12 +22,8 @@ impl Error {
         let mut error = Self::new(StatusCode::NOT_FOUND, "PGRST205", message);
         let names = catalog.relations().map(|relation| &relation.name);
         let names = names.filter(|it| it.schema == name.schema).map(|it| it.name.as_str());
-        let names: Vec<&str> = names.take(MAX_NAMES).collect();
-        let nearest = (names.len() < MAX_NAMES)
-            .then(|| fuzzy::best(names.iter().copied(), &name.name, NAME_THRESHOLD))
-            .flatten();
-        error.hint =
-            nearest.map(|it| format!("Perhaps you meant the table '{}.{it}'", name.schema));
+        error.hint = fuzzy::best(names, &name.name, NAME_THRESHOLD)
+            .map(|it| format!("Perhaps you meant the table '{}.{it}'", name.schema));
         error
     }
 
@@ -97,7 +91,7 @@ impl Error {
     /// `PGRST202`. `body` is the type of the body of a POST.
     pub(crate) fn unknown_function(
         name: &QualifiedName,
-        arguments: &[String],
+        arguments: &[&str],
         body: Option<&MediaType>,
         catalog: &Catalog,
     ) -> Self {
@@ -131,7 +125,7 @@ impl Error {
     }
 }
 
-fn function_hint(name: &QualifiedName, arguments: &[String], catalog: &Catalog) -> Option<String> {
+fn function_hint(name: &QualifiedName, arguments: &[&str], catalog: &Catalog) -> Option<String> {
     let overloads = catalog.functions(name);
     let meant = if overloads.is_empty() {
         let names = catalog.all_functions().map(|function| &function.name);
@@ -142,7 +136,7 @@ fn function_hint(name: &QualifiedName, arguments: &[String], catalog: &Catalog) 
             .iter()
             .map(|it| sorted_list(it.parameters.iter().map(|it| it.name.as_str())))
             .collect();
-        let given = sorted_list(arguments.iter().map(String::as_str));
+        let given = sorted_list(arguments.iter().copied());
         let list = fuzzy::best(lists.iter().map(String::as_str), &given, LOOSE_THRESHOLD)?;
         format!("{}{list}", name.name)
     };

@@ -104,23 +104,23 @@ pub(crate) fn find<'p>(
     }
 }
 
-fn argument_names(request: &Request<'_>) -> Vec<String> {
+fn argument_names<'r>(request: &'r Request<'_>) -> Vec<&'r str> {
     if let Some(payload) = &request.payload {
         return payload.keys();
     }
     let names: BTreeSet<&str> =
         request.query.arguments.iter().map(|(name, _)| name.as_ref()).collect();
-    names.into_iter().map(str::to_owned).collect()
+    names.into_iter().collect()
 }
 
 /// Whether the names are all that the function requires and nothing that it does not have.
-fn takes(function: &Function, names: &[String], posted: bool, content: &MediaType) -> bool {
+fn takes(function: &Function, names: &[&str], posted: bool, content: &MediaType) -> bool {
     let raw = matches!(content, MediaType::OctetStream | MediaType::PlainText | MediaType::Xml);
     if function.parameters.is_empty() {
         return names.is_empty() && !(posted && raw);
     }
-    let is_given = |parameter: &Parameter| names.contains(&parameter.name);
-    let has = |name: &String| function.parameters.iter().any(|it| it.name == *name);
+    let is_given = |parameter: &Parameter| names.contains(&parameter.name.as_str());
+    let has = |name: &&str| function.parameters.iter().any(|it| it.name == *name);
     function.parameters.iter().all(|it| !it.required || is_given(it)) && names.iter().all(has)
 }
 

@@ -39,7 +39,11 @@ fn is_shown_otherwise(node: &ReadNode<'_>) -> bool {
     node.select.iter().any(|it| it.column.is_star()) && node.relation.is_some_and(any)
 }
 
-/// Grouping, to-many spreads and functions that show columns need every column by name instead of `*`.
+/// The most entries that PostgreSQL has in a select list.
+const MAX_COLUMNS: usize = 1664;
+
+/// Grouping, to-many spreads and functions that show columns need every column by name instead of `*`. Where there
+/// are too many already, PostgreSQL says so.
 fn expand_stars(node: &mut ReadNode<'_>, inherited: bool) {
     let aggregated = node.select.iter().any(|it| it.aggregate.is_some());
     let expand = inherited || aggregated || node.spread.is_to_many();
@@ -49,7 +53,7 @@ fn expand_stars(node: &mut ReadNode<'_>, inherited: bool) {
     {
         let mut selected = Vec::new();
         for mut item in node.select.drain(..) {
-            if !item.column.is_star() {
+            if !item.column.is_star() || selected.len() > MAX_COLUMNS {
                 selected.push(item);
             } else if item.aggregate.is_none() {
                 selected.extend(relation.columns.values().map(|column| Selected {
@@ -71,7 +75,8 @@ fn expand_stars(node: &mut ReadNode<'_>, inherited: bool) {
     }
 }
 
-/// A JSON path names its result by its last key, what a function shows has its column's name; an aggregate in a spread by its function.
+/// A JSON path names its result by its last key, what a function shows has its column's name; an aggregate in a spread
+/// has its function's.
 fn name_results(node: &mut ReadNode<'_>) {
     let is_spread = !matches!(node.spread, Spread::No);
     for item in node.select.iter_mut().filter(|item| item.alias.is_none()) {

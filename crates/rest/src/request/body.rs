@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
+use indexmap::IndexSet;
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -29,11 +30,13 @@ pub(crate) enum Payload {
 
 impl Payload {
     /// The keys, sorted and without repetition.
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<&str> {
         match self {
-            Self::Json { keys, .. } | Self::Lines { names: keys, .. } => keys.clone(),
+            Self::Json { keys, .. } | Self::Lines { names: keys, .. } => {
+                keys.iter().map(String::as_str).collect()
+            }
             Self::Form(pairs) => {
-                let keys: BTreeSet<_> = pairs.iter().map(|(name, _)| name.clone()).collect();
+                let keys: BTreeSet<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
                 keys.into_iter().collect()
             }
             Self::Raw(_) => Vec::new(),
@@ -81,7 +84,8 @@ fn json(body: &Bytes, columns: Option<&[Text<'_>]>, call: bool) -> Result<Payloa
         return Ok(Payload::Json { text: Bytes::from_static(b"{}"), keys: Vec::new() });
     }
     match shape(body) {
-        Some(Shape::Keys(keys)) => {
+        Some(Shape::Keys(mut keys)) => {
+            keys.sort_unstable();
             Ok(Payload::Json { text: body.clone(), keys: keys.into_iter().collect() })
         }
         Some(Shape::Nothing) => {
@@ -131,7 +135,7 @@ fn form_as_json(pairs: &[(String, String)]) -> Payload {
 /// What JSON is made of, without its values.
 enum Shape {
     /// One object, or objects with the same keys.
-    Keys(BTreeSet<String>),
+    Keys(IndexSet<String>),
     /// An empty array, or no object at all.
     Nothing,
     /// Objects with different keys, or other things among objects.
@@ -157,7 +161,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Shape, A::Error> {
         let keys = Keys { like: None }.visit_map(map)?;
-        Ok(Shape::Keys(keys.unwrap_or_default().into_iter().collect()))
+        Ok(Shape::Keys(keys.unwrap_or_default()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
@@ -165,12 +169,12 @@ impl<'de> Visitor<'de> for ShapeVisitor {
             return Ok(Shape::Nothing);
         };
         let mut keys = first;
-        while let Some(next) = items.next_element_seed(Keys { like: keys.as_deref() })? {
+        while let Some(next) = items.next_element_seed(Keys { like: keys.as_ref() })? {
             if next.is_none() {
                 keys = None;
             }
         }
-        Ok(keys.map_or(Shape::Uneven, |keys| Shape::Keys(keys.into_iter().collect())))
+        Ok(keys.map_or(Shape::Uneven, Shape::Keys))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
@@ -199,13 +203,14 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 }
 
 /// The keys of one object as they come. With `like`, gives nothing new when they are the same, so that
-/// a long array of equal objects allocates next to nothing; `None` when they differ.
+/// a long array of equal objects allocates next to nothing; `None` when they differ. An object can have
+/// as many keys as a body has room for, so none is looked for among all others.
 struct Keys<'k> {
-    like: Option<&'k [String]>,
+    like: Option<&'k IndexSet<String>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Keys<'_> {
-    type Value = Option<Vec<String>>;
+    type Value = Option<IndexSet<String>>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
         json.deserialize_any(self)
@@ -217,7 +222,7 @@ impl<'de> DeserializeSeed<'de> for Keys<'_> {
 struct Key<'a>(#[serde(borrow)] Text<'a>);
 
 impl<'de> Visitor<'de> for Keys<'_> {
-    type Value = Option<Vec<String>>;
+    type Value = Option<IndexSet<String>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON")
@@ -225,11 +230,9 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let Some(like) = self.like else {
-            let mut own = Vec::new();
+            let mut own = IndexSet::new();
             while let Some((Key(key), IgnoredAny)) = map.next_entry::<Key<'de>, IgnoredAny>()? {
-                if !own.iter().any(|known| *known == key) {
-                    own.push(key.into_owned());
-                }
+                own.insert(key.into_owned());
             }
             return Ok(Some(own));
         };
@@ -237,8 +240,8 @@ impl<'de> Visitor<'de> for Keys<'_> {
         let (mut same, mut next) = (true, 0);
         while let Some((Key(key), IgnoredAny)) = map.next_entry::<Key<'de>, IgnoredAny>()? {
             // Objects of one array mostly have their keys in one order.
-            let here = like.get(next).is_some_and(|known| *known == key).then_some(next);
-            match here.or_else(|| like.iter().position(|known| *known == key)) {
+            let here = like.get_index(next).is_some_and(|known| *known == key).then_some(next);
+            match here.or_else(|| like.get_index_of(key.as_ref())) {
                 Some(index) => {
                     seen[index] = true;
                     next = index + 1;
@@ -246,7 +249,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 None => same = false,
             }
         }
-        Ok((same && seen.iter().all(|seen| *seen)).then(Vec::new))
+        Ok((same && seen.iter().all(|seen| *seen)).then(IndexSet::new))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
@@ -288,7 +291,7 @@ mod tests {
     }
 
     fn keys(body: &'static str) -> Vec<String> {
-        read(body).unwrap().keys()
+        read(body).unwrap().keys().into_iter().map(str::to_owned).collect()
     }
 
     fn refusal(body: &'static str) -> String {
@@ -325,6 +328,22 @@ mod tests {
         ] {
             assert_eq!(refusal(body), "All object keys must match", "{body}");
         }
+    }
+
+    /// Looking each name up among all others would take most of a minute.
+    #[test]
+    fn as_many_names_as_a_body_has_room_for_are_told_apart() {
+        const NAMES: usize = 50_000;
+        let names = |order: &mut dyn Iterator<Item = usize>| {
+            let members: Vec<String> = order.map(|name| format!("\"{name}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let body = [names(&mut (0..NAMES)), names(&mut (0..NAMES).rev())].join(",");
+        let body = Bytes::from(format!("[{body}]"));
+        assert_eq!(parse(&body, &MediaType::Json, None, false).unwrap().keys().len(), NAMES);
+        let header: Vec<String> = (0..NAMES).map(|name| name.to_string()).collect();
+        let body = Bytes::from(format!("{0}\n{0}", header.join(",")));
+        assert_eq!(parse(&body, &MediaType::Csv, None, false).unwrap().keys().len(), NAMES);
     }
 
     #[test]

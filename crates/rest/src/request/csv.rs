@@ -70,7 +70,7 @@ fn opening(at: usize, name: &str, keys: Keys, names: &[String]) -> String {
     match keys {
         Keys::Names => push_escaped(&mut text, name),
         Keys::Positions => {
-            let position = names.iter().position(|known| known == name).unwrap_or_default();
+            let (Ok(position) | Err(position)) = names.binary_search_by(|it| it.as_str().cmp(name));
             text.push_str(&position.to_string());
         }
     }

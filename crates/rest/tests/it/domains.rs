@@ -1,6 +1,7 @@
 //! Domains that clients read and write in their own way.
 
 use crate::harness::session;
+use crate::shapes;
 
 #[tokio::test]
 async fn values_of_a_domain_are_shown_by_its_cast_to_json() {
@@ -14,6 +15,16 @@ async fn values_of_a_domain_are_shown_by_its_cast_to_json() {
     let full = "prefer: return=representation";
     let renamed = session.ask("PATCH", "/paints?id=eq.2", full, r#"{"name":"azure"}"#).await;
     assert_eq!(renamed.body, r##"[{"id":2,"name":"azure","colour":"#0000ff"}]"##);
+}
+
+#[tokio::test]
+async fn stars_are_no_more_columns_than_postgresql_takes() {
+    let session = session().await;
+    let target = format!("/paints?select={}", vec!["*"; 5_000].join(","));
+    let sql = shapes::request("GET", &target).sql(session.catalog);
+    assert!(sql.matches("as \"colour\"").count() < 600);
+    let refused = session.get(&target).await;
+    assert!(refused.body.contains("at most 1664 entries"), "{}", refused.body);
 }
 
 #[tokio::test]
