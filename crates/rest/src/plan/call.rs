@@ -151,12 +151,16 @@ pub(crate) fn reads_only(function: &Function, action: Action) -> bool {
 }
 
 /// The settings of `function` that hold for the whole transaction rather than for the call alone, so
-/// that they bound it from outside. `names` are in lower case.
+/// that they bound it from outside. `names` are in lower case. Who asks and what is never among them.
 pub(crate) fn hoisted(function: &Function, names: &[String]) -> Vec<(Bytes, Bytes)> {
     let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
-    let is_hoisted = |name: &String| names.contains(&name.to_ascii_lowercase());
-    let own = function.settings.iter().filter(|(name, _)| is_hoisted(name));
+    let is_hoisted = |name: &str| names.iter().any(|known| known == name) && !is_identity(name);
+    let own = function.settings.iter().filter(|(name, _)| is_hoisted(&name.to_ascii_lowercase()));
     own.map(|(name, value)| (bytes(name), bytes(value))).collect()
+}
+
+fn is_identity(name: &str) -> bool {
+    ["role", "session_authorization"].contains(&name) || name.starts_with("request.")
 }
 
 /// The isolation level that `function` asks for.

@@ -186,7 +186,9 @@ async fn some_settings_of_a_function_hold_for_the_whole_transaction() {
     assert!(plain.settings.is_empty() && plain.isolation.is_none() && plain.calls);
     assert!(!prepared(&session, "/clients").calls);
 
-    session.config.hoisted_settings = vec!["work_mem".to_owned()];
+    // Who asks, and what, is never the function's to say.
+    session.config.hoisted_settings =
+        ["work_mem", "request.path", "role", "session_authorization"].map(str::to_owned).to_vec();
     let chosen = prepared(&session, "/rpc/bounded");
     assert_eq!((chosen.settings.len(), chosen.isolation), (1, None));
     assert_eq!(chosen.settings[0].0, "work_mem");

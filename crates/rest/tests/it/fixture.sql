@@ -160,4 +160,5 @@ create table other.paints_watched (
 -- Settings of its own, of which some bound the whole transaction.
 create function api.bounded() returns text stable language sql
     set statement_timeout = '5s' set work_mem = '1MB' set default_transaction_isolation = 'serializable'
+    set request.path = '/other'
     as $$ select current_setting('statement_timeout') $$;
