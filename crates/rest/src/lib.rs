@@ -19,7 +19,7 @@ pub use error::{DatabaseFacts, Error, ErrorParts};
 pub use prepare::{prepare, prepare_rows};
 pub use response::Response;
 pub use rows::{BinaryRows, Column};
-pub use spoken::Reason;
+pub use spoken::{Reason, may_set as may_set_header};
 
 use std::sync::Arc;
 

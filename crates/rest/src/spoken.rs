@@ -45,8 +45,8 @@ pub(crate) fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue
     Some((name, HeaderValue::from_str(value).ok()?))
 }
 
-/// Whether SQL has a say in that header.
-pub(crate) fn may_set(name: &HeaderName) -> bool {
+/// Whether others than the server have a say in that header: not in those that say where an answer ends.
+pub fn may_set(name: &HeaderName) -> bool {
     !FRAMING.contains(name) && name.as_str() != "keep-alive"
 }
 

@@ -57,7 +57,12 @@ const fn also(key: Key, alias: &'static str) -> Key {
 
 /// Every setting, in alphabetical order.
 pub const KEYS: &[Key] = &[
-    own("admin-server-host", Text, "", "Address of the admin server; server-host without it."),
+    own(
+        "admin-server-host",
+        Text,
+        "",
+        "Address of the admin server; server-host without it, and 127.0.0.1 without either.",
+    ),
     own(
         "admin-server-port",
         Number,

@@ -155,8 +155,11 @@ impl Settings {
         };
         let trace_header = match layers.text("server-trace-header").map(str::parse) {
             None => None,
-            Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return wrong("server-trace-header is no name of a header"),
+            // Where an answer ends is not for its client to say.
+            Some(Ok(name)) if plinth_rest::may_set_header(&name) => Some(name),
+            Some(_) => {
+                return wrong("server-trace-header is no name of a header that can be sent back");
+            }
         };
         let listen = listen(layers, "server", layers.number("server-port", w).unwrap_or(3000))?;
         let admin_port: Option<u16> = layers.number("admin-server-port", w);
@@ -272,12 +275,14 @@ fn listen(layers: &Layers<'_>, server: &str, port: u16) -> Result<Place, Setting
     }
 }
 
-/// The admin server is where the server is unless told otherwise.
+/// The admin server is where the server was told to be unless told otherwise, and on this machine only when neither
+/// was told anything: it shows the schema to whoever asks.
 fn listen_admin(layers: &Layers<'_>, port: u16) -> Result<Place, SettingsError> {
+    let told = |name| layers.emptyable(name).filter(|host| !host.is_empty());
     match listen(layers, "admin-server", port)? {
-        Place::Tcp(_, port) if layers.text("admin-server-host").is_none() => {
-            let host = layers.owned("server-host").unwrap_or_else(|| "!4".to_owned());
-            Ok(Place::Tcp(host, port))
+        Place::Tcp(_, port) => {
+            let host = told("admin-server-host").or_else(|| told("server-host"));
+            Ok(Place::Tcp(host.unwrap_or("127.0.0.1").to_owned(), port))
         }
         place => Ok(place),
     }

@@ -110,6 +110,11 @@ fn values_that_make_no_sense_are_refused_in_postgrests_words() {
         ("JWT_ROLE_CLAIM_KEY", ".role##", "failed to parse role-claim-key value (.role##)"),
         ("DB_SCHEMAS", "public, pg_catalog", "db-schemas does not allow schema: 'pg_catalog'"),
         ("ADMIN_SERVER_PORT", "3000", "admin-server-port cannot be the same as server-port"),
+        (
+            "SERVER_TRACE_HEADER",
+            "Content-Length",
+            "server-trace-header is no name of a header that can be sent back",
+        ),
     ] {
         let name = format!("PGRST_{variable}");
         assert_eq!(read(&[], &[(&name, value)], &[]).unwrap_err(), message, "{variable}");
@@ -121,4 +126,23 @@ fn values_that_make_no_sense_are_refused_in_postgrests_words() {
         let error = read(&[], &[socket, ("PGRST_SERVER_UNIX_SOCKET_MODE", mode)], &[]).unwrap_err();
         assert!(error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn the_admin_server_is_for_this_machine_unless_told_otherwise() {
+    let place = |told: &[(&str, &str)]| {
+        let port = [("admin-server-port", "3001")];
+        read(&[&port, told].concat(), &[], &[]).unwrap().admin
+    };
+    for (told, host) in [
+        (&[][..], "127.0.0.1"),
+        (&[("server-host", "")], "127.0.0.1"),
+        (&[("server-host", "!4")], "!4"),
+        (&[("server-host", "*"), ("admin-server-host", "::1")], "::1"),
+        (&[("admin-server-host", "*6")], "*6"),
+    ] {
+        assert_eq!(place(told), Some(Place::Tcp(host.to_owned(), 3001)), "{told:?}");
+    }
+    let socket = place(&[("admin-server-unix-socket", "/tmp/a.sock")]);
+    assert_eq!(socket, Some(Place::Unix("/tmp/a.sock".into(), 0o660)));
 }
