@@ -34,10 +34,17 @@ pub enum SourceError {
     },
     /// A setting cannot be used.
     #[error("Error in config {0}")]
-    Settings(#[from] SettingsError),
+    Settings(SettingsError),
     /// The keys cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+impl From<SettingsError> for SourceError {
+    /// Not as the cause: the message has it, in PostgREST's words.
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
 }
 
 /// Where settings come from, besides the database.
@@ -62,10 +69,8 @@ impl Source {
         environment: BTreeMap<String, String>,
         flags: BTreeMap<String, String>,
     ) -> Result<Self, SourceError> {
-        let file = RwLock::default();
-        let source = Self { path, environment, flags, file, contents: Mutex::default() };
-        source.read_again()?;
-        Ok(source)
+        let file = RwLock::new(read_settings(path.as_deref())?);
+        Ok(Self { path, environment, flags, file, contents: Mutex::default() })
     }
 
     /// Settings that come from nowhere but here.
@@ -74,23 +79,25 @@ impl Source {
         Self { path: None, environment, flags, file, contents: Mutex::default() }
     }
 
-    /// Reads the file again, and later those that it names; nothing changes when it cannot be read.
+    /// Reads the file again, and those that it names. Nothing changes when what they say cannot be used: else every
+    /// later reading of the settings, for whatever reason, would fail too.
     ///
     /// # Errors
     ///
-    /// [`SourceError`] when it cannot be read or is malformed.
+    /// [`SourceError`] when a file cannot be read, or its settings or keys make no sense.
     pub fn read_again(&self) -> Result<(), SourceError> {
-        let read = match &self.path {
-            None => Layer::new(),
-            Some(path) => {
-                let bytes = read(path)?;
-                let text = String::from_utf8_lossy(&bytes);
-                parse_file(&text, &|name| std::env::var(name).ok())
-                    .map_err(|source| SourceError::File { path: path.clone(), source })?
-            }
+        let new = Self {
+            path: None,
+            environment: self.environment.clone(),
+            flags: self.flags.clone(),
+            file: RwLock::new(read_settings(self.path.as_deref())?),
+            contents: Mutex::default(),
         };
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = read;
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        new.keys(&new.settings(&Layer::new())?.jwt)?;
+        let file = new.file.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let contents = new.contents.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
         Ok(())
     }
 
@@ -169,6 +176,49 @@ impl Source {
     }
 }
 
+/// What the settings' file says; nothing without one.
+fn read_settings(path: Option<&Path>) -> Result<Layer, SourceError> {
+    let Some(path) = path else { return Ok(Layer::new()) };
+    let bytes = read(path)?;
+    parse_file(&String::from_utf8_lossy(&bytes), &|name| std::env::var(name).ok())
+        .map_err(|source| SourceError::File { path: path.to_owned(), source })
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     std::fs::read(path).map_err(|source| SourceError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_changes_nothing_until_it_is_mended() {
+        let folder = std::env::temp_dir().join(format!("plinth-source-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (file, secret) = (folder.join("api.conf"), folder.join("secret"));
+        let write = |text: &str| std::fs::write(&file, text).unwrap();
+        std::fs::write(&secret, "a-secret-that-is-at-least-32-bytes-long").unwrap();
+        let good = format!("db-max-rows = 1\njwt-secret = \"@{}\"\n", secret.display());
+        write(&good);
+        let source = Source::open(Some(file.clone()), Layer::new(), Layer::new()).unwrap();
+        let max_rows = || source.settings(&Layer::new()).unwrap().rest.max_rows;
+        for broken in [
+            "db-max-rows = \"2",
+            "db-max-rows = 2\ndb-tx-end = \"never\"",
+            "db-max-rows = 2\njwt-secret = \"short\"",
+            "db-max-rows = 2\njwt-secret = \"@/no/such/file\"",
+        ] {
+            write(broken);
+            assert!(source.read_again().is_err(), "{broken}");
+            assert_eq!(max_rows(), Some(1), "{broken}");
+        }
+        std::fs::write(&secret, "short").unwrap();
+        write(&good.replace("= 1", "= 2"));
+        assert!(source.read_again().is_err());
+        std::fs::write(&secret, "another-secret-of-at-least-32-bytes").unwrap();
+        source.read_again().unwrap();
+        assert_eq!(max_rows(), Some(2));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

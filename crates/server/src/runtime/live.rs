@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use plinth_postgres::{ConnectError, Endpoint, Listener, Login};
 use plinth_wire::Pool;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -15,9 +15,6 @@ use super::backoff::Backoff;
 use super::room::Place;
 use super::settings::Tenant;
 use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions};
-
-/// Wishes for a reload that wait for the watcher.
-const RELOADS_HELD: usize = 4;
 
 /// Reloads begin at least this far apart, so that a migration of many transactions causes few.
 const RELOAD_INTERVAL: Duration = Duration::from_millis(50);
@@ -79,9 +76,31 @@ pub struct Live {
     pool: Pool,
     snapshot: Arc<RwLock<Arc<Snapshot>>>,
     health: Arc<Health>,
-    reloads: mpsc::Sender<Reload>,
+    wishes: Arc<Wishes>,
     watcher: JoinHandle<()>,
     _place: Place,
+}
+
+/// Reloads that somebody in this process asks for. However many there are, they are one.
+#[derive(Debug, Default)]
+struct Wishes {
+    asked: Notify,
+    /// Whether one of them is for the settings too.
+    config: AtomicBool,
+}
+
+impl Wishes {
+    fn ask(&self, what: Reload) {
+        if what == Reload::Config {
+            self.config.store(true, Ordering::Release);
+        }
+        self.asked.notify_one();
+    }
+
+    async fn next(&self) -> Reload {
+        self.asked.notified().await;
+        if self.config.swap(false, Ordering::AcqRel) { Reload::Config } else { Reload::Schema }
+    }
 }
 
 /// How the watcher fares, for the admin server.
@@ -123,7 +142,7 @@ impl Live {
         let snapshot = Arc::new(RwLock::new(Arc::new(snapshot)));
         let health = Arc::<Health>::default();
         health.loaded();
-        let (reloads, asked) = mpsc::channel(RELOADS_HELD);
+        let wishes = Arc::<Wishes>::default();
         let watcher = Watcher {
             name,
             target,
@@ -131,10 +150,10 @@ impl Live {
             pool: pool.clone(),
             snapshot: snapshot.clone(),
             health: health.clone(),
-            asked,
+            wishes: wishes.clone(),
         };
         let watcher = tokio::spawn(watcher.run(listener));
-        Ok(Self { pool, snapshot, health, reloads, watcher, _place: place })
+        Ok(Self { pool, snapshot, health, wishes, watcher, _place: place })
     }
 
     /// The project's connections.
@@ -152,9 +171,9 @@ impl Live {
         &self.health
     }
 
-    /// Asks for a reload, which comes soon; more than a few at once are one.
+    /// Asks for a reload, which comes soon.
     pub fn reload(&self, what: Reload) {
-        let _ = self.reloads.try_send(what);
+        self.wishes.ask(what);
     }
 }
 
@@ -201,8 +220,7 @@ struct Watcher {
     pool: Pool,
     snapshot: Arc<RwLock<Arc<Snapshot>>>,
     health: Arc<Health>,
-    /// Reloads that somebody in this process asks for.
-    asked: mpsc::Receiver<Reload>,
+    wishes: Arc<Wishes>,
 }
 
 impl Watcher {
@@ -229,8 +247,8 @@ impl Watcher {
             if what == Reload::Config
                 && let Err(error) = self.options.source.read_again()
             {
+                // The schema may have changed all the same.
                 tracing::error!(project.name = %self.name, error = %chain(&error), "the settings stay as they were");
-                continue;
             }
             let loading = load(listener, &self.options);
             match tokio::time::timeout(LOAD_TIMEOUT, loading).await {
@@ -259,7 +277,7 @@ impl Watcher {
             notification = listener.next() => {
                 notification.map(|notification| reload_of(notification.payload()))
             }
-            Some(what) = self.asked.recv() => Some(Some(what)),
+            what = self.wishes.next() => Some(Some(what)),
         }
     }
 
@@ -314,6 +332,18 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn many_wishes_are_one_and_none_is_lost() {
+        let wishes = Wishes::default();
+        for what in [Reload::Schema; 9].into_iter().chain([Reload::Config, Reload::Schema]) {
+            wishes.ask(what);
+        }
+        assert_eq!(wishes.next().await, Reload::Config);
+        assert_eq!(wishes.next().now_or_never(), None);
+        wishes.ask(Reload::Schema);
+        assert_eq!(wishes.next().await, Reload::Schema);
+    }
 
     #[test]
     fn only_the_known_payloads_cause_a_reload() {
