@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use plinth_postgres::Endpoint;
+use plinth_postgres::{ConnectError, Endpoint};
 use plinth_wire::Budget;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::serving::{serve, start_log, stop_signal};
 use crate::cli::{GlobalArgs, ListenArgs, Output, RestArgs, hinted};
 use crate::config::{Config, LogConfig, parse_listen};
-use crate::gateway::{Admin, Gateway, Server, Site};
+use crate::gateway::{Access, Admin, Gateway, Rules, Served, Server, Site};
 use crate::pgrst::{LogLevel, Place, Settings, Source, endpoint, example};
 use crate::runtime::{
     Backoff, Doors, Live, LiveError, Project, ProjectParts, Reload, Room, SnapshotOptions, Target,
@@ -138,12 +137,14 @@ impl Alone {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The project, which lets nobody in until it was opened.
     fn project(&self) -> anyhow::Result<Arc<Project>> {
         let login = &self.endpoint.admin;
         let options = self.options.clone();
+        let rules = options.tenant.rules(&options.source, &self.settings)?;
         Ok(Project::new(ProjectParts {
             name: Arc::from(self.database.as_str()),
-            rules: options.tenant.rules(&options.source, &self.settings)?,
+            rules: Arc::new(Rules { access: Arc::new(Access::closed()), ..Rules::clone(&rules) }),
             target: Target {
                 endpoint: self.endpoint.clone(),
                 login: login.clone(),
@@ -159,26 +160,10 @@ impl Alone {
         }))
     }
 
+    /// Listens at once, so that a wrong address is known at once and clients hear that they shall come back; nobody
+    /// is let in before the database was read.
     async fn serve(self, args: &RestArgs, output: Output) -> anyhow::Result<()> {
-        let mut stop = stop_signal()?;
-        // Owned here: leaving this function by any way aborts them.
-        let mut tasks = JoinSet::new();
-        let admin = match &self.settings.admin {
-            Some(place) => {
-                let server = bind(place).await.context("cannot start the admin server")?;
-                output.progress(format!("admin server at {}", server.label()));
-                let (admin, publish) = Admin::new();
-                let serving = server.run(Arc::new(admin), stop.clone());
-                tasks.spawn(async move {
-                    if let Err(error) = serving.await {
-                        tracing::error!(error = %error, "there is no admin server");
-                    }
-                });
-                Some(publish)
-            }
-            None => None,
-        };
-        let Some((project, live)) = self.open(&mut stop).await? else { return Ok(()) };
+        let stop = stop_signal()?;
         let place = match &args.listen {
             Some(text) => {
                 let address = parse_listen(text)?;
@@ -187,67 +172,84 @@ impl Alone {
             None => self.settings.listen.clone(),
         };
         let server = bind(&place).await?;
-        if let Some(publish) = admin {
-            publish.send_replace(Some(crate::gateway::Served {
+        let label = server.label();
+        let project = self.project()?;
+        // Owned here: leaving this function by any way aborts them.
+        let mut tasks = JoinSet::new();
+        if let Some(place) = &self.settings.admin {
+            let admin = bind(place).await.context("cannot start the admin server")?;
+            output.progress(format!("admin server at {}", admin.label()));
+            let served = Served {
                 project: project.clone(),
                 socket: server.socket_path().map(std::path::Path::to_owned),
                 pool_size: self.config.pool.max_connections,
-            }));
+            };
+            let serving = admin.run(Arc::new(Admin::new(served)), stop.clone());
+            tasks.spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(error = %error, "there is no admin server");
+                }
+            });
         }
         tasks.spawn(reload_on_signals(project.clone())?);
         tasks.spawn(sweep(project.clone(), self.settings.pool_idle_time));
-        let schemas = live.snapshot().config.schemas.join(", ");
-        drop(live);
-        output.progress(format!("serving {schemas} at {}", server.label()));
-        if self.settings.automatic_recovery {
-            return serve(server, Gateway::new(Site::Alone(project), self.config.http), stop).await;
-        }
+        let gateway = Gateway::new(Site::Alone(project.clone()), self.config.http.clone());
         tokio::select! {
-            served = serve(server, Gateway::new(Site::Alone(project.clone()), self.config.http), stop) => served,
-            () = lost(project) => Err(anyhow::anyhow!("the connection to the database was lost")),
+            served = serve(server, gateway, stop) => served,
+            Err(error) = self.keep_open(project, &label, output) => Err(error),
         }
     }
 
-    /// Opens the database, however long that takes; a refused login is not tried again. `None` when
-    /// told to stop meanwhile.
+    /// Opens the project, however long that takes; a refused login is not tried again. Then watches over its
+    /// connection, if nobody else connects again.
+    async fn keep_open(
+        &self,
+        project: Arc<Project>,
+        label: &str,
+        output: Output,
+    ) -> anyhow::Result<()> {
+        let live = self.open(&project, label, output).await?;
+        let schemas = live.snapshot().config.schemas.join(", ");
+        drop(live);
+        output.progress(format!("serving {schemas} at {label}"));
+        if self.settings.automatic_recovery {
+            return Ok(());
+        }
+        lost(project).await;
+        Err(anyhow::anyhow!("the connection to the database was lost"))
+    }
+
     async fn open(
         &self,
-        stop: &mut watch::Receiver<bool>,
-    ) -> anyhow::Result<Option<(Arc<Project>, Arc<Live>)>> {
+        project: &Project,
+        label: &str,
+        output: Output,
+    ) -> anyhow::Result<Arc<Live>> {
         let mut backoff = Backoff::default();
         loop {
-            let attempt = async {
-                let project = self.project()?;
-                let live = project.live().await.context("cannot serve the database")?;
-                anyhow::Ok((project, live))
-            };
-            let error = match attempt.await {
-                Ok(opened) => return Ok(Some(opened)),
+            let error = match project.live().await.context("cannot serve the database") {
+                Ok(live) => return Ok(live),
                 Err(error) => error,
             };
             if !self.settings.automatic_recovery || !is_passing(&error) {
                 return Err(error);
             }
-            tracing::warn!(error = %format!("{error:#}"), "cannot serve the database yet");
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next_delay()) => {}
-                _ = stop.wait_for(|stop| *stop) => return Ok(None),
+            if backoff.is_fresh() {
+                output.warn(format!("{error:#}; trying again, and answering 503 at {label}"));
             }
+            tokio::time::sleep(backoff.next_delay()).await;
         }
     }
 }
 
-/// Whether the database may be there a moment later: it answered not at all, or that it is starting
-/// or stopping.
+/// Whether the database may be there a moment later: it answered not at all, too slowly, or that it is starting or
+/// stopping.
 fn is_passing(error: &anyhow::Error) -> bool {
-    let connect = error.chain().find_map(|cause| match cause.downcast_ref::<LiveError>() {
-        Some(LiveError::Connect(connect)) => Some(connect),
-        _ => cause.downcast_ref::<plinth_postgres::ConnectError>(),
-    });
-    match connect {
-        Some(plinth_postgres::ConnectError::Open { .. }) => {
-            connect.and_then(|error| error.sqlstate()).is_none_or(|code| code.starts_with("57P"))
+    match error.downcast_ref::<LiveError>() {
+        Some(LiveError::Connect(connect @ ConnectError::Open { .. })) => {
+            connect.sqlstate().is_none_or(|code| code.starts_with("57P"))
         }
+        Some(LiveError::Recently | LiveError::Timeout) => true,
         _ => false,
     }
 }

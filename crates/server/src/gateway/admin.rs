@@ -11,15 +11,13 @@ use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use plinth_catalog::Catalog;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::listen::Answering;
 use super::response::{Answer, empty, json_answer, with_body};
 use crate::config::HttpConfig;
 use crate::runtime::{Live, Project};
 
-/// What the admin server tells about, once it is there.
-#[derive(Clone)]
+/// What the admin server tells about.
 pub struct Served {
     /// The project.
     pub project: Arc<Project>,
@@ -31,14 +29,13 @@ pub struct Served {
 
 /// Answers the admin server's requests.
 pub struct Admin {
-    served: watch::Receiver<Option<Served>>,
+    served: Served,
     limits: HttpConfig,
 }
 
 impl Admin {
-    /// An admin server of something that is not served yet; the sender says when it is.
-    pub fn new() -> (Self, watch::Sender<Option<Served>>) {
-        let (publish, served) = watch::channel(None);
+    /// An admin server of `served`.
+    pub fn new(served: Served) -> Self {
         let limits = HttpConfig {
             body_bytes: 0,
             header_bytes: 16 << 10,
@@ -49,7 +46,7 @@ impl Admin {
             max_requests: 64,
             drain_timeout: Duration::from_secs(1),
         };
-        (Self { served, limits }, publish)
+        Self { served, limits }
     }
 }
 
@@ -59,24 +56,20 @@ impl Answering for Admin {
     }
 
     async fn handle(&self, request: Request<Incoming>) -> Answer {
-        let served = self.served.borrow().clone();
-        match (request.uri().path(), served) {
-            ("/live", served) => {
-                let alive = served.is_some_and(|served| served.has_socket());
-                empty(if alive { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR })
-            }
-            ("/ready", None) => empty(StatusCode::SERVICE_UNAVAILABLE),
-            ("/ready", Some(served)) => empty(served.readiness()),
-            ("/schema_cache", served) => match served.and_then(|served| served.project.current()) {
+        let served = &self.served;
+        match request.uri().path() {
+            "/live" if served.has_socket() => empty(StatusCode::OK),
+            "/live" => empty(StatusCode::INTERNAL_SERVER_ERROR),
+            "/ready" => empty(served.readiness()),
+            "/schema_cache" => match served.project.current() {
                 Some(live) => {
                     json_answer(StatusCode::OK, &schema_summary(&live.snapshot().catalog))
                 }
                 None => empty(StatusCode::OK),
             },
-            ("/metrics", served) => {
-                let text = served.map(|served| served.metrics()).unwrap_or_default();
+            "/metrics" => {
                 let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-                with_body(StatusCode::OK, plain, Bytes::from(text))
+                with_body(StatusCode::OK, plain, Bytes::from(served.metrics()))
             }
             _ => empty(StatusCode::NOT_FOUND),
         }

@@ -40,7 +40,7 @@ pub enum Refusal {
     AmbiguousKey,
     /// It brought one that is not this project's.
     UnknownKey,
-    /// Its token is refused.
+    /// Its token is refused, or nobody is let in.
     Token(plinth_rest::Error),
 }
 
@@ -62,6 +62,8 @@ pub struct Access {
     reads_apikey: bool,
     /// Whether callers without a token get a role.
     allows_anonymous: bool,
+    /// Whether anybody is let in yet.
+    open: bool,
 }
 
 /// The keys of a project, as its owner knows them.
@@ -97,6 +99,7 @@ impl Access {
             require_apikey,
             reads_apikey: true,
             allows_anonymous: true,
+            open: true,
         }
     }
 
@@ -114,7 +117,14 @@ impl Access {
             require_apikey: false,
             reads_apikey: false,
             allows_anonymous: anonymous_role.is_some(),
+            open: true,
         }
+    }
+
+    /// Lets nobody in: who may come in is not known before the database has said its part.
+    pub fn closed() -> Self {
+        let verifier = Verifier::new(None, None, MissingRole::Refuse);
+        Self { open: false, ..Self::alone(verifier, None, 0) }
     }
 
     /// Finds out who asks, as the gateways that clients know do: the key first, then the token, then
@@ -124,6 +134,9 @@ impl Access {
     ///
     /// [`Refusal`] says what to answer.
     pub fn caller(&self, headers: &HeaderMap, query: &str) -> Result<Caller, Refusal> {
+        if !self.open {
+            return Err(Refusal::Token(plinth_rest::Error::no_catalog()));
+        }
         let now = unix_now();
         // Whoever else reads the request may take the other one.
         if keys::differs(headers, header::AUTHORIZATION) {

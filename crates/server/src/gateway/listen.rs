@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,16 +170,23 @@ impl Server {
         }))
     }
 
-    /// Listens on a Unix socket with the file mode `mode`; one that is left over is replaced.
+    /// Listens on a Unix socket with the file mode `mode`; one that nobody listens at any more is replaced.
     ///
     /// # Errors
     ///
     /// [`ServerError::Socket`] when that is not possible.
     pub fn bind_socket(path: &Path, mode: u32) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Socket { path: path.to_owned(), source };
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            let in_use = io::Error::new(io::ErrorKind::AddrInUse, "another program listens there");
+            let no_socket = io::Error::new(io::ErrorKind::AlreadyExists, "it is no socket");
+            if !found.file_type().is_socket() {
+                return Err(failed(no_socket));
+            }
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(failed(in_use));
+            }
+            std::fs::remove_file(path).map_err(failed)?;
         }
         let listener = Listener::Unix(UnixListener::bind(path).map_err(failed)?, path.to_owned());
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;

@@ -8,6 +8,7 @@ use super::caller::Access;
 use super::cors::Origins;
 
 /// The rules of one project at one moment.
+#[derive(Clone)]
 pub struct Rules {
     /// Which credentials are accepted.
     pub access: Arc<Access>,

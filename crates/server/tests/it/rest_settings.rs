@@ -7,6 +7,8 @@ use plinth_testkit::api::Api;
 use plinth_testkit::token::sign;
 use plinth_testkit::{Template, TestDatabase, with_database};
 use serde_json::json;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::cli::{Child, plinth};
 use crate::support::{gist, until};
@@ -181,6 +183,18 @@ fn a_file_the_environment_and_the_database_configure_the_api() {
         std::fs::write(&file, "db-schemas = \"private").unwrap();
         child.signal("USR2");
         assert_eq!(api.get("/todo").await.unwrap().status, 200);
+        std::fs::write(&file, format!("{text}db-tx-end = \"never\"\n")).unwrap();
+        child.signal("USR2");
+        // The schema is read all the same.
+        let later = format!(
+            "create table api.later (id int); grant select on api.later to {}_anon; notify pgrst, 'reload schema'",
+            scene.login
+        );
+        owner.batch_execute(&later).await.unwrap();
+        until("the new table", async || {
+            (api.get("/later").await.unwrap().status == 200).then_some(())
+        })
+        .await;
 
         for (path, status) in [("/live", 200), ("/ready", 200), ("/schema_cache", 200), ("/x", 404)]
         {
@@ -252,9 +266,81 @@ fn without_db_config_the_database_has_no_say() {
             (mode & 0o777 == 0o600).then_some(())
         })
         .await;
+        // Nobody takes a socket from who listens at it, or a file from its owner.
+        let refused = |environment: &[(&str, &str)], wanted: &str| {
+            let output = plinth(&["rest"], environment).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && said.contains(wanted), "{said}");
+        };
+        refused(&environment, "another program listens there");
+        let file = scene.file("precious", "data");
+        environment.push(("PGRST_SERVER_UNIX_SOCKET", &file));
+        refused(&environment, "it is no socket");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "data");
         assert!(child.stop().success());
         assert!(!socket.exists());
         owner.close().await;
+        scene.strike(database).await;
+    });
+}
+
+/// Passes on what comes to `listener` to PostgreSQL.
+async fn forward(listener: TcpListener, port: u16) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+        });
+    }
+}
+
+#[test]
+fn clients_are_told_to_come_back_until_the_database_is_there() {
+    with_database(&Template::Empty, async |database| {
+        let scene = Scene::set(database).await;
+        let real = database.cluster().cluster().endpoint().port;
+        let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = reserved.local_addr().unwrap();
+        drop(reserved);
+        let uri = scene.url.replace(&format!(":{real}/"), &format!(":{}/", place.port()));
+        let anon = format!("{}_anon", scene.login);
+        let environment = [
+            ("PGRST_DB_URI", uri.as_str()),
+            ("PGRST_DB_SCHEMAS", "api"),
+            ("PGRST_DB_ANON_ROLE", &anon),
+            ("PGRST_SERVER_HOST", "127.0.0.1"),
+            ("PGRST_SERVER_PORT", "0"),
+            ("PGRST_ADMIN_SERVER_PORT", "0"),
+        ];
+        let child = Child::start(&["rest"], &environment);
+        let admin = Api::new(child.wait_for_address());
+        let address = child.wait_for_address();
+        let api = Api::new(address);
+        let answer = api.get("/todo").await.unwrap();
+        assert_eq!(gist(&answer), (503, "PGRST002".to_owned()));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        for (path, status) in [("/live", 200), ("/ready", 503), ("/schema_cache", 200)] {
+            let answer = admin.get(path).await.unwrap();
+            assert_eq!((answer.status.as_u16(), answer.text()), (status, String::new()), "{path}");
+        }
+        // Nothing to reload yet, and no reason to end.
+        child.signal("USR1");
+        child.signal("USR2");
+        let port = address.port().to_string();
+        let mut second = environment.to_vec();
+        second.push(("PGRST_SERVER_PORT", &port));
+        let output = plinth(&["rest"], &second).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("is in use"), "{said}");
+
+        let forwarding = tokio::spawn(forward(TcpListener::bind(place).await.unwrap(), real));
+        until("the database", async || {
+            (api.get("/todo").await.unwrap().status == 200).then_some(())
+        })
+        .await;
+        assert_eq!(admin.get("/ready").await.unwrap().status, 200);
+        assert!(child.stop().success());
+        forwarding.abort();
         scene.strike(database).await;
     });
 }
