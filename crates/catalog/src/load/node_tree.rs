@@ -122,4 +122,65 @@ mod tests {
             assert_eq!(origins(broken), [], "{broken}");
         }
     }
+
+    /// What differs in the tree of a view between versions of PostgreSQL: the version, relations that stand before
+    /// the one selected from, fields before the target list, fields of a column's node, fields after the list.
+    const VERSIONS: [(u32, &str, &str, &str, &str); 5] = [
+        (14, OLD_AND_NEW, "", "", ""),
+        (15, OLD_AND_NEW, "", "", " :mergeActionList <> :mergeUseOuterJoin false"),
+        (16, "", " :mergeActionList <> :mergeUseOuterJoin false", " :varnullingrels (b)", ""),
+        (17, "", " :mergeActionList <> :mergeTargetRelation 0", " :varnullingrels (b)", ""),
+        (
+            18,
+            "",
+            " :hasGroupRTE false :mergeActionList <> :mergeTargetRelation 0",
+            " :varnullingrels (b) :varreturningtype 0",
+            " :returningOldAlias <> :returningNewAlias <>",
+        ),
+    ];
+
+    /// Until 15 the view itself is in the list of relations, twice.
+    const OLD_AND_NEW: &str = "{RANGETBLENTRY :eref {ALIAS :aliasname old :colnames (\"next\" \"id\")} :relid 16395 \
+         :selectedCols (b)} {RANGETBLENTRY :eref {ALIAS :aliasname new :colnames (\"next\" \"id\")} :relid 16395} ";
+
+    /// The rule of `select n + 1 as next, id from things`, of a table 16390 with the columns `id` and `n`.
+    fn rule(
+        (version, relations, before, variable, after): (u32, &str, &str, &str, &str),
+    ) -> String {
+        let place = if relations.is_empty() { 1 } else { 3 };
+        let rights =
+            if version < 16 { "" } else { ":rteperminfos ({RTEPERMISSIONINFO :relid 16390}) " };
+        let column = |number: u32| {
+            format!("{{VAR :varno {place} :varattno {number} :vartype 23{variable} :location 7}}")
+        };
+        let one =
+            "{CONST :consttype 23 :constlen 4 :location 11 :constvalue 4 [ 1 0 0 0 0 0 0 0 ]}";
+        let sum = format!("{{OPEXPR :opno 551 :args ({} {one}) :location 9}}", column(2));
+        let id = column(1);
+        format!(
+            "({{QUERY :commandType 1 :utilityStmt <> :rtable ({relations}{{RANGETBLENTRY :eref {{ALIAS :aliasname \
+             things :colnames (\"id\" \"n\")}} :relid 16390 :relkind r}}) {rights}:jointree {{FROMEXPR :fromlist \
+             ({{RANGETBLREF :rtindex {place}}}) :quals <>}}{before} :targetList ({{TARGETENTRY :expr {sum} :resno 1 \
+             :resname next :ressortgroupref 0 :resorigtbl 0 :resorigcol 0 :resjunk false}} {{TARGETENTRY :expr {id} \
+             :resno 2 :resname id :ressortgroupref 0 :resorigtbl 16390 :resorigcol 1 :resjunk false}}) :override \
+             0{after} :returningList <> :stmt_location 0 :stmt_len 60}})"
+        )
+    }
+
+    #[test]
+    fn trees_of_every_version_are_read() {
+        for version in VERSIONS {
+            let expected = [Origin { column: 2, relation: 16390, origin: 1 }];
+            assert_eq!(origins(&rule(version)), expected, "PostgreSQL {}", version.0);
+        }
+    }
+
+    #[test]
+    fn the_order_of_fields_means_nothing() {
+        let entry = "{TARGETENTRY :resorigcol 3 :resname a :resorigtbl 16390 :resno 5 :expr {VAR :resno 9}}";
+        let tree = format!(
+            "({{QUERY :targetList ({entry}) :rtable ({{RANGETBLENTRY :relid 9}}) :commandType 1}})"
+        );
+        assert_eq!(origins(&tree), [Origin { column: 5, relation: 16390, origin: 3 }]);
+    }
 }
