@@ -52,7 +52,10 @@ fn arguments(sql: &mut Sql, arguments: &Arguments<'_>) {
                 name(sql, parameter);
                 match value {
                     Value::One(text) => sql.text_param(text),
-                    Value::Many(texts) => sql.param(array_literal(texts.iter().map(AsRef::as_ref))),
+                    // Commas separate the elements of most array types, but not of all: of texts they do.
+                    Value::Many(texts) => {
+                        sql.param(array_literal(texts.iter().map(AsRef::as_ref))).raw("::text[]")
+                    }
                 };
                 sql.raw("::").catalog_text(&parameter.type_name);
             });

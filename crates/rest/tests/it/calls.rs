@@ -24,6 +24,8 @@ async fn results_have_the_shape_of_their_type() {
         ("/rpc/stats?client_id=eq.1", r#"[{"client_id":1,"projects":2}]"#),
         ("/rpc/split?value=7", r#"{"half":3,"rest":1}"#),
         ("/rpc/total?nums=1&nums=2&nums=40", "43"),
+        ("/rpc/covered?boxes=(0,0),(1,1)&boxes=(0,0),(2,3)", "7"),
+        ("/rpc/how_many?things=a&things=b,c", "2"),
         ("/rpc/pick?a=1", "\"int 1\""),
         ("/rpc/pick?b=x", "\"text x\""),
     ];

@@ -83,6 +83,8 @@ create function api.rename_all(prefix text) returns setof api.clients language s
 create function api.touch(wanted int) returns void language sql
     as $$ update api.clients set name = 'touched' where id = wanted $$;
 create function api.total(variadic nums int[]) returns int immutable language sql as $$ select sum(n)::int from unnest(nums) n $$;
+create function api.covered(variadic boxes box[]) returns float immutable language sql as $$ select sum(area(b)) from unnest(boxes) b $$;
+create function api.how_many(variadic things anyarray) returns int immutable language sql as $$ select cardinality(things) $$;
 create function api.echo(json) returns json immutable language sql as $$ select $1 $$;
 create function api.shout(text) returns text immutable language sql as $$ select upper($1) $$;
 create function api.size_of(bytea) returns int immutable language sql as $$ select length($1) $$;
