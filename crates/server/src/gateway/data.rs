@@ -50,17 +50,17 @@ pub(super) async fn answer(
     project: &Project,
     rules: &Rules,
     caller: &Caller,
-    request: DataRequest<'_>,
+    mut request: DataRequest<'_>,
     watch: &mut Stopwatch,
 ) -> Result<Response, Error> {
     let live = project.live().await.map_err(|error| unavailable(&error))?;
     let snapshot = live.snapshot();
-    let raw = RawRequest {
+    let mut raw = RawRequest {
         method: request.method,
         path: request.path,
         query: request.query,
         headers: request.headers,
-        body: request.body.clone(),
+        body: std::mem::take(&mut request.body),
         base_path: request.base_path,
     };
     let (catalog, config) = (&snapshot.catalog, &snapshot.config);
@@ -69,6 +69,8 @@ pub(super) async fn answer(
         watch.lap(std::mem::replace(&mut step, "plan"));
     });
     watch.lap(step);
+    // What becomes of it is a parameter now: CSV would stay beside the JSON that was made of it.
+    raw.body = Bytes::new();
     let asked = Asked { live: &live, snapshot: &snapshot, caller, request: &request, rules };
     let response = match outcome? {
         Outcome::Answer(response) => Ok(response),

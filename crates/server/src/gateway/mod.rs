@@ -225,12 +225,12 @@ impl Gateway {
         mut watch: Stopwatch,
     ) -> Answer {
         // Its room is taken until there is an answer.
-        let body = match self.bodies.read(body).await {
+        let mut body = match self.bodies.read(body).await {
             Ok(body) => body,
             Err(situation) => return situation.answer(),
         };
         let (method, headers) = (&parts.method, &parts.headers);
-        let bytes = body.bytes.clone();
+        let bytes = std::mem::take(&mut body.bytes);
         let request = DataRequest { method, path, query, headers, body: bytes, base_path };
         let answer = match data::answer(project, rules, caller, request, &mut watch).await {
             Ok(response) => {
