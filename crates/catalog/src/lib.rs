@@ -12,7 +12,7 @@ pub use function::{Function, Parameter, ReturnType, Volatility};
 pub use load::{LoadError, LoadOptions};
 pub use media::{ANY_MEDIA_TYPE, MediaHandler};
 pub use printing::Printing;
-pub use relation::{Column, Relation, RelationKind};
+pub use relation::{Column, Relation, RelationKind, TextType};
 pub use relationship::{Cardinality, ColumnPair, Junction, Relationship, Via};
 pub use representation::Representation;
 

@@ -70,10 +70,22 @@ pub struct Column {
     pub composite_type: Option<QualifiedName>,
     /// Whether the type is an array.
     pub is_array: bool,
+    /// The column's type, or that of its domain, when it is made by people and its values are just texts.
+    pub text_type: Option<TextType>,
     /// `comment on column …`.
     pub comment: Option<String>,
     /// How its values look to clients, when the column's type is a domain with casts of its own.
     pub representation: Option<Arc<Representation>>,
+}
+
+/// A type that this database has and others have not, whose values are texts in both formats and in JSON: an enum, or
+/// one that borrows the functions of `text` (`citext`), without a cast to `json`; or an array of such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextType {
+    /// The object id (`pg_type.oid`).
+    pub oid: u32,
+    /// Whether it is an array.
+    pub array: bool,
 }
 
 impl Column {
@@ -91,6 +103,7 @@ impl Column {
             enum_type: None,
             composite_type: None,
             is_array: type_name.ends_with("[]"),
+            text_type: None,
             comment: None,
             representation: None,
         }

@@ -87,6 +87,7 @@ pub struct Prepared {
     /// Whether the rows of the first statement are wanted in binary, for [`Prepared::respond_rows`].
     /// Nothing but such statements and what sets the session up may run in their transaction.
     pub binary: bool,
+    rows: rows::Plan,
     plan: Box<respond::Plan>,
 }
 
@@ -105,8 +106,8 @@ impl Prepared {
     /// the transaction's session printed values.
     ///
     /// `None` when the rows are not what they were planned to be, because a type has changed or the
-    /// session prints in another way, or when they are too many bytes: the request has to be prepared
-    /// by [`prepare`] and run again.
+    /// session prints in another way, when they are too many bytes, or when a total that would have come
+    /// with them is missing for lack of rows: the request has to be prepared by [`prepare`] and run again.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ impl Prepared {
         others: &[Vec<Row>],
         printing: Printing,
     ) -> Option<Result<Response, Error>> {
-        let (count, body) = rows::encode(rows, printing)?;
-        Some(self.plan.respond_rows(count, body, others))
+        let encoded = rows::encode(rows, &self.rows, printing)?;
+        Some(self.plan.respond_rows(encoded, others))
     }
 }

@@ -172,11 +172,11 @@ impl<'p> Job<'p> {
             location: &[],
             inserted: false,
         };
-        let binary = self.rows && rows::plan(&mut node, options, self.printing());
-        let (statement, columns) = if binary {
-            (render::rows(&node), Columns::default())
-        } else {
-            render::read(&node, options)
+        let wanted = self.rows.then(|| rows::plan(&mut node, options, self.printing()));
+        let rows = wanted.flatten();
+        let (statement, columns) = match rows {
+            Some(_) => (render::rows(&node, options.total), Columns::default()),
+            None => render::read(&node, options),
         };
         let mut statements = vec![statement];
         if negotiated.explain().is_none() && self.plans_count() {
@@ -185,11 +185,12 @@ impl<'p> Job<'p> {
         let mut plan = self.answer(Kind::Read { head }, &negotiated, columns);
         plan.content_location = Some(self.content_location(relation));
         plan.warning = tree.warning();
-        let outcome = self.outcome(statements, true, plan)?;
-        Ok(match outcome {
-            Outcome::Query(prepared) => Outcome::Query(Prepared { binary, ..prepared }),
-            answer => answer,
-        })
+        let mut outcome = self.outcome(statements, true, plan)?;
+        if let Outcome::Query(prepared) = &mut outcome {
+            prepared.binary = rows.is_some();
+            prepared.rows = rows.unwrap_or_default();
+        }
+        Ok(outcome)
     }
 
     fn write(self, relation: &'p Relation) -> Result<Outcome, Error> {
@@ -402,6 +403,7 @@ impl<'p> Job<'p> {
             schema: self.context.schema.to_owned(),
             time_zone: self.preferences().time_zone.clone(),
             binary: false,
+            rows: rows::Plan::default(),
             plan: Box::new(plan),
         }))
     }

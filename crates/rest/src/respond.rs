@@ -10,6 +10,7 @@ use crate::render::Columns;
 use crate::request::prefer::{Count, Resolution};
 use crate::request::query;
 use crate::request::range::Range;
+use crate::rows::Encoded;
 use crate::spoken;
 use crate::{Error, Response, Row};
 
@@ -89,13 +90,13 @@ impl Plan {
         Ok(response)
     }
 
-    /// The answer to a read whose rows were made JSON here: `array` holds all of them.
+    /// The answer to a read whose rows were made JSON here.
     pub(crate) fn respond_rows(
         self,
-        rows: u64,
-        mut array: Vec<u8>,
+        encoded: Encoded,
         others: &[Vec<Row>],
     ) -> Result<Response, Error> {
+        let Encoded { count: rows, total, json: mut array } = encoded;
         if self.singular {
             if rows != 1 {
                 return Err(Error::not_singular(rows));
@@ -103,7 +104,7 @@ impl Plan {
             array.pop();
         }
         let body = Bytes::from(array).slice(usize::from(self.singular)..);
-        let total = self.total(Some(rows), others.first().map(Vec::as_slice));
+        let total = self.total(total.or(Some(rows)), others.first().map(Vec::as_slice));
         let mut response = self.read(Page { rows, total, body }, false);
         self.set_notes(&mut response.headers);
         Ok(response)

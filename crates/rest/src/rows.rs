@@ -11,7 +11,7 @@ mod time;
 mod types;
 mod value;
 
-pub(crate) use plan::plan;
+pub(crate) use plan::{Plan, plan};
 
 use bytes::Bytes;
 use plinth_catalog::Printing;
@@ -43,18 +43,30 @@ pub struct BinaryRows<'r> {
     pub messages: &'r [Bytes],
 }
 
+/// Rows as JSON.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) count: u64,
+    /// The total that came with the rows, when one was asked for.
+    pub(crate) total: Option<u64>,
+    /// All of them as one array.
+    pub(crate) json: Vec<u8>,
+}
+
 /// What writes rows of known columns.
 #[derive(Debug)]
 struct Encoder {
     kinds: Vec<Kind>,
+    /// Whether a total comes after them.
+    total: bool,
     /// What comes before each value: `{"id":`, `,"name":`.
     keys: Vec<Vec<u8>>,
 }
 
-/// How many rows there are, and all of them as one JSON array. `None` when there is a type that only
-/// PostgreSQL can print in a session like theirs, or when there are too many bytes.
-pub(crate) fn encode(rows: &BinaryRows<'_>, printing: Printing) -> Option<(u64, Vec<u8>)> {
-    let encoder = Encoder::new(&rows.columns, printing)?;
+/// Writes rows that are as planned. `None` when there is a type that only PostgreSQL can print in a
+/// session like theirs, when there are too many bytes, or when the total is not known for lack of rows.
+pub(crate) fn encode(rows: &BinaryRows<'_>, plan: &Plan, printing: Printing) -> Option<Encoded> {
+    let encoder = Encoder::new(&rows.columns, plan, printing)?;
     let bytes: usize = rows.messages.iter().map(Bytes::len).sum();
     if bytes > MAX_BYTES {
         return None;
@@ -62,22 +74,28 @@ pub(crate) fn encode(rows: &BinaryRows<'_>, printing: Printing) -> Option<(u64, 
     let mut json = Vec::with_capacity(bytes + bytes / 2 + 64);
     json.push(b'[');
     let mut count = 0;
+    let mut total = (plan.total && plan.from_first).then_some(0);
     for mut rest in rows.messages.iter().map(|messages| &messages[..]) {
         while !rest.is_empty() {
             if count > 0 {
                 json.extend_from_slice(SEPARATOR);
             }
             count += 1;
-            rest = encoder.message(rest, &mut json)?;
+            let last;
+            (last, rest) = encoder.message(rest, &mut json)?;
+            if plan.total {
+                total = Some(value::count(last)?);
+            }
         }
     }
     json.push(b']');
-    Some((count, json))
+    (total.is_some() || !plan.total).then_some(Encoded { count, total, json })
 }
 
 impl Encoder {
-    fn new(columns: &[Column<'_>], printing: Printing) -> Option<Self> {
-        let kinds = columns.iter().map(|column| types::kind(column.type_oid, printing));
+    fn new(columns: &[Column<'_>], plan: &Plan, printing: Printing) -> Option<Self> {
+        let columns = if plan.total { columns.split_last()?.1 } else { columns };
+        let kinds = columns.iter().map(|it| types::kind(it.type_oid, plan, printing));
         let key = |(index, column): (usize, &Column<'_>)| {
             let mut key = vec![if index == 0 { b'{' } else { b',' }];
             text::string(&mut key, column.name.as_bytes());
@@ -85,16 +103,17 @@ impl Encoder {
             key
         };
         let keys = columns.iter().enumerate().map(key).collect();
-        Some(Self { kinds: kinds.collect::<Option<_>>()?, keys })
+        Some(Self { kinds: kinds.collect::<Option<_>>()?, total: plan.total, keys })
     }
 
-    /// Writes one row as an object, and returns what follows its message.
-    fn message<'b>(&self, message: &'b [u8], json: &mut Vec<u8>) -> Option<&'b [u8]> {
+    /// Writes one row as an object. Returns what comes after its values, and what follows its message.
+    fn message<'b>(&self, message: &'b [u8], json: &mut Vec<u8>) -> Option<(&'b [u8], &'b [u8])> {
         let (tag, rest) = message.split_first()?;
         let (length, _) = rest.split_first_chunk::<4>()?;
         let (body, next) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         let (columns, mut values) = body.get(4..)?.split_first_chunk::<2>()?;
-        if *tag != b'D' || usize::from(u16::from_be_bytes(*columns)) != self.kinds.len() {
+        let expected = self.kinds.len() + usize::from(self.total);
+        if *tag != b'D' || usize::from(u16::from_be_bytes(*columns)) != expected {
             return None;
         }
         for (kind, key) in self.kinds.iter().zip(&self.keys) {
@@ -107,7 +126,7 @@ impl Encoder {
             }
         }
         json.extend_from_slice(if self.kinds.is_empty() { b"{}" } else { b"}" });
-        Some(next)
+        Some((values, next))
     }
 }
 
@@ -134,8 +153,8 @@ mod tests {
         let messages = [Bytes::from(messages.concat())];
         let columns = columns.iter().map(|&(name, type_oid)| Column { name, type_oid });
         let rows = BinaryRows { columns: columns.collect(), messages: &messages };
-        let (_, json) = encode(&rows, Printing::default())?;
-        Some(String::from_utf8(json).unwrap())
+        let encoded = encode(&rows, &Plan::default(), Printing::default())?;
+        Some(String::from_utf8(encoded.json).unwrap())
     }
 
     #[test]

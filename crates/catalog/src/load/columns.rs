@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
 use super::{LoadError, Oid};
-use crate::{Column, QualifiedName, Representation};
+use crate::{Column, QualifiedName, Representation, TextType};
 
 /// The columns of each relation in attribute order, each with its number (`pg_attribute.attnum`).
 pub(super) type Columns = HashMap<Oid, Vec<(i16, Column)>>;
@@ -29,6 +29,7 @@ struct Type {
     enum_type: Option<QualifiedName>,
     composite_type: Option<QualifiedName>,
     is_array: bool,
+    text_type: Option<TextType>,
 }
 
 /// Reads the columns of the relations of `schemas`. Tens of thousands are usual, so rows are not collected first.
@@ -92,6 +93,8 @@ impl Type {
             let schema: Option<String> = row.get(schema);
             schema.map(|schema| QualifiedName::new(schema, row.get::<_, String>("element_name")))
         };
+        let array = row.get("is_array");
+        let text_type: Option<Oid> = row.get("text_type");
         Self {
             type_name: row.get("type_name"),
             base_type: row.get("base_type"),
@@ -100,7 +103,8 @@ impl Type {
             max_length: row.get("max_length"),
             enum_type: of_element("enum_schema"),
             composite_type: of_element("composite_schema"),
-            is_array: row.get("is_array"),
+            is_array: array,
+            text_type: text_type.map(|oid| TextType { oid, array }),
         }
     }
 
@@ -115,5 +119,6 @@ impl Type {
         column.enum_type.clone_from(&self.enum_type);
         column.composite_type.clone_from(&self.composite_type);
         column.is_array = self.is_array;
+        column.text_type = self.text_type;
     }
 }

@@ -49,5 +49,12 @@ create function api.shade_json(api.shade) returns json language sql as $$ select
 create function api.shade_of_text(text) returns api.shade language sql as $$ select 1::api.shade $$;
 create cast (api.shade as json) with function api.shade_json(api.shade) as implicit;
 create cast (text as api.shade) with function api.shade_of_text(text) as implicit;
+create type api.shown as enum ('x');
+create function api.shown_as_json(api.shown) returns json language sql as $$ select '1'::json $$;
+create cast (api.shown as json) with function api.shown_as_json(api.shown);
+create domain api.feeling as api.mood;
+create extension citext schema hidden;
+create table api.texts (
+    mood api.feeling, moods api.mood[], mail hidden.citext, text text, shown api.shown, feelings api.feeling[], spot api.point2);
 create table api.paint (id int primary key, shade api.shade, flags bit(5), code char(3));
 create function api.mark(flag bit) returns bit language sql as 'select flag';

@@ -59,6 +59,7 @@ fn relations_of_the_exposed_schemas_are_there_and_no_others() {
             "profile",
             "skill",
             "team",
+            "texts",
         ];
         assert_eq!(names, expected, "no partitions, nothing of schema hidden");
         assert_eq!(catalog.relation(&api("log")).unwrap().kind, RelationKind::PartitionedTable);
@@ -90,6 +91,22 @@ fn columns_tell_their_types_and_whether_they_may_be_written() {
         assert_eq!(column(catalog, "person", "spot").composite_type, Some(api("point2")));
         let initials = column(catalog, "person", "initials");
         assert!(initials.generated && !initials.identity);
+    });
+}
+
+#[test]
+fn types_of_the_database_that_are_texts_are_known_by_their_oids() {
+    with_catalog(|catalog| {
+        let text_type = |relation, name| column(catalog, relation, name).text_type;
+        let mood = text_type("team", "mood").unwrap();
+        let moods = text_type("team", "moods").unwrap();
+        assert_eq!((mood.array, moods.array, mood.oid == moods.oid), (false, true, false));
+        assert_eq!(text_type("texts", "mood"), Some(mood), "of a domain, its base type");
+        assert_eq!(text_type("texts", "moods"), Some(moods));
+        assert_eq!(text_type("texts", "mail").map(|it| it.array), Some(false));
+        for others in ["text", "shown", "feelings", "spot"] {
+            assert_eq!(text_type("texts", others), None, "{others}");
+        }
     });
 }
 

@@ -91,10 +91,16 @@ pub(crate) fn read(node: &ReadNode<'_>, options: Options<'_>) -> (Statement, Col
     (sql.finish(), columns)
 }
 
-/// A read whose rows are the answer's, with nothing else beside them.
-pub(crate) fn rows(node: &ReadNode<'_>) -> Statement {
+/// A read whose rows are the answer's. The total is their last column: it is found out once, when the
+/// first row is made, and in the same snapshot.
+pub(crate) fn rows(node: &ReadNode<'_>, total: Total) -> Statement {
     let mut sql = Sql::new();
-    read::query(&mut sql, node);
+    read::query_beside(&mut sql, node, |sql| {
+        if total != Total::None {
+            sql.raw(", ");
+            count(sql, node, total);
+        }
+    });
     sql.finish()
 }
 
@@ -272,6 +278,10 @@ fn total(sql: &mut Sql, columns: &mut Columns, node: &ReadNode<'_>, total: Total
         return;
     }
     columns.total = columns.next(sql);
+    count(sql, node, total);
+}
+
+fn count(sql: &mut Sql, node: &ReadNode<'_>, total: Total) {
     sql.raw("(select count(*) from (");
     read::count_query(sql, node);
     if let Total::CountTo(bound) = total {

@@ -15,8 +15,14 @@ pub(super) const RETURNED: &str = "pgrst_source";
 
 /// `select … from … where … order by … limit …`
 pub(super) fn query(sql: &mut Sql, node: &ReadNode<'_>) {
+    query_beside(sql, node, |_| {});
+}
+
+/// As [`query`], with what `more` writes after the selected columns, of which there must be some.
+pub(super) fn query_beside(sql: &mut Sql, node: &ReadNode<'_>, more: impl FnOnce(&mut Sql)) {
     sql.raw("select ");
     select_list(sql, node);
+    more(sql);
     let is_cut = embed::is_cut_first(node);
     if is_cut {
         cut(sql, node);

@@ -3,7 +3,7 @@
 
 use plinth_catalog::Printing;
 
-use super::plan::allowed;
+use super::plan::{Plan, allowed};
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,8 @@ const TYPES: [(u32, u32, &str, Scalar); 21] = [
 ];
 
 /// How values of a type are written in a session that prints as `printing` says; `None` for types
-/// that only PostgreSQL can print.
-pub(super) fn kind(oid: u32, printing: Printing) -> Option<Kind> {
+/// that only PostgreSQL can print. Of the types that other databases have not, those of the plan are known.
+pub(super) fn kind(oid: u32, plan: &Plan, printing: Printing) -> Option<Kind> {
     let found = TYPES.iter().find_map(|&(own, array, _, scalar)| {
         if own == oid {
             Some((scalar, Kind::One(scalar)))
@@ -72,7 +72,13 @@ pub(super) fn kind(oid: u32, printing: Printing) -> Option<Kind> {
             (array == oid).then_some((scalar, Kind::Array(scalar)))
         }
     });
-    found.filter(|(scalar, _)| allowed(*scalar, printing)).map(|(_, kind)| kind)
+    match found {
+        Some((scalar, kind)) => allowed(scalar, printing).then_some(kind),
+        None => {
+            let text = plan.texts.iter().find(|text| text.oid == oid)?;
+            Some(if text.array { Kind::Array(Scalar::Text) } else { Kind::One(Scalar::Text) })
+        }
+    }
 }
 
 /// As [`kind`], by the name of the type (`integer`, `text[]`).

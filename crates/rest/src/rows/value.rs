@@ -17,6 +17,12 @@ pub(super) fn next(values: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
+/// The number in the only value, a `bigint`, that is left.
+pub(super) fn count(values: &[u8]) -> Option<u64> {
+    let (value, _) = next(values)?;
+    u64::try_from(i64::from_be_bytes(fixed(value?)?)).ok()
+}
+
 impl Kind {
     /// Appends a value; `None` when it is not what the type's binary format is.
     pub(super) fn write(self, json: &mut Vec<u8>, value: &[u8]) -> Option<()> {

@@ -164,3 +164,27 @@ create function api.bounded() returns text stable language sql
     set statement_timeout = '5s' set work_mem = '1MB' set default_transaction_isolation = 'serializable'
     set request.path = '/other'
     as $$ select current_setting('statement_timeout') $$;
+
+-- Types of this database whose values are texts, and some that only seem to be.
+create extension if not exists citext schema other;
+create type other.grade as enum ('a "b" \ c', 'ä', E'two\nlines', 'plain');
+create type api.level as enum ('one', 'two');
+create cast (api.level as json) with inout;
+create domain api.feeling as api.mood;
+create domain api.deep_feeling as api.feeling not null default 'low';
+create domain api.feelings as api.mood[];
+create table api.words (
+    id int primary key, grade other.grade, grades other.grade[], feeling api.feeling, deep api.deep_feeling,
+    feelings api.feelings, mail other.citext, mails other.citext[], level api.level
+);
+insert into api.words values
+    (1, 'a "b" \ c', array['ä', null, E'two\nlines']::other.grade[], 'high', 'high', '{{low,high},{high,null}}',
+     'A "b" \ C', array['ä', null, '']::other.citext[], 'two'),
+    (2, null, '{}', null, 'low', null, '', '[3:4]={x,Y}', null);
+insert into api.words (id, grade) select n, 'plain' from generate_series(3, 12) n;
+create type api.shown as enum ('x', 'y');
+create function other.shown_as_json(api.shown) returns json immutable language sql
+    as $$ select json_build_object('shown', $1::text) $$;
+create cast (api.shown as json) with function other.shown_as_json(api.shown);
+create table api.disguised (id int primary key, shown api.shown, list api.shown[], feelings api.feeling[]);
+insert into api.disguised values (1, 'x', '{y,x}', '{low}'), (2, null, null, null);

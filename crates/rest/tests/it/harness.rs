@@ -189,7 +189,8 @@ impl Session {
         answer
     }
 
-    /// The answer with rows in binary, when the request can have such.
+    /// The answer with rows in binary, when the request can have such. A page without rows may lack the
+    /// total; then there is no answer either.
     pub(crate) async fn send_rows(&self, shape: &Shape) -> Option<Answer> {
         let outcome = shape.prepare_rows_with(self.catalog, &self.config);
         let Ok(Outcome::Query(prepared)) = outcome else { return None };
@@ -205,12 +206,14 @@ impl Session {
                 let columns = rows.columns.iter();
                 let columns = columns.map(|(name, type_oid)| Column { name, type_oid: *type_oid });
                 let rows = BinaryRows { columns: columns.collect(), messages: &rows.messages };
-                prepared.respond_rows(&rows, &others, self.catalog.printing()).unwrap()
+                let answer = prepared.respond_rows(&rows, &others, self.catalog.printing());
+                assert!(answer.is_some() || rows.messages.is_empty(), "rows are as planned");
+                answer
             }
-            Err(error) => Err(error),
+            Err(error) => Some(Err(error)),
         };
         self.client.batch_execute("rollback to savepoint rows").await.unwrap();
-        Some(Answer::of(result.unwrap_or_else(|error| error.to_response())))
+        Some(Answer::of(result?.unwrap_or_else(|error| error.to_response())))
     }
 
     async fn run_rows(&self, prepared: &Prepared) -> Result<(OwnedRows, Vec<Vec<Row>>), Error> {

@@ -2,9 +2,10 @@
 //! then thousands of random ones.
 
 use bytes::Bytes;
-use plinth_rest::{BinaryRows, Column, Printing};
+use plinth_rest::{BinaryRows, Column, Outcome, Printing};
 
 use crate::harness::{Session, body_of_rows, message, session};
+use crate::shapes;
 
 /// Values of every type whose text needs care, as SQL literals of that type.
 const ODD: [(&str, &[&str]); 21] = [
@@ -331,5 +332,93 @@ async fn names_and_numbers_of_columns_are_those_of_the_query() {
         "select 1 as v",
     ] {
         assert_equal(&session, query).await;
+    }
+}
+
+/// The body of an answer that is the same in both forms; says if there is none in binary.
+async fn same_in_both(session: &Session, target: &str, headers: &str) -> Option<String> {
+    let mut shape = shapes::request("GET", target);
+    if let Some((name, value)) = headers.split_once(": ") {
+        let name: http::HeaderName = name.parse().unwrap();
+        shape.headers.append(name, value.parse().unwrap());
+    }
+    let json = session.send(&shape).await;
+    let rows = session.send_rows(&shape).await?;
+    assert_eq!(rows, json, "{target}");
+    Some(format!("{} {} {}", rows.status, rows.header("content-range"), rows.body))
+}
+
+#[tokio::test]
+async fn types_of_the_database_that_are_texts_come_in_binary() {
+    let session = session().await;
+    for target in [
+        "/words?order=id",
+        "/words?select=*&id=eq.1",
+        "/words?select=id,grade,grades,feeling,deep,feelings,mail,mails,level&order=id.desc",
+        "/words?select=g:grade,grade,t:grade::text&grade=eq.plain",
+    ] {
+        let rows = same_in_both(&session, target, "").await.expect("rows in binary");
+        assert!(rows.contains("plain") || rows.contains("a \\\"b\\\" \\\\ c"), "{rows}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_text_to_json_is_left_to_postgresql() {
+    let session = session().await;
+    assert_eq!(same_in_both(&session, "/disguised", "").await, None);
+    let shown = same_in_both(&session, "/disguised?select=shown,list,feelings&id=eq.1", "").await;
+    let expected = "200 0-0/* [{\"shown\":{\"shown\" : \"x\"},\"list\":[{\"shown\" : \"y\"},\
+        {\"shown\" : \"x\"}],\"feelings\":[\"low\"]}]";
+    assert_eq!(shown.as_deref(), Some(expected));
+}
+
+#[tokio::test]
+async fn a_type_that_was_made_anew_is_not_taken_for_the_old_one() {
+    let session = session().await;
+    for (described, known) in [("api.level", true), ("api.shown", false), ("api.level[]", false)] {
+        let shape = shapes::request("GET", "/words?select=level");
+        let outcome = shape.prepare_rows_with(session.catalog, &session.config).unwrap();
+        let Outcome::Query(prepared) = outcome else { panic!("a read needs the database") };
+        let sql = format!("select '{described}'::regtype::oid");
+        let type_oid = session.client.query_one(&sql, &[]).await.unwrap().get(0);
+        let rows = BinaryRows { columns: vec![Column { name: "level", type_oid }], messages: &[] };
+        assert_eq!(prepared.respond_rows(&rows, &[], PRINTING).is_some(), known, "{described}");
+    }
+}
+
+#[tokio::test]
+async fn a_total_comes_with_the_rows() {
+    let session = session().await;
+    let exact = "prefer: count=exact";
+    for (target, expected) in [
+        ("/words?select=id&limit=2&order=id", "206 0-1/12 [{\"id\":1}, \n {\"id\":2}]"),
+        ("/words?select=id&limit=2&offset=11&order=id", "206 11-11/12 [{\"id\":12}]"),
+        ("/words?select=id&id=gt.10&limit=5&order=id", "200 0-1/2 [{\"id\":11}, \n {\"id\":12}]"),
+        ("/words?select=id&id=gt.100&limit=5", "200 */0 []"),
+        ("/clients?select=id,projects!inner(id)&limit=1&projects.id=lt.0", "200 */0 []"),
+    ] {
+        assert_eq!(same_in_both(&session, target, exact).await.as_deref(), Some(expected));
+    }
+    for target in [
+        "/clients?select=*,projects(id)&limit=1",
+        "/clients?select=id,projects!inner(id)&limit=1&offset=1&order=id",
+        "/projects?select=name,clients()&limit=1&order=id.desc",
+        "/words?limit=3&order=deep,id.desc",
+    ] {
+        let page = same_in_both(&session, target, exact).await.expect("rows in binary");
+        assert!(page.starts_with("206 "), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_total_without_rows_to_come_with_is_counted_again() {
+    let session = session().await;
+    for target in [
+        "/words?limit=2&offset=12",
+        "/words?limit=2&offset=100",
+        "/words?limit=0",
+        "/clients?select=projects()&limit=1",
+    ] {
+        assert_eq!(same_in_both(&session, target, "prefer: count=exact").await, None, "{target}");
     }
 }
