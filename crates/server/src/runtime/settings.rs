@@ -241,6 +241,12 @@ mod tests {
             ("db_tx_end", "nonsense"),
             ("no_such_setting", "1"),
             ("server_port", "1"),
+            ("admin_server_port", "1"),
+            ("db_uri", "postgres://elsewhere"),
+            ("db_pool", "999"),
+            ("log_query", "true"),
+            ("log_level", "debug"),
+            ("server_trace_header", "Content-Length"),
             ("jwt_secret", "mine-mine-mine-mine-mine-mine-mine"),
             ("jwt_role_claim_key", ".admin"),
             ("db_anon_role", "service_role"),
@@ -250,6 +256,9 @@ mod tests {
         assert_eq!(settings.rest.max_rows, Some(9));
         assert_eq!(settings.rest.tx_end, plinth_rest::TxEnd::Commit);
         assert!(settings.timing && settings.jwt.secret.is_none());
+        assert!(settings.trace_header.is_none() && settings.admin.is_none() && !settings.log_query);
+        assert_eq!((settings.pool_size, settings.log_level), (10, LogLevel::Error));
+        assert_eq!(settings.database_uri.expose(), "postgresql://");
         assert_eq!(settings.anonymous_role, None);
         assert_eq!(settings.jwt.role_path.as_str(), "$.role");
         let rules = tenant.rules(&source, &settings).unwrap();
