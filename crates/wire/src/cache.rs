@@ -16,7 +16,7 @@ pub(crate) struct Key {
 /// A prepared statement of a session.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
-    /// Its number.
+    /// Its number; 0 is the unnamed statement, which the next one replaces.
     pub(crate) name: u32,
     pub(crate) description: Description,
 }
@@ -27,7 +27,8 @@ struct Entry {
     used: u64,
 }
 
-/// The prepared statements of one session, bounded; the least recently used one makes room.
+/// The prepared statements of one session, bounded; the least recently used one makes room. With
+/// room for none, every statement is the unnamed one.
 #[derive(Debug)]
 pub(crate) struct StatementCache {
     entries: HashMap<Key, Entry, BuildHasherDefault<TextHasher>>,
@@ -38,7 +39,7 @@ pub(crate) struct StatementCache {
 
 impl StatementCache {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::default(), capacity: capacity.max(1), clock: 0, next_name: 0 }
+        Self { entries: HashMap::default(), capacity, clock: 0, next_name: 0 }
     }
 
     /// The prepared statement, if the session has it and its description arrived.
@@ -50,14 +51,22 @@ impl StatementCache {
         Some(entry.prepared.clone())
     }
 
-    /// A number that no statement of the session had before.
+    /// Whether statements keep their names at all.
+    pub(crate) fn keeps(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// A number that no statement of the session had before, or the unnamed statement.
     pub(crate) fn fresh_name(&mut self) -> u32 {
-        self.next_name += 1;
+        self.next_name += u32::from(self.keeps());
         self.next_name
     }
 
     /// Notes that the session has prepared `key`.
     pub(crate) fn insert(&mut self, key: Key, prepared: Prepared) {
+        if !self.keeps() {
+            return;
+        }
         self.clock += 1;
         self.entries.insert(key, Entry { prepared, used: self.clock });
     }

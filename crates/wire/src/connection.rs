@@ -105,7 +105,8 @@ struct Answer {
 }
 
 impl Connection {
-    /// Opens a session. `cached_statements` bounds its prepared statements.
+    /// Opens a session. `cached_statements` bounds its prepared statements; with 0, none outlives
+    /// its batch, so that sessions may be shared behind a pooler of transactions.
     ///
     /// # Errors
     ///
@@ -289,12 +290,7 @@ impl Connection {
         index: usize,
     ) -> Result<(), WireError> {
         let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
-        let being_prepared = || self.parsing.iter().find(|parsing| parsing.key == key);
-        let known = self
-            .cache
-            .get(&key)
-            .or_else(|| being_prepared().map(|parsing| parsing.prepared.clone()));
-        let prepared = match known {
+        let prepared = match self.known(&key) {
             Some(prepared) => prepared,
             None => self.encode_parse(key)?,
         };
@@ -308,6 +304,16 @@ impl Connection {
             self.binary.push_back(Binary { batch: self.sent, index, description });
         }
         frontend::execute("", 0, self.outgoing.messages()).map_err(protocol_error)
+    }
+
+    /// The statement, if the session has it by name or is being told.
+    fn known(&mut self, key: &Key) -> Option<Prepared> {
+        if !self.cache.keeps() {
+            return None;
+        }
+        let being_prepared = || self.parsing.iter().find(|parsing| parsing.key == *key);
+        let cached = self.cache.get(key);
+        cached.or_else(|| being_prepared().map(|parsing| parsing.prepared.clone()))
     }
 
     /// Prepares a statement and has the server describe it.
@@ -587,7 +593,7 @@ async fn read_more(
 }
 
 fn statement_name(number: u32) -> String {
-    format!("s{number}")
+    if number == 0 { String::new() } else { format!("s{number}") }
 }
 
 fn protocol_error(error: io::Error) -> WireError {

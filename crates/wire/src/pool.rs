@@ -38,7 +38,7 @@ pub struct PoolOptions {
     /// How long an answer may take before [`WireError::AnswerTimeout`]: a safety net above the
     /// server's own `statement_timeout`.
     pub answer_timeout: Duration,
-    /// Prepared statements kept per connection.
+    /// Prepared statements kept per connection; with 0, statements have no names.
     pub cached_statements: usize,
 }
 

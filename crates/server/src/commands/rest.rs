@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use plinth_postgres::{ConnectError, Endpoint};
-use plinth_wire::Budget;
+use plinth_wire::{Budget, PoolOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -154,10 +154,18 @@ impl Alone {
             connect: connect_config(&self.endpoint, login, &self.database),
             // The listener and the catalog have a connection of their own.
             budget: Budget::new(self.config.pool.max_connections),
-            pool: pool_options(&self.config),
+            pool: self.pool_options(),
             snapshot: options,
             room: Room::new(1),
         }))
+    }
+
+    fn pool_options(&self) -> PoolOptions {
+        let mut options = pool_options(&self.config);
+        if !self.settings.prepared_statements {
+            options.cached_statements = 0;
+        }
+        options
     }
 
     /// Listens at once, so that a wrong address is known at once and clients hear that they shall come back; nobody

@@ -149,7 +149,12 @@ pub const KEYS: &[Key] = &[
         ),
         "pre-request",
     ),
-    key("db-prepared-statements", Switch, "true", "Accepted; statements are always prepared."),
+    key(
+        "db-prepared-statements",
+        Switch,
+        "true",
+        "Keep statements prepared; without, each request sends them anew (for transaction poolers).",
+    ),
     also(
         key(
             "db-root-spec",

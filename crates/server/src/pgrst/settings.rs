@@ -99,6 +99,8 @@ pub struct Settings {
     pub pool_idle_time: Duration,
     /// Whether to connect again after the database was away.
     pub automatic_recovery: bool,
+    /// Whether connections keep statements prepared.
+    pub prepared_statements: bool,
     /// Whether `Prefer: timezone` is heeded.
     pub time_zones: bool,
     /// Where the database is; `@path` is a file that says so.
@@ -186,6 +188,7 @@ impl Settings {
             pool_acquisition_timeout: seconds(layers, "db-pool-acquisition-timeout", w),
             pool_idle_time: seconds(layers, "db-pool-max-idletime", w),
             automatic_recovery: layers.switch("db-pool-automatic-recovery", w),
+            prepared_statements: layers.switch("db-prepared-statements", w),
             time_zones: layers.switch("db-timezone-enabled", w),
             database_uri: Secret::new(layers.text("db-uri").unwrap_or_default()),
             jwt: jwt(layers, w)?,

@@ -346,6 +346,38 @@ fn clients_are_told_to_come_back_until_the_database_is_there() {
 }
 
 #[test]
+fn without_prepared_statements_sessions_keep_none() {
+    with_database(&Template::Empty, async |database| {
+        let scene = Scene::set(database).await;
+        let owner = database.connect().await.unwrap();
+        let more = "create function api.kept() returns bigint language sql stable as
+                        $$ select count(*) from pg_prepared_statements $$;
+                    insert into api.todo values (6), (7)";
+        owner.batch_execute(more).await.unwrap();
+        let anon = format!("{}_anon", scene.login);
+        let environment = [
+            ("PGRST_DB_URI", scene.url.as_str()),
+            ("PGRST_DB_SCHEMAS", "api"),
+            ("PGRST_DB_ANON_ROLE", &anon),
+            ("PGRST_DB_PREPARED_STATEMENTS", "false"),
+            ("PGRST_SERVER_HOST", "!4"),
+            ("PGRST_SERVER_PORT", "0"),
+        ];
+        let child = Child::start(&["rest"], &environment);
+        let api = Api::new(child.wait_for_address());
+        for _ in 0..3 {
+            let rows = api.get("/todo?id=gt.5&order=id").await.unwrap();
+            assert_eq!(rows.json(), json!([{"id": 6}, {"id": 7}]));
+            assert_eq!(api.get("/todo?id=eq.x").await.unwrap().status, StatusCode::BAD_REQUEST);
+            assert_eq!(api.get("/rpc/kept").await.unwrap().json(), json!(0));
+        }
+        assert!(child.stop().success());
+        owner.close().await;
+        scene.strike(database).await;
+    });
+}
+
+#[test]
 fn settings_are_printed_and_nonsense_is_refused() {
     let run = |arguments: &[&str], environment: &[(&str, &str)]| {
         let output = plinth(arguments, environment).output().unwrap();

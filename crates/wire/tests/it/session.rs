@@ -126,6 +126,23 @@ fn statements_are_prepared_once_per_role_and_within_the_bound() {
 }
 
 #[test]
+fn with_room_for_none_no_statement_keeps_a_name() {
+    on_server(async |config| {
+        let mut session = Connection::open(&config, 0).await.unwrap();
+        let pair =
+            [statement("select $1::int", &["1"]), statement("select $1::text || 'x'", &["2"])];
+        for _ in 0..3 {
+            let results = session.run(&batch_as("r", &pair)).await.unwrap();
+            assert_eq!((first(&results[0]), first(&results[1])), ("1".to_owned(), "2x".to_owned()));
+            assert!(session.run(&batch(&["select 1", "select 1 / 0"])).await.is_err());
+        }
+        let prepared = "select count(*) from pg_prepared_statements";
+        let results = session.run(&batch(&[prepared])).await.unwrap();
+        assert_eq!(first(&results[0]), "0");
+    });
+}
+
+#[test]
 fn a_statement_that_occurs_twice_in_a_batch_is_prepared_once() {
     on_server(async |config| {
         let mut session = open(&config).await;
