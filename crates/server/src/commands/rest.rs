@@ -9,6 +9,7 @@ use anyhow::Context;
 use plinth_postgres::{ConnectError, Endpoint};
 use plinth_wire::{Budget, PoolOptions};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::serving::{serve, start_log, stop_signal};
@@ -168,8 +169,9 @@ impl Alone {
         options
     }
 
-    /// Listens at once, so that a wrong address is known at once and clients hear that they shall come back; nobody
-    /// is let in before the database was read.
+    /// Listens at once, so that a wrong address is known at once, and clients wait at the socket while the database is
+    /// read for the first time. Only where it is not there do they hear that they shall come back; nobody is let in
+    /// before it was read.
     async fn serve(self, args: &RestArgs, output: Output) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         let place = match &args.listen {
@@ -202,21 +204,31 @@ impl Alone {
         tasks.spawn(reload_on_signals(project.clone())?);
         tasks.spawn(sweep(project.clone(), self.settings.pool_idle_time));
         let gateway = Gateway::new(Site::Alone(project.clone()), self.config.http.clone());
+        let (tried, first_try) = oneshot::channel();
+        let serving = async {
+            let mut stopped = stop.clone();
+            tokio::select! {
+                _ = first_try => {}
+                _ = stopped.wait_for(|stop| *stop) => {}
+            }
+            serve(server, gateway, stop).await
+        };
         tokio::select! {
-            served = serve(server, gateway, stop) => served,
-            Err(error) = self.keep_open(project, &label, output) => Err(error),
+            served = serving => served,
+            Err(error) = self.keep_open(project, &label, output, tried) => Err(error),
         }
     }
 
-    /// Opens the project, however long that takes; a refused login is not tried again. Then watches over its
-    /// connection, if nobody else connects again.
+    /// Opens the project, however long that takes, dropping `tried` after the first attempt; a refused login is not
+    /// tried again. Then watches over its connection, if nobody else connects again.
     async fn keep_open(
         &self,
         project: Arc<Project>,
         label: &str,
         output: Output,
+        tried: oneshot::Sender<()>,
     ) -> anyhow::Result<()> {
-        let live = self.open(&project, label, output).await?;
+        let live = self.open(&project, label, output, tried).await?;
         let schemas = live.snapshot().config.schemas.join(", ");
         drop(live);
         output.progress(format!("serving {schemas} at {label}"));
@@ -232,10 +244,14 @@ impl Alone {
         project: &Project,
         label: &str,
         output: Output,
+        tried: oneshot::Sender<()>,
     ) -> anyhow::Result<Arc<Live>> {
         let mut backoff = Backoff::default();
+        let mut tried = Some(tried);
         loop {
-            let error = match project.live().await.context("cannot serve the database") {
+            let attempt = project.live().await.context("cannot serve the database");
+            drop(tried.take());
+            let error = match attempt {
                 Ok(live) => return Ok(live),
                 Err(error) => error,
             };

@@ -1,8 +1,8 @@
 //! Request targets as people type them.
 //!
-//! `"`, `<` and `>` may not stand in a URL (RFC 3986 §2), yet curl and others send them as they are, the data API's
-//! language is full of them (`data->>name`, `in.("a","b")`), and PostgREST takes them. The HTTP implementation
-//! refuses such a target before anybody sees it, so they are encoded on the way to it.
+//! `"`, `<` and `>` may not stand in a URL, nor `#` in what is sent of one (RFC 3986 §2, §3.5), yet curl and others send them as they are, the data API's
+//! language is full of them (`data->>name`, `in.("a","b")`, `data#>>{a}`), and PostgREST takes them. The HTTP
+//! implementation refuses such a target, or cuts it off, before anybody sees it, so they are encoded on the way to it.
 
 use std::io::{self, BufRead as _, IoSlice};
 use std::pin::Pin;
@@ -88,6 +88,7 @@ impl Requests {
             self.in_query |= *byte == b'?';
             let code: &[u8; 3] = match byte {
                 b'"' => b"%22",
+                b'#' => b"%23",
                 b'<' => b"%3C",
                 b'>' => b"%3E",
                 _ => continue,

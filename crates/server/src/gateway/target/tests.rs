@@ -35,9 +35,9 @@ fn check(given: &str, expected: &str) {
 fn queries_are_encoded_in_every_request_of_a_connection() {
     check(
         "\r\nGET /a?x=d->>b&y=in.(\"c\") HTTP/1.1\r\nhost: \"x\"\r\nConnection: Keep-Alive\r\n\r\n\
-         GET /b?z=<1 HTTP/1.1\nx: y\n\nHEAD /c?\" HTTP/1.1\r\n\r\n",
+         GET /b?z=<1&w=d#>>a HTTP/1.1\nx: y\n\nHEAD /c?\" HTTP/1.1\r\n\r\n",
         "\r\nGET /a?x=d-%3E%3Eb&y=in.(%22c%22) HTTP/1.1\r\nhost: \"x\"\r\nConnection: Keep-Alive\r\n\r\n\
-         GET /b?z=%3C1 HTTP/1.1\nx: y\n\nHEAD /c?%22 HTTP/1.1\r\n\r\n",
+         GET /b?z=%3C1&w=d%23%3E%3Ea HTTP/1.1\nx: y\n\nHEAD /c?%22 HTTP/1.1\r\n\r\n",
     );
     check("GET /\"a\" HTTP/1.1\r\n\r\n", "GET /\"a\" HTTP/1.1\r\n\r\n");
 }
