@@ -87,12 +87,18 @@ pub struct Prepared {
     /// Whether the rows of the first statement are wanted in binary, for [`Prepared::respond_rows`].
     /// Nothing but such statements and what sets the session up may run in their transaction.
     pub binary: bool,
+    /// Whether the last column of the only statement's only row is the body, as it goes to the client:
+    /// then it may be passed on while it comes.
+    pub verbatim: bool,
     rows: rows::Plan,
     plan: Box<respond::Plan>,
 }
 
 impl Prepared {
     /// Turns the rows of every statement into the answer.
+    ///
+    /// With [`Prepared::verbatim`] the body may be missing from the row. It then belongs into the answer
+    /// whose body is empty, and nowhere when the answer has one of its own.
     ///
     /// # Errors
     ///

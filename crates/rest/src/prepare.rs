@@ -185,8 +185,11 @@ impl<'p> Job<'p> {
         let mut plan = self.answer(Kind::Read { head }, &negotiated, columns);
         plan.content_location = Some(self.content_location(relation));
         plan.warning = tree.warning();
+        let verbatim = columns.body_is_last() && !plan.hex_body && statements.len() == 1;
+        let verbatim = verbatim && negotiated.explain().is_none();
         let mut outcome = self.outcome(statements, true, plan)?;
         if let Outcome::Query(prepared) = &mut outcome {
+            prepared.verbatim = verbatim;
             prepared.binary = rows.is_some();
             prepared.rows = rows.unwrap_or_default();
         }
@@ -403,6 +406,7 @@ impl<'p> Job<'p> {
             schema: self.context.schema.to_owned(),
             time_zone: self.preferences().time_zone.clone(),
             binary: false,
+            verbatim: false,
             rows: rows::Plan::default(),
             plan: Box::new(plan),
         }))

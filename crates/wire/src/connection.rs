@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
@@ -10,9 +11,11 @@ use postgres_protocol::authentication::{md5_hash, sasl};
 use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
 
 use crate::cache::{Key, Prepared, StatementCache};
 use crate::outgoing::{NotEncodable, Outgoing};
+use crate::pieces::{self, Head, PIECE_BYTES, Passing};
 use crate::rows::Description;
 use crate::socket::Socket;
 use crate::{
@@ -24,7 +27,7 @@ use crate::{
 /// side waits for the other with full socket buffers.
 const DUPLEX_THRESHOLD_BYTES: usize = 32 * 1024;
 
-/// Most bytes of one answer. It is held in memory until the client has taken it.
+/// Most bytes of one answer that is held in memory until the client has taken it.
 pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 /// A read buffer that grew beyond this is given back after the answer.
@@ -63,6 +66,13 @@ pub struct Connection {
     described: Description,
     /// Statements of batches under way whose rows come in binary, in order.
     binary: VecDeque<Binary>,
+    /// Statements of batches under way whose large rows are to be passed on, in order: the number of
+    /// the batch, and the place there.
+    in_pieces: VecDeque<(u64, usize)>,
+    /// How many values may be passed on at the same time, by all connections that share this.
+    passing_places: Option<Arc<Semaphore>>,
+    /// The value that the oldest answer under way is passing on.
+    passing: Option<Passing>,
     /// The part of the oldest answer under way that has come.
     partial: Answer,
     /// Batches whose answers are still under way.
@@ -124,6 +134,9 @@ impl Connection {
             parsing: VecDeque::new(),
             described: Description::default(),
             binary: VecDeque::new(),
+            in_pieces: VecDeque::new(),
+            passing_places: None,
+            passing: None,
             partial: Answer::default(),
             under_way: 0,
             sent: 0,
@@ -178,6 +191,7 @@ impl Connection {
             self.outgoing.truncate(begin);
             self.parsing.retain(|parsing| parsing.batch < self.sent);
             self.binary.retain(|binary| binary.batch < self.sent);
+            self.in_pieces.retain(|(batch, _)| *batch < self.sent);
             self.sent -= 1;
             return Err(error);
         }
@@ -220,6 +234,9 @@ impl Connection {
 
     /// The oldest answer, of which everything has come.
     async fn finish(&mut self) -> Result<Result<Vec<Rows>, WireError>, WireError> {
+        if self.is_passing() {
+            return Ok(Ok(std::mem::take(&mut self.partial.results)));
+        }
         let answer = std::mem::take(&mut self.partial);
         self.under_way -= 1;
         self.answered += 1;
@@ -228,6 +245,9 @@ impl Connection {
         }
         while self.binary.front().is_some_and(|binary| binary.batch <= self.answered) {
             self.binary.pop_front();
+        }
+        while self.in_pieces.front().is_some_and(|(batch, _)| *batch <= self.answered) {
+            self.in_pieces.pop_front();
         }
         if answer.in_transaction {
             self.roll_back().await?;
@@ -239,6 +259,40 @@ impl Connection {
             Some(error) => Err(WireError::database(error)),
             None => Ok(answer.results),
         })
+    }
+
+    /// Lets large values of statements of [`Format::Pieces`] be passed on, as long as there are places.
+    pub(crate) fn share_places(&mut self, places: Arc<Semaphore>) {
+        self.passing_places = Some(places);
+    }
+
+    /// Whether the oldest answer, which was given by [`Connection::receive`], ends with a value that is
+    /// to be passed on.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing.is_some()
+    }
+
+    /// Passes the value on until it is complete or nobody wants it any more. The next
+    /// [`Connection::receive`] reads what is left of the answer, and gives it a second time, empty.
+    ///
+    /// `patience` is how long the server may take for the next bytes, and the client for a piece.
+    pub(crate) async fn pass_on(&mut self, patience: Duration) -> Result<(), WireError> {
+        while let Some(passing) = self.passing.as_mut().filter(|passing| !passing.is_over()) {
+            if !self.incoming.is_empty() {
+                if !passing.pass(&mut self.incoming, patience).await {
+                    break;
+                }
+                continue;
+            }
+            if self.incoming.capacity() < PIECE_BYTES / 4 {
+                self.incoming.reserve(PIECE_BYTES);
+            }
+            let read = read_more(&mut self.socket, &mut self.incoming);
+            tokio::time::timeout(patience, read)
+                .await
+                .unwrap_or(Err(WireError::AnswerTimeout(patience)))?;
+        }
+        Ok(())
     }
 
     /// Reads what is left of answers that nobody waits for any more.
@@ -303,6 +357,9 @@ impl Connection {
             let description = prepared.description;
             self.binary.push_back(Binary { batch: self.sent, index, description });
         }
+        if statement.format == Format::Pieces && self.passing_places.is_some() {
+            self.in_pieces.push_back((self.sent, index));
+        }
         frontend::execute("", 0, self.outgoing.messages()).map_err(protocol_error)
     }
 
@@ -358,7 +415,8 @@ impl Connection {
         Box::pin(self.receive()).await?.map(drop)
     }
 
-    /// Takes what has come into the oldest answer; true when that is all of it.
+    /// Takes what has come into the oldest answer; true when that is all of it, or all but a value that
+    /// is to be passed on.
     fn advance(&mut self) -> Result<bool, WireError> {
         let mut answer = std::mem::take(&mut self.partial);
         let complete = self.digest(&mut answer);
@@ -366,8 +424,17 @@ impl Connection {
         complete
     }
 
-    /// Takes complete messages out of the read buffer; true when the server is ready again.
+    /// Takes complete messages out of the read buffer; true when the server is ready again, or a value
+    /// is to be passed on.
     fn digest(&mut self, answer: &mut Answer) -> Result<bool, WireError> {
+        // Who wanted it has had the chance.
+        if let Some(passing) = &mut self.passing {
+            passing.discard(&mut self.incoming);
+            if !passing.is_over() {
+                return Ok(false);
+            }
+            self.passing = None;
+        }
         loop {
             if self.answers_in_binary(answer) && self.incoming.first() == Some(&DATA_ROW) {
                 match take_rows(&mut self.incoming) {
@@ -383,6 +450,15 @@ impl Connection {
                 Bare::Ready => return Ok(true),
                 Bare::Taken => continue,
                 Bare::Other => {}
+            }
+            match self.open_row(answer) {
+                Head::Other => {}
+                Head::Incomplete => return Ok(false),
+                Head::Opened(row, value, passing) => {
+                    answer.results.push(Rows::Large(row, value));
+                    self.passing = Some(passing);
+                    return Ok(true);
+                }
             }
             let message = Message::parse(&mut self.incoming).map_err(protocol_error)?;
             let Some(message) = message else { return Ok(false) };
@@ -442,6 +518,19 @@ impl Connection {
         }
         self.incoming.advance(length);
         Ok(if tag == READY { Bare::Ready } else { Bare::Taken })
+    }
+
+    /// The large row that comes next, when the statement that is being answered wants it in pieces.
+    fn open_row(&mut self, answer: &Answer) -> Head {
+        let wanted = (self.answered + 1, answer.results.len());
+        match &self.passing_places {
+            Some(places)
+                if self.in_pieces.front() == Some(&wanted) && answer.current.is_empty() =>
+            {
+                pieces::open(&mut self.incoming, places)
+            }
+            _ => Head::Other,
+        }
     }
 
     /// Whether the statement that is being answered answers in binary.

@@ -150,6 +150,9 @@ struct Inner {
     options: PoolOptions,
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
+    /// Places for large values that are passed on while they come. A slow client keeps its connection
+    /// for long, so that half of them are for everybody else; without a place a value is read whole.
+    passing: Arc<Semaphore>,
     /// One per shard.
     lanes: Vec<ReadLane>,
     /// Most recently used last, so that the first may grow old and be closed.
@@ -216,6 +219,7 @@ impl Pool {
         let places = read_connections.div_ceil(shards);
         let inner = Arc::new(Inner {
             slots: Arc::new(Semaphore::new(options.max_connections.max(1))),
+            passing: Arc::new(Semaphore::new(options.max_connections / 2)),
             lanes: (0..shards).map(|_| ReadLane::new(places)).collect(),
             config,
             options,
@@ -268,7 +272,7 @@ impl Pool {
     async fn run_alone(&self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
         let mut lease = Inner::acquire(&self.inner).await?;
         count(&self.inner.counters.batches_alone, 1);
-        match lease.run(batch).await {
+        let result = match lease.run(batch).await {
             Err(WireError::Database(error)) if error.is_stale_statement() => {
                 if let Some(session) = &mut lease.session {
                     session.connection.forget_statements();
@@ -276,7 +280,11 @@ impl Pool {
                 lease.run(batch).await
             }
             result => result,
+        };
+        if lease.session.as_ref().is_some_and(|session| session.connection.is_passing()) {
+            tokio::spawn(lease.pass_on());
         }
+        result
     }
 
     /// Makes every connection prepare its statements anew, after the schema changed.
@@ -356,6 +364,26 @@ impl Inner {
         Ok(Lease { pool: self.clone(), session: Some(session), slot: Some(slot) })
     }
 
+    /// Passes on the large value that an answer ended with, if it did, and reads what is left of it.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the session.
+    async fn pass_on(&self, connection: &mut Connection) -> Result<(), WireError> {
+        if !connection.is_passing() {
+            return Ok(());
+        }
+        let passed = match connection.pass_on(self.options.answer_timeout).await {
+            // The rows were complete: what PostgreSQL says after them changes nothing for a read.
+            Ok(()) => tokio::time::timeout(DRAIN_LIMIT, connection.receive())
+                .await
+                .unwrap_or(Err(WireError::AnswerTimeout(DRAIN_LIMIT)))
+                .map(drop),
+            Err(error) => Err(error),
+        };
+        passed.inspect_err(|_| count(&self.counters.connections_lost, 1))
+    }
+
     /// Whether somebody waits for a connection that a worker could do without for a moment.
     fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
@@ -373,7 +401,8 @@ impl Inner {
         let place = Place { open: self.open.clone(), _budget: permit };
         let generation = self.generation.load(Ordering::Relaxed);
         let opened = Connection::open(&self.config, self.options.cached_statements).await;
-        let connection = opened.inspect_err(|_| count(&self.counters.connections_failed, 1))?;
+        let mut connection = opened.inspect_err(|_| count(&self.counters.connections_failed, 1))?;
+        connection.share_places(self.passing.clone());
         count(&self.counters.connections_opened, 1);
         Ok(Session {
             connection,
@@ -450,6 +479,14 @@ impl Lease {
             self.session = None;
         }
         result
+    }
+
+    /// Passes on the large value that the answer ended with.
+    async fn pass_on(mut self) {
+        let Some(session) = &mut self.session else { return };
+        if self.pool.pass_on(&mut session.connection).await.is_err() {
+            self.session = None;
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::Pieces;
+
 /// One result row: a text-format value per column, `None` for NULL.
 pub type Row = Vec<Option<Bytes>>;
 
@@ -13,24 +15,33 @@ pub enum Format {
     /// As text; each row is taken apart.
     #[default]
     Text,
+    /// As text, and when the answer is one large row, its last value comes in pieces. For the last
+    /// statement of a batch of [`Lane::Read`](crate::Lane::Read) only: what comes after the value is
+    /// not looked at.
+    Pieces,
     /// In binary; rows stay as they came from the socket, with a description of their columns.
     Binary,
 }
 
 /// The rows of one statement.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Rows {
     /// Of a statement of [`Format::Text`].
     Text(Vec<Row>),
+    /// Of a statement of [`Format::Pieces`] that answers a large row: all values but the last, and that
+    /// one.
+    Large(Row, Pieces),
     /// Of a statement of [`Format::Binary`].
     Binary(BinaryRows),
 }
 
 impl Rows {
-    /// The rows of a statement of [`Format::Text`]; none for any other.
+    /// The rows of a statement that answers in text; none for one in binary. A large row is without its
+    /// last value.
     pub fn text(&self) -> &[Row] {
         match self {
             Self::Text(rows) => rows,
+            Self::Large(row, _) => std::slice::from_ref(row),
             Self::Binary(_) => &[],
         }
     }
@@ -39,6 +50,7 @@ impl Rows {
     pub fn into_text(self) -> Vec<Row> {
         match self {
             Self::Text(rows) => rows,
+            Self::Large(row, _) => vec![row],
             Self::Binary(_) => Vec::new(),
         }
     }

@@ -35,6 +35,11 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    /// Whether the body comes after everything else.
+    pub(crate) fn body_is_last(self) -> bool {
+        self.body == Some(self.count)
+    }
+
     fn next(&mut self, sql: &mut Sql) -> Option<usize> {
         sql.raw(", ");
         self.count += 1;
@@ -84,9 +89,10 @@ pub(crate) fn read(node: &ReadNode<'_>, options: Options<'_>) -> (Statement, Col
     }
     let mut columns = Columns::default();
     sql.raw("select count(*)");
-    body(&mut sql, &mut columns, options.negotiated.handler, None);
     total(&mut sql, &mut columns, node, options.total);
     settings(&mut sql, &mut columns, options.settings);
+    // Last, so that everything else is known when a large one begins to come.
+    body(&mut sql, &mut columns, options.negotiated.handler, None);
     page(&mut sql, node, options.negotiated.handler);
     (sql.finish(), columns)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use plinth_postgres::{RequestContext, enter, sqlstate};
 use plinth_rest::{DatabaseFacts, Error, Outcome, Prepared, RawRequest, Response};
-use plinth_wire::{Batch, Format, Lane, Rows, Statement, WireError};
+use plinth_wire::{Batch, Format, Lane, Pieces, Rows, Statement, WireError};
 
 use super::caller::Caller;
 use super::context::{cookies_json, headers_json};
@@ -41,6 +41,9 @@ pub(super) struct DataRequest<'a> {
     pub base_path: &'a str,
 }
 
+/// An answer, and its body when that is still on its way.
+pub(super) type Reply = (Response, Option<Pieces>);
+
 /// Answers a request as `caller`.
 ///
 /// # Errors
@@ -52,7 +55,7 @@ pub(super) async fn answer(
     caller: &Caller,
     mut request: DataRequest<'_>,
     watch: &mut Stopwatch,
-) -> Result<Response, Error> {
+) -> Result<Reply, Error> {
     let live = project.live().await.map_err(|error| unavailable(&error))?;
     let snapshot = live.snapshot();
     let mut raw = RawRequest {
@@ -73,11 +76,11 @@ pub(super) async fn answer(
     raw.body = Bytes::new();
     let asked = Asked { live: &live, snapshot: &snapshot, caller, request: &request, rules };
     let response = match outcome? {
-        Outcome::Answer(response) => Ok(response),
+        Outcome::Answer(response) => Ok((response, None)),
         Outcome::Query(prepared) if prepared.binary => match asked.rows(prepared, watch).await? {
-            Some(response) => Ok(response),
+            Some(response) => Ok((response, None)),
             None => match plinth_rest::prepare(&raw, catalog, config)? {
-                Outcome::Answer(response) => Ok(response),
+                Outcome::Answer(response) => Ok((response, None)),
                 Outcome::Query(prepared) => asked.json(prepared, watch).await,
             },
         },
@@ -100,9 +103,21 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// The answer whose body PostgreSQL makes.
-    async fn json(&self, mut prepared: Prepared, watch: &mut Stopwatch) -> Result<Response, Error> {
+    async fn json(&self, mut prepared: Prepared, watch: &mut Stopwatch) -> Result<Reply, Error> {
         let (results, ahead) = self.run(&mut prepared, watch).await?;
-        prepared.respond(results.into_iter().skip(ahead).map(Rows::into_text).collect())
+        let mut body = None;
+        let text = |rows| match rows {
+            Rows::Large(row, pieces) => {
+                body = Some(pieces);
+                vec![row]
+            }
+            rows => rows.into_text(),
+        };
+        let rows = results.into_iter().skip(ahead).map(text).collect();
+        let response = prepared.respond(rows)?;
+        // An answer with a body of its own (the page is beyond the end) does without this one.
+        let body = body.filter(|_| response.body.is_empty());
+        Ok((response, body))
     }
 
     /// The answer whose rows come in binary; `None` when they have to be asked for again, as JSON.
@@ -175,6 +190,9 @@ fn batch(
     }
     let calls = prepared.calls || snapshot.pre_request.is_some();
     let lane = lane(prepared.read_only, calls, alone);
+    if prepared.verbatim && lane == Lane::Read {
+        statements[ahead].format = Format::Pieces;
+    }
     (Batch { role: identity.role, statements, lane, rollback: prepared.rollback }, ahead)
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP side: project → caller → limits → the part of the product that answers.
 
 mod admin;
+mod answer_body;
 mod body;
 mod caller;
 mod context;
@@ -21,6 +22,7 @@ mod timing;
 mod token_cache;
 
 pub use admin::{Admin, Served, schema_summary};
+pub use answer_body::AnswerBody;
 pub use caller::{Access, Caller, ProjectKeys, Refusal, unix_now};
 pub use cores::count as serving_threads;
 pub use cors::Origins;
@@ -233,8 +235,11 @@ impl Gateway {
         let bytes = std::mem::take(&mut body.bytes);
         let request = DataRequest { method, path, query, headers, body: bytes, base_path };
         let answer = match data::answer(project, rules, caller, request, &mut watch).await {
-            Ok(response) => {
+            Ok((response, body)) => {
                 let mut answer = rest_answer(response);
+                if let Some(pieces) = body {
+                    *answer.body_mut() = AnswerBody::Pieces(pieces);
+                }
                 answer.headers_mut().entry(header::VARY).or_insert(VARY);
                 answer
             }

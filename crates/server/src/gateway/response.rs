@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
 
+use super::answer_body::AnswerBody;
 use super::caller::Refusal;
 
-/// A whole answer, ready for the socket.
-pub type Answer = Response<Full<Bytes>>;
+/// An answer, ready for the socket.
+pub type Answer = Response<AnswerBody>;
 
 /// Situations in which the gateway answers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub(super) fn json_answer(status: StatusCode, body: &Value) -> Answer {
 
 /// An answer with a body of the given media type.
 pub(super) fn with_body(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(AnswerBody::from(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, media_type);
     answer
@@ -127,14 +127,14 @@ pub(super) fn with_body(status: StatusCode, media_type: HeaderValue, body: Bytes
 
 /// An answer without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
+    let mut answer = Response::new(AnswerBody::from(Bytes::new()));
     *answer.status_mut() = status;
     answer
 }
 
 /// The data API's answer as the socket wants it.
 pub(super) fn rest_answer(response: plinth_rest::Response) -> Answer {
-    let mut answer = Response::new(Full::new(response.body));
+    let mut answer = Response::new(AnswerBody::from(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     let reason = response.reason.map(|reason| reason.as_str().as_bytes().to_vec());

@@ -8,6 +8,7 @@ mod catalog;
 mod cli;
 mod faults;
 mod gateway;
+mod large;
 mod projects;
 mod rest_alone;
 mod rest_settings;

@@ -102,7 +102,13 @@ impl Worker<'_> {
             // Nobody is there for reads that were handed on.
             let pending = waiting.pop_front();
             match received {
-                Ok(result) => reusable &= hand_out(pending, result),
+                Ok(result) => {
+                    reusable &= hand_out(pending, result);
+                    if self.pool.pass_on(&mut session.connection).await.is_err() {
+                        reusable = false;
+                        break;
+                    }
+                }
                 Err(error) => {
                     count(&self.pool.counters.connections_lost, 1);
                     fail(pending, waiting, error);
@@ -132,7 +138,12 @@ impl Worker<'_> {
             let receive = pin!(connection.receive_up_to(LARGE_BYTES));
             self.clock.within(SLOW, receive).await
         };
+        let mut opened = None;
         let counter = match short {
+            Some(Ok(Some(received))) if connection.is_passing() => {
+                opened = Some(received);
+                &self.pool.counters.large_reads
+            }
             Some(Ok(Some(received))) => return Ok(received),
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) => &self.pool.counters.large_reads,
@@ -141,6 +152,9 @@ impl Worker<'_> {
         if std::mem::take(has_place) {
             count(counter, 1);
             self.step_aside(waiting);
+        }
+        if let Some(opened) = opened {
+            return Ok(opened);
         }
         let limit = self.pool.options.answer_timeout;
         let received = tokio::time::timeout(limit, connection.receive()).await;

@@ -11,7 +11,7 @@ fn binary(sql: &str) -> Statement {
 fn rows(rows: &Rows) -> &BinaryRows {
     match rows {
         Rows::Binary(rows) => rows,
-        Rows::Text(_) => panic!("rows came as text"),
+        Rows::Text(_) | Rows::Large(..) => panic!("rows came as text"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The wire against a real PostgreSQL.
 
 mod binary;
+mod pieces;
 mod pool;
 mod reads;
 mod session;
