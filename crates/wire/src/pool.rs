@@ -3,6 +3,7 @@
 mod clock;
 mod worker;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -87,10 +88,15 @@ impl Budget {
             return permit;
         }
         let _waiting = Counted::enter(&self.waiting);
-        self.evict_one_idle();
-        match self.permits.clone().acquire_owned().await {
-            Ok(permit) => permit,
-            Err(_closed) => unreachable!("the budget's semaphore is never closed"),
+        let mut permit = pin!(self.permits.clone().acquire_owned());
+        loop {
+            self.evict_one_idle();
+            // A pool may have kept a young connection and then had no more use for it, so look again.
+            match tokio::time::timeout(KEPT_AT_LEAST, &mut permit).await {
+                Ok(Ok(permit)) => return permit,
+                Ok(Err(_closed)) => unreachable!("the budget's semaphore is never closed"),
+                Err(_elapsed) => {}
+            }
         }
     }
 

@@ -124,6 +124,21 @@ fn busy_pools_share_the_budget_and_keep_their_connections() {
 }
 
 #[test]
+fn a_pool_that_falls_silent_gives_young_connections_to_who_waits() {
+    on_server(async |config| {
+        let budget = Budget::new(2);
+        let [silent, waiting] = [2, 1].map(|most| pool(&config, &budget, small(most)));
+        let sleep = || silent.run(batch(&["select pg_sleep(0.01)"]));
+        // The other waits before these are done, so that nothing was idle when it looked.
+        let (first, second, waited) = tokio::join!(sleep(), sleep(), async {
+            tokio::task::yield_now().await;
+            waiting.run(batch(&["select 1"])).await
+        });
+        first.and(second).and(waited).unwrap();
+    });
+}
+
+#[test]
 fn a_caller_that_goes_away_leaves_a_usable_connection() {
     on_server(async |config| {
         let pool = pool(&config, &Budget::new(4), small(1));
