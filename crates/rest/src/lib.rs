@@ -113,7 +113,7 @@ impl Prepared {
     ///
     /// `None` when the rows are not what they were planned to be, because a type has changed or the
     /// session prints in another way, when they are too many bytes, or when a total that would have come
-    /// with them is missing for lack of rows: the request has to be prepared by [`prepare`] and run again.
+    /// with them is missing for lack of rows: the request has to be prepared by [`prepare()`] and run again.
     ///
     /// # Errors
     ///
