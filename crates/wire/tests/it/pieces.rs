@@ -109,7 +109,7 @@ fn a_session_that_ends_in_the_middle_leaves_no_value_that_looks_whole() {
         let pool = pool(&config, 4);
         let (_, mut value) = opened(&pool, large()).await;
         let end = "select pg_terminate_backend(pid) from pg_stat_activity \
-                   where query like '%0123456789abcdef%' and pid <> pg_backend_pid()";
+                   where datname = current_database() and query like '%0123456789abcdef%' and pid <> pg_backend_pid()";
         pool.run(batch(&[end])).await.unwrap();
         let broken = loop {
             match next(&mut value).await {
