@@ -1,0 +1,1 @@
+//! Users, sessions, tokens, factors, keys: the sign-in of a project.
