@@ -24,6 +24,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0008_settings",
     "0009_storage_listing",
     "0010_login_settings",
+    "0011_auth_schemas",
 ];
 
 #[cfg(test)]

@@ -80,6 +80,9 @@ pub struct Project {
     pub owner_login: Login,
     /// Login of the data API, `authenticator.{name}`: may become `anon`, `authenticated` or `service_role`.
     pub authenticator_login: Login,
+    /// Login of sign-in, `auth.{name}`: works as `supabase_auth_admin`. Without a password until the registry was
+    /// opened by a Plinth that knows of this login.
+    pub auth_login: Login,
     /// JWT secret and API keys.
     pub keys: Keys,
     /// The blueprint it was made from.
@@ -96,6 +99,11 @@ pub(crate) fn owner_login(name: &str) -> String {
 /// Name of the data API's login of the project `name`.
 pub(crate) fn authenticator_login(name: &str) -> String {
     format!("authenticator.{name}")
+}
+
+/// Name of sign-in's login of the project `name`.
+pub(crate) fn auth_login(name: &str) -> String {
+    format!("auth.{name}")
 }
 
 #[cfg(test)]

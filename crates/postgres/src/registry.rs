@@ -33,7 +33,7 @@ const LOCK: &str = "plinth:cluster";
 /// Gives projects back what their logins and the shared roles hold on their databases.
 const GRANTS: &str = include_str!("registry/grants.sql");
 
-const FILES: &[File] = files!["control": "0001_project"];
+const FILES: &[File] = files!["control": "0001_project", "0002_auth_login"];
 
 /// Why something about projects failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ pub struct Listing {
 
 impl Registry {
     /// Opens the registry of `cluster`: makes the control database and the shared roles if need be, gives projects back
-    /// grants on their databases that were lost, and removes what a process that was killed while making or dropping a
+    /// grants on their databases that were lost and logins that they lack, and removes what a process that was killed while making or dropping a
     /// project left behind. Safe with several instances at once.
     ///
     /// # Errors
@@ -125,11 +125,12 @@ impl Registry {
             .batch_execute(&roles)
             .await
             .map_err(query("cannot prepare the roles of the cluster"))?;
+        let registry = Self { cluster: cluster.clone(), owner_role };
+        registry.add_auth_logins(&mut control).await?;
         control
             .batch_execute(GRANTS)
             .await
             .map_err(query("cannot mend the grants on the projects' databases"))?;
-        let registry = Self { cluster: cluster.clone(), owner_role };
         registry.remove_leftovers(&control).await?;
         control.close().await;
         Ok(registry)

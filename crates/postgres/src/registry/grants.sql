@@ -17,7 +17,8 @@ begin
       ('temporary', 'authenticated'),
       ('temporary', 'service_role'),
       ('connect',   'postgres.' || project.name),
-      ('connect',   'authenticator.' || project.name)
+      ('connect',   'authenticator.' || project.name),
+      ('connect',   'auth.' || project.name)
     ) as wanted (privilege, grantee)
     join pg_catalog.pg_roles as role on role.rolname = wanted.grantee
     where project.state = 'ready'
@@ -30,14 +31,20 @@ begin
   end loop;
 
   for missing in
-    select login.rolname as login
+    select login.rolname as login, wanted.role
     from plinth.project
-    join pg_catalog.pg_roles as login on login.rolname = 'authenticator.' || project.name
-    where not exists (
-      select from pg_catalog.pg_auth_members
-      where member = login.oid and roleid = 'authenticator'::pg_catalog.regrole)
+    cross join lateral (values
+      ('authenticator.' || project.name, 'authenticator'),
+      ('auth.' || project.name,          'supabase_auth_admin')
+    ) as wanted (login, role)
+    join pg_catalog.pg_roles as login on login.rolname = wanted.login
+    -- A role of that name is ours only when its password is known here.
+    where (wanted.role = 'authenticator' or project.auth_password is not null)
+      and not exists (
+        select from pg_catalog.pg_auth_members
+        where member = login.oid and roleid = pg_catalog.quote_ident(wanted.role)::pg_catalog.regrole)
   loop
-    execute pg_catalog.format('grant authenticator to %I', missing.login);
+    execute pg_catalog.format('grant %I to %I', missing.role, missing.login);
   end loop;
 end
 $grants$;

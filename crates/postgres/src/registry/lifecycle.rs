@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{Registry, RegistryError, query, store};
 use crate::connection::{Connection, Login};
-use crate::keys::{self, Keys};
+use crate::keys::{self, KeyError, Keys};
 use crate::migrate::{MigrationFolder, Migrator, UpOptions};
 use crate::numbered;
 use crate::platform;
@@ -29,6 +29,17 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 const VACATE_POLL: Duration = Duration::from_millis(10);
 /// Limit of a statement of the data API, and of its waiting for a lock, whose role has none of its own.
 const REQUEST_TIMEOUT: &str = "8s";
+
+/// Settings of sign-in's login. Its statements name everything in full; the search path is for people's functions that
+/// run on their behalf, such as triggers on `auth.users`. In `auth` and `extensions` nobody makes tables but us.
+const AUTH_SETTINGS: [(&str, &str); 6] = [
+    ("role", "'supabase_auth_admin'"),
+    ("search_path", "auth, public, extensions"),
+    ("timezone", "'UTC'"),
+    ("statement_timeout", "'10s'"),
+    ("lock_timeout", "'5s'"),
+    ("idle_in_transaction_session_timeout", "'10s'"),
+];
 
 /// What to make.
 #[derive(Clone, Debug, Default)]
@@ -136,6 +147,22 @@ impl Registry {
         Ok(())
     }
 
+    /// Gives projects that were made before sign-in had a login of its own that login. The caller holds the lock of the
+    /// cluster.
+    pub(super) async fn add_auth_logins(
+        &self,
+        control: &mut Connection,
+    ) -> Result<(), RegistryError> {
+        let failed = || query("cannot make the logins of sign-in");
+        let lacking = store::project_list_without_auth_login(control).await.map_err(failed())?;
+        for name in lacking {
+            let login = new_login(project::auth_login(&name))?;
+            add_auth_login(control, &name, &login).await.map_err(failed())?;
+            tracing::info!(project.name = name, "made the login of sign-in");
+        }
+        Ok(())
+    }
+
     /// Removes what killed processes left; leaves alone what someone is working on.
     pub(super) async fn remove_leftovers(&self, control: &Connection) -> Result<(), RegistryError> {
         let failed = || query("cannot look for leftovers");
@@ -196,15 +223,14 @@ impl Registry {
 
     fn new_project(&self, request: &CreateProject<'_>) -> Result<Project, RegistryError> {
         let name = request.name;
-        let login =
-            |role| keys::password().map(|password| Login { role, password: Some(password) });
         Ok(Project {
             name: name.to_owned(),
             database: name.to_owned(),
             generation: 1,
             owner_role: self.owner_role.clone(),
-            owner_login: login(project::owner_login(name))?,
-            authenticator_login: login(project::authenticator_login(name))?,
+            owner_login: new_login(project::owner_login(name))?,
+            authenticator_login: new_login(project::authenticator_login(name))?,
+            auth_login: new_login(project::auth_login(name))?,
             keys: Keys::generate(name)?,
             blueprint: request.blueprint.map(str::to_owned),
             created_at: SystemTime::now(),
@@ -257,6 +283,11 @@ fn lock_name(name: &str) -> String {
     format!("plinth:project:{name}")
 }
 
+/// A login with a password that nobody had before.
+fn new_login(role: String) -> Result<Login, KeyError> {
+    Ok(Login { role, password: Some(keys::password()?) })
+}
+
 /// Registers the project as being created, and makes its logins; both or neither.
 async fn insert(control: &mut Connection, project: &Project) -> Result<(), tokio_postgres::Error> {
     let transaction = control.client_mut().transaction().await?;
@@ -273,7 +304,41 @@ async fn insert(control: &mut Connection, project: &Project) -> Result<(), tokio
         verifier(&project.authenticator_login),
     );
     transaction.batch_execute(&logins).await?;
+    transaction.batch_execute(&make_auth_login(&project.auth_login)).await?;
     transaction.commit().await
+}
+
+/// Makes sign-in's login of the project `name`, which exists without one; password, role and rights, or nothing.
+async fn add_auth_login(
+    control: &mut Connection,
+    name: &str,
+    login: &Login,
+) -> Result<(), tokio_postgres::Error> {
+    let transaction = control.client_mut().transaction().await?;
+    // The row is locked by this; a project that was dropped meanwhile needs no login.
+    if store::project_set_auth_password(&transaction, name, login).await? {
+        store::role_move_away(&transaction, &login.role).await?;
+        transaction.batch_execute(&make_auth_login(login)).await?;
+        transaction.batch_execute(&open_auth_door(login, name)).await?;
+    }
+    transaction.commit().await
+}
+
+/// NOINHERIT: what it may do it may do as `supabase_auth_admin` only, which its sessions begin as.
+fn make_auth_login(login: &Login) -> String {
+    let (role, password) = (ident(&login.role), verifier(login));
+    format!(
+        "create role {role} login noinherit password {password};
+         grant supabase_auth_admin to {role};"
+    )
+}
+
+fn open_auth_door(login: &Login, database: &str) -> String {
+    let (role, database) = (ident(&login.role), ident(database));
+    let settings = AUTH_SETTINGS.map(|(name, value)| {
+        format!("alter role {role} in database {database} set {name} = {value};")
+    });
+    format!("grant connect on database {database} to {role};\n{}", settings.join("\n"))
 }
 
 /// The password in the form that the server stores, so that it is in no log and in no statistics.
@@ -284,17 +349,19 @@ fn verifier(login: &Login) -> String {
 
 /// Who may connect to `database`: the project's own logins, nobody else, never a shared role. `grants.sql` mends what is
 /// said here of a project that exists.
-fn open_doors(project: &Project, database: &str) -> String {
+fn open_doors(project: &Project, unquoted: &str) -> String {
     let owner = ident(&project.owner_login.role);
     let authenticator = ident(&project.authenticator_login.role);
-    let database = ident(database);
+    let database = ident(unquoted);
     format!(
         "revoke connect on database {database} from public;
          grant connect on database {database} to {owner}, {authenticator};
          alter role {owner} in database {database} set role = {};
          alter role {authenticator} in database {database} set statement_timeout = '{REQUEST_TIMEOUT}';
-         alter role {authenticator} in database {database} set lock_timeout = '{REQUEST_TIMEOUT}';",
+         alter role {authenticator} in database {database} set lock_timeout = '{REQUEST_TIMEOUT}';
+         {}",
         literal(&project.owner_role),
+        open_auth_door(&project.auth_login, unquoted),
     )
 }
 
@@ -395,7 +462,8 @@ fn rename(from: &str, to: &str) -> String {
 /// Removes the logins and the row of a project whose database is gone; both or neither.
 async fn forget(control: &mut Connection, name: &str) -> Result<(), tokio_postgres::Error> {
     let transaction = control.client_mut().transaction().await?;
-    for role in [project::owner_login(name), project::authenticator_login(name)] {
+    let logins = [project::owner_login, project::authenticator_login, project::auth_login];
+    for role in logins.map(|login| login(name)) {
         transaction.batch_execute(&format!("drop role if exists {}", ident(&role))).await?;
     }
     store::project_delete(&transaction, name).await?;

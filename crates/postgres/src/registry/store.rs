@@ -14,8 +14,8 @@ use crate::quote::ident;
 /// How long to wait for someone who works on the same thing.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-const COLUMNS: &str = "name, generation, owner_role, owner_password, authenticator_password, jwt_secret, anon_key, \
-                       service_role_key, publishable_key, secret_key, blueprint, created_at";
+const COLUMNS: &str = "name, generation, owner_role, owner_password, authenticator_password, auth_password, jwt_secret, \
+                       anon_key, service_role_key, publishable_key, secret_key, blueprint, created_at";
 
 /// The owner role of the cluster, chosen at the first call and kept since.
 pub(super) async fn owner_role(control: &Client) -> Result<String, Error> {
@@ -66,7 +66,7 @@ pub(super) async fn project_insert(
 ) -> Result<(), Error> {
     let insert = format!(
         "insert into plinth.project ({COLUMNS}, state) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'creating')"
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'creating')"
     );
     let keys = &project.keys;
     control
@@ -78,6 +78,7 @@ pub(super) async fn project_insert(
                 &project.owner_role,
                 &password_of(&project.owner_login),
                 &password_of(&project.authenticator_login),
+                &password_of(&project.auth_login),
                 &keys.jwt_secret.expose(),
                 &keys.anon_key.expose(),
                 &keys.service_role_key.expose(),
@@ -136,6 +137,38 @@ pub(super) async fn project_set_platform(
 ) -> Result<(), Error> {
     let update = "update plinth.project set platform = $2 where name = any($1)";
     control.execute(update, &[&names, &digest]).await.map(drop)
+}
+
+/// Names of the ready projects that were made before sign-in had a login.
+pub(super) async fn project_list_without_auth_login(
+    control: &Client,
+) -> Result<Vec<String>, Error> {
+    let all = "select name from plinth.project where state = 'ready' and auth_password is null";
+    Ok(control.query(all, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Keeps the password of sign-in's login, unless another one is kept; returns whether it is kept now.
+pub(super) async fn project_set_auth_password(
+    control: &impl GenericClient,
+    name: &str,
+    login: &Login,
+) -> Result<bool, Error> {
+    let update = "update plinth.project set auth_password = $2
+                  where name = $1 and state = 'ready' and auth_password is null";
+    Ok(control.execute(update, &[&name, &password_of(login)]).await? == 1)
+}
+
+/// Moves a role out of the way whose name is needed, if there is one: whoever made it may still administer it, so that
+/// it can never become ours.
+pub(super) async fn role_move_away(control: &impl GenericClient, role: &str) -> Result<(), Error> {
+    let find = "select rolname || ' taken ' || oid from pg_roles where rolname = $1";
+    if let Some(row) = control.query_opt(find, &[&role]).await? {
+        let elsewhere: String = row.get(0);
+        tracing::warn!(role, elsewhere, "a role had the name of a login and was renamed");
+        let rename = format!("alter role {} rename to {}", ident(role), ident(&elsewhere));
+        control.batch_execute(&rename).await?;
+    }
+    Ok(())
 }
 
 /// Databases whose names begin with one of our prefixes for databases in the making.
@@ -200,6 +233,10 @@ fn project_of(row: &Row) -> Project {
         authenticator_login: Login {
             role: project::authenticator_login(&name),
             password: Some(secret("authenticator_password")),
+        },
+        auth_login: Login {
+            role: project::auth_login(&name),
+            password: row.get::<_, Option<String>>("auth_password").map(Secret::new),
         },
         keys: Keys {
             jwt_secret: secret("jwt_secret"),

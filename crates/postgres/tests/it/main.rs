@@ -1,5 +1,6 @@
 //! Against a real PostgreSQL: the one in `PLINTH_PG_BIN`, else in `.postgres/bin`.
 
+mod auth_login;
 mod cluster;
 mod context;
 mod external;

@@ -93,6 +93,8 @@ async fn one_project_never_opens_another() {
         format!("set session authorization \"{their_login}\""),
         format!("alter role \"{their_login}\" password 'mine'"),
         format!("alter role \"authenticator.{their_database}\" password 'mine'"),
+        format!("alter role \"auth.{their_database}\" password 'mine'"),
+        format!("grant \"auth.{their_database}\" to postgres"),
         format!("drop role \"{their_login}\""),
         format!("alter database \"{their_database}\" set search_path = evil"),
         format!("alter database \"{their_database}\" owner to postgres"),
@@ -126,7 +128,7 @@ async fn one_project_never_opens_another() {
         role: "sneaky".to_owned(),
         password: Some(plinth_postgres::Secret::new("x")),
     };
-    for login in [&ours.owner_login, &ours.authenticator_login, &sneaky] {
+    for login in [&ours.owner_login, &ours.authenticator_login, &ours.auth_login, &sneaky] {
         for database in [their_database.as_str(), "plinth", "postgres", "template1"] {
             let error = open(&registry, login, database).await.unwrap_err();
             assert!(
@@ -435,8 +437,9 @@ async fn grants_on_databases_that_were_lost_come_back_at_the_next_start() {
     assert_eq!(grants().await, whole, "an owner tidies up at home only");
     drop(owner);
     let admin = cluster.connect("ours").await.unwrap();
-    let revoke = "drop owned by postgres, service_role, \"postgres.theirs\";
-                  revoke authenticator from \"authenticator.theirs\"";
+    let revoke = "drop owned by postgres, service_role, \"postgres.theirs\", \"auth.theirs\";
+                  revoke authenticator from \"authenticator.theirs\";
+                  revoke supabase_auth_admin from \"auth.theirs\"";
     admin.batch_execute(revoke).await.unwrap();
     assert!(!grants().await.contains("theirs postgres CREATE"));
     drop(admin);
@@ -447,4 +450,6 @@ async fn grants_on_databases_that_were_lost_come_back_at_the_next_start() {
     assert_eq!(code(&owner, "create schema mine; create temporary table t (id int)").await, "");
     let api = open(&registry, &theirs.authenticator_login, "theirs").await.unwrap();
     assert_eq!(code(&api, "set role anon").await, "");
+    let auth = open(&registry, &theirs.auth_login, "theirs").await.unwrap();
+    assert_eq!(value(&auth, "select current_user").await, "supabase_auth_admin");
 }
