@@ -1,1 +1,3 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
+
+pub mod config;
