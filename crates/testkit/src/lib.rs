@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod authenticator;
 pub mod blueprint;
 mod clone;
 mod cluster;
