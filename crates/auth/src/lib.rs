@@ -1,3 +1,4 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
 
 pub mod config;
+pub mod webauthn;
