@@ -1,4 +1,5 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
 
 pub mod config;
+pub mod token;
 pub mod webauthn;
