@@ -1,5 +1,6 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
 
 pub mod config;
+pub mod random;
 pub mod token;
 pub mod webauthn;
