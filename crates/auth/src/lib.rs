@@ -1,6 +1,7 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
 
 pub mod config;
+pub mod password;
 pub mod random;
 pub mod token;
 pub mod webauthn;
