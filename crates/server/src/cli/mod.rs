@@ -87,6 +87,9 @@ pub struct ListenArgs {
     /// Where to serve HTTP: address:port or a port [default: 127.0.0.1:5400].
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
+    /// Where clients reach this instance, such as https://example.org [default: http://localhost:PORT].
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// Project that answers at the root.
     #[arg(long, value_name = "NAME")]
     pub default_project: Option<String>,
@@ -381,6 +384,7 @@ impl GlobalArgs {
             .flag("database_url", self.database_url.clone())
             .flag("log.filter", self.log.clone())
             .flag("listen", listen.listen.clone())
+            .flag("http.public_url", listen.public_url.clone())
             .flag("default_project", listen.default_project.clone())
             .flag("postgres.port", listen.pg_port.map(i64::from))
             .finish()

@@ -158,6 +158,7 @@ impl Alone {
             pool: self.pool_options(),
             snapshot: options,
             room: Room::new(1),
+            sign_in: None,
         }))
     }
 

@@ -126,7 +126,9 @@ async fn serve_cluster(
     let server = Server::bind(config.listen, config.listen_anywhere).await?;
     let address = server.address();
     let _note = leave_note(config, cluster, Some(address))?;
-    let projects = Projects::new(cluster.endpoint().clone(), config.clone());
+    // The port may be another one than was asked for.
+    let served = Config { listen: address, ..config.clone() };
+    let projects = Projects::new(cluster.endpoint().clone(), served);
     let gateway = Gateway::new(Site::Projects(projects.clone()), config.http.clone());
 
     // Owned here: leaving this function by any way aborts them.

@@ -23,6 +23,8 @@ use plinth_wire::Secret;
 pub struct Config {
     /// Where HTTP is served.
     pub listen: SocketAddr,
+    /// Where clients reach this instance, without a slash at the end; `None`: on this machine, at `listen`'s port.
+    pub public_url: Option<String>,
     /// Whether to look for the next free port when `listen`'s is taken.
     pub listen_anywhere: bool,
     /// The folder of the managed cluster and everything that belongs to it.
@@ -174,6 +176,7 @@ impl TryFrom<RawConfig> for Config {
         };
         Ok(Self {
             listen: parse_listen(&raw.listen)?,
+            public_url: raw.http.public_url.as_deref().map(parse_public_url).transpose()?,
             listen_anywhere: false,
             data_dir: raw.data_dir,
             default_project: raw.default_project,
@@ -201,6 +204,14 @@ impl TryFrom<RawConfig> for Config {
             },
             log: LogConfig { filter: raw.log.filter, json: raw.log.json },
         })
+    }
+}
+
+impl Config {
+    /// Where clients reach this instance, without a slash at the end. Links in mails begin with it.
+    pub fn public_url(&self) -> String {
+        let here = || format!("http://localhost:{}", self.listen.port());
+        self.public_url.clone().unwrap_or_else(here)
     }
 }
 
@@ -266,6 +277,20 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     })
 }
 
+/// Reads a URL that others can be appended to: http or https, a host, perhaps a path; without the slash at its end.
+fn parse_public_url(text: &str) -> Result<String, ConfigError> {
+    let url = url::Url::parse(text.trim()).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && (url.username(), url.password(), url.query(), url.fragment())
+                == ("", None, None, None)
+    });
+    match url {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => Err(value("http.public_url", format!("`{text}` is not like https://example.org"))),
+    }
+}
+
 /// Whether `name` may be a project's: `^[a-z][a-z0-9-]{0,38}[a-z0-9]$`.
 pub fn is_project_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -308,6 +333,35 @@ mod tests {
         }
         for text in ["", "example.org:80", "1.2.3.4", "127.0.0.1:99999"] {
             assert!(parse_listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_public_url_is_one_that_others_can_be_appended_to() {
+        let public = |text: Option<&str>| {
+            let mut raw = RawConfig::default();
+            raw.http.public_url = text.map(str::to_owned);
+            Config::try_from(raw).map(|config| config.public_url())
+        };
+        for (text, url) in [
+            (None, "http://localhost:5400"),
+            (Some("https://example.org"), "https://example.org"),
+            (Some("https://example.org/"), "https://example.org"),
+            (Some(" http://Example.org:8080/plinth/ "), "http://example.org:8080/plinth"),
+        ] {
+            assert_eq!(public(text).unwrap(), url, "{text:?}");
+        }
+        for text in [
+            "",
+            "example.org",
+            "ftp://example.org",
+            "https://me@example.org",
+            "https://example.org/?a=b",
+            "https://example.org/#a",
+            "javascript:alert(1)",
+        ] {
+            let error = public(Some(text)).unwrap_err().to_string();
+            assert!(error.contains("http.public_url"), "{text}: {error}");
         }
     }
 

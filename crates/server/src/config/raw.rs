@@ -49,6 +49,9 @@ pub struct RawPostgres {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawHttp {
+    /// Where clients reach this instance, such as `https://example.org`: links in mails begin with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// Largest request body.
     pub body_size: ByteSize,
     /// Largest request head.
@@ -149,6 +152,7 @@ impl Default for RawPostgres {
 impl Default for RawHttp {
     fn default() -> Self {
         Self {
+            public_url: None,
             body_size: ByteSize::mebibytes(32),
             header_size: ByteSize(64 << 10),
             header_count: 100,
@@ -243,6 +247,7 @@ pub const KEYS: &[Key] = &[
     key("database_url", Kind::Text, "administrator's URL of an external cluster"),
     key("postgres.port", Kind::Number, "first loopback port that the managed cluster tries"),
     key("postgres.settings", Kind::Pairs, "postgresql.conf settings of the managed cluster"),
+    key("http.public_url", Kind::Text, "where clients reach this instance; links begin with it"),
     key("http.body_size", Kind::Text, "largest request body; above it 413"),
     key("http.header_size", Kind::Text, "largest request head; above it 431"),
     key("http.header_count", Kind::Number, "most header fields; above it 431"),
@@ -282,6 +287,7 @@ mod tests {
             default_project: Some("a".to_owned()),
             database_url: Some("b".to_owned()),
             keys: RawKeys { require_apikey: true, jwt_audience: Some("c".to_owned()) },
+            http: RawHttp { public_url: Some("d".to_owned()), ..RawHttp::default() },
             ..RawConfig::default()
         };
         let table = toml::Table::try_from(&full).unwrap();

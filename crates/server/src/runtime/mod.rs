@@ -5,6 +5,7 @@ mod live;
 mod project;
 mod room;
 mod settings;
+mod sign_in;
 mod snapshot;
 
 pub use backoff::Backoff;
@@ -12,6 +13,7 @@ pub use live::{Health, Live, LiveError, Reload, Target};
 pub use project::{Project, ProjectParts};
 pub use room::{Place, Room};
 pub use settings::{Doors, Tenant};
+pub use sign_in::SignInParts;
 pub use snapshot::{RoleContext, Snapshot, SnapshotError, SnapshotOptions};
 
 use std::collections::BTreeMap;
@@ -71,7 +73,7 @@ struct Entry {
 struct Source {
     generation: i64,
     keys: plinth_postgres::Keys,
-    login: Login,
+    logins: [Login; 2],
     created_at: std::time::SystemTime,
 }
 
@@ -222,7 +224,7 @@ fn source(project: &plinth_postgres::Project) -> Source {
     Source {
         generation: project.generation,
         keys: project.keys.clone(),
-        login: project.authenticator_login.clone(),
+        logins: [project.authenticator_login.clone(), project.auth_login.clone()],
         created_at: project.created_at,
     }
 }
@@ -261,7 +263,22 @@ impl Factory {
                 always_search_path: false,
             },
             room: self.room.clone(),
+            sign_in: Some(self.sign_in(project)),
         })
+    }
+
+    fn sign_in(&self, project: &plinth_postgres::Project) -> SignInParts {
+        let half = self.config.pool.max_connections.div_ceil(2);
+        let max_connections = half.min(sign_in::MAX_CONNECTIONS);
+        SignInParts {
+            connect: self.endpoint.wire(&project.auth_login, &project.database, "plinth auth"),
+            pool: PoolOptions {
+                shards: shards(max_connections),
+                max_connections,
+                ..pool_options(&self.config)
+            },
+            external_url: format!("{}/p/{}/auth/v1", self.config.public_url(), project.name),
+        }
     }
 }
 
@@ -286,14 +303,18 @@ fn given(rest: &plinth_rest::Config) -> Arc<pgrst::Source> {
 pub fn pool_options(config: &Config) -> PoolOptions {
     PoolOptions {
         max_connections: config.pool.max_connections,
-        // With few connections, threads share them all, so that none waits for another's.
-        shards: serving_threads().min(config.pool.max_connections / 4).max(1),
+        shards: shards(config.pool.max_connections),
         acquire_timeout: config.pool.acquire_timeout,
         max_waiting: MAX_WAITING,
         answer_timeout: config.http.request_timeout + ANSWER_MARGIN,
         cached_statements: CACHED_STATEMENTS,
         ..PoolOptions::default()
     }
+}
+
+/// With few connections, threads share them all, so that none waits for another's.
+fn shards(max_connections: usize) -> usize {
+    serving_threads().min(max_connections / 4).max(1)
 }
 
 /// Where and as whom requests connect.

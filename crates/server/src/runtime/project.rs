@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::live::{Live, LiveError, Reload, Target};
 use super::room::Room;
+use super::sign_in::{SignIn, SignInParts};
 use super::snapshot::SnapshotOptions;
 use crate::gateway::Rules;
 
@@ -36,11 +37,14 @@ pub struct ProjectParts {
     pub snapshot: SnapshotOptions,
     /// The places for open projects.
     pub room: Arc<Room>,
+    /// Its sign-in, if it has one.
+    pub sign_in: Option<SignInParts>,
 }
 
 /// A project that can be served.
 pub struct Project {
     parts: ProjectParts,
+    sign_in: Option<SignIn>,
     live: RwLock<Option<Arc<Live>>>,
     /// Held while connecting, so that a hundred first requests cause one connection.
     opening: tokio::sync::Mutex<()>,
@@ -56,8 +60,10 @@ pub struct Project {
 
 impl Project {
     /// A project that nobody has asked anything yet.
-    pub fn new(parts: ProjectParts) -> Arc<Self> {
+    pub fn new(mut parts: ProjectParts) -> Arc<Self> {
+        let budget = parts.budget.clone();
         let project = Arc::new(Self {
+            sign_in: parts.sign_in.take().map(|sign_in| SignIn::new(sign_in, budget)),
             parts,
             live: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
@@ -136,6 +142,18 @@ impl Project {
         Ok(live)
     }
 
+    /// Connections of sign-in's login, none of which is open before somebody signs in. They come out of the cluster's
+    /// budget, as those of requests do. `None` for a project that was dropped, or a database that is served alone.
+    pub fn auth_pool(&self) -> Option<Pool> {
+        self.sign_in.as_ref()?.pool()
+    }
+
+    /// Where clients reach the project's sign-in, without a slash at the end; for links and issuers. `None` for a
+    /// database that is served alone.
+    pub fn external_url(&self) -> Option<&str> {
+        self.sign_in.as_ref().map(SignIn::external_url)
+    }
+
     /// What is open, without opening anything.
     pub fn current(&self) -> Option<Arc<Live>> {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -145,6 +163,9 @@ impl Project {
     /// Returns whether the project was put to sleep.
     pub fn rest(&self, idle: Duration) -> bool {
         let unused = self.unused_for();
+        if let Some(sign_in) = &self.sign_in {
+            sign_in.close_idle(CONNECTION_IDLE.min(idle));
+        }
         let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let Some(live) = slot.as_ref() else { return false };
         // A request that is under way holds the other reference.
@@ -162,6 +183,9 @@ impl Project {
         let live = self.live.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(live) = live {
             live.pool().close();
+        }
+        if let Some(sign_in) = &self.sign_in {
+            sign_in.close();
         }
     }
 

@@ -13,3 +13,4 @@ mod projects;
 mod rest_alone;
 mod rest_settings;
 mod rows;
+mod sign_in;

@@ -36,14 +36,15 @@ pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
 impl Instance {
     /// Serves the given projects of the cluster at `endpoint`.
     pub(crate) async fn start(endpoint: &Endpoint, projects: &[Project], config: Config) -> Self {
+        let server = Server::bind(config.listen, false).await.expect("a free port");
+        let config = Config { listen: server.address(), ..config };
         let served = Projects::new(endpoint.clone(), config.clone());
         served.sync(projects);
         served.set_migrated();
-        Self::serve(served, config).await
+        Self::serve(server, served, config).await
     }
 
-    async fn serve(projects: Arc<Projects>, config: Config) -> Self {
-        let server = Server::bind(config.listen, false).await.expect("a free port");
+    async fn serve(server: Server, projects: Arc<Projects>, config: Config) -> Self {
         let address = server.address();
         let gateway = Gateway::new(Site::Projects(projects.clone()), config.http);
         let (stop, stopped) = watch::channel(false);

@@ -1,0 +1,78 @@
+//! What sign-in needs of a project while it is served: connections of its own login, and the address that links in mails
+//! lead to.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+
+/// Most connections of one project's sign-in. It is half of the cluster's budget at most, so that a flood of sign-ins
+/// leaves connections for requests.
+pub(super) const MAX_CONNECTIONS: usize = 16;
+
+/// How a project's sign-in is served.
+pub struct SignInParts {
+    /// As whom it connects.
+    pub connect: ConnectConfig,
+    /// Bounds of its connections.
+    pub pool: PoolOptions,
+    /// Where clients reach it, without a slash at the end: `https://example.org/p/shop/auth/v1`. It comes from the
+    /// configuration and never from a request, for whoever sends a request chooses its `Host`.
+    pub external_url: String,
+}
+
+/// The sign-in of a project that is registered, whether or not anybody uses it.
+pub(super) struct SignIn {
+    parts: SignInParts,
+    budget: Arc<Budget>,
+    pool: RwLock<State>,
+}
+
+enum State {
+    Unused,
+    Used(Pool),
+    Closed,
+}
+
+impl SignIn {
+    pub(super) fn new(parts: SignInParts, budget: Arc<Budget>) -> Self {
+        Self { parts, budget, pool: RwLock::new(State::Unused) }
+    }
+
+    pub(super) fn external_url(&self) -> &str {
+        &self.parts.external_url
+    }
+
+    /// The pool, which opens its first connection when it is asked something; `None` when the project was dropped.
+    pub(super) fn pool(&self) -> Option<Pool> {
+        match &*self.pool.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Used(pool) => return Some(pool.clone()),
+            State::Closed => return None,
+            State::Unused => {}
+        }
+        let mut state = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Unused = *state {
+            let (connect, options) = (self.parts.connect.clone(), self.parts.pool.clone());
+            *state = State::Used(Pool::new(connect, self.budget.clone(), options));
+        }
+        match &*state {
+            State::Used(pool) => Some(pool.clone()),
+            State::Unused | State::Closed => None,
+        }
+    }
+
+    /// Closes connections that nobody has used for `idle_for`.
+    pub(super) fn close_idle(&self, idle_for: Duration) {
+        if let State::Used(pool) = &*self.pool.read().unwrap_or_else(PoisonError::into_inner) {
+            pool.close_idle(idle_for);
+        }
+    }
+
+    /// Closes the connections for good: those under way after their answer.
+    pub(super) fn close(&self) {
+        let mut state = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Used(pool) = std::mem::replace(&mut *state, State::Closed) {
+            pool.close();
+        }
+    }
+}
