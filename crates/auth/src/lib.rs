@@ -1,8 +1,10 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
 
+pub mod captcha;
 pub mod config;
 pub mod email;
 pub mod limits;
+pub mod outgoing;
 pub mod password;
 pub mod random;
 pub mod token;
