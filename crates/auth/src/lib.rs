@@ -3,6 +3,7 @@
 pub mod captcha;
 pub mod config;
 pub mod email;
+pub mod hook;
 pub mod limits;
 pub mod outgoing;
 pub mod password;
