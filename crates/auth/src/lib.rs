@@ -8,5 +8,6 @@ pub mod limits;
 pub mod outgoing;
 pub mod password;
 pub mod random;
+pub mod sms;
 pub mod token;
 pub mod webauthn;
