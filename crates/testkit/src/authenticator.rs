@@ -1,18 +1,22 @@
 //! A WebAuthn authenticator and the browser in front of it, in software, that can be told to misbehave.
 //!
-//! It holds one ES256 credential. [`Authenticator::create`] and [`Authenticator::get`] take the options that a server hands to
+//! It holds one credential. [`Authenticator::create`] and [`Authenticator::get`] take the options that a server hands to
 //! browsers and answer what `PublicKeyCredential.toJSON()` would. `tests/clients/lib/authenticator.mjs` is the same for clients.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{self, SystemRandom};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::KitError;
+
+mod key;
+
+pub use key::Algorithm;
+use key::Key;
 
 const USER_PRESENT: u8 = 0x01;
 const USER_VERIFIED: u8 = 0x04;
@@ -54,7 +58,8 @@ pub struct Quirks {
 pub struct Authenticator {
     rp_id: String,
     origin: String,
-    key: Arc<EcdsaKeyPair>,
+    key: Arc<Key>,
+    public_key: Vec<u8>,
     credential_id: [u8; 32],
     user_handle: Option<Value>,
     sign_count: u32,
@@ -63,20 +68,31 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator with a fresh key, in a browser that shows a page of `origin`.
+    /// An authenticator with a fresh ES256 key, in a browser that shows a page of `origin`.
     ///
     /// # Errors
     ///
     /// [`KitError`] when the system has no random numbers.
     pub fn new(rp_id: &str, origin: &str) -> Result<Self, KitError> {
+        Self::signing(Algorithm::Es256, rp_id, origin)
+    }
+
+    /// As [`Authenticator::new`], with a key of another kind.
+    ///
+    /// # Errors
+    ///
+    /// [`KitError`] when the system has no random numbers.
+    pub fn signing(algorithm: Algorithm, rp_id: &str, origin: &str) -> Result<Self, KitError> {
         let failed = KitError::setup("making an authenticator");
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(&failed)?;
+        let key = Key::generate(algorithm).map_err(&failed)?;
+        let public_key = key.cose();
         let mut credential_id = [0; 32];
         rand::fill(&mut credential_id).map_err(failed)?;
         Ok(Self {
             rp_id: rp_id.to_owned(),
             origin: origin.to_owned(),
             key: Arc::new(key),
+            public_key,
             credential_id,
             user_handle: None,
             sign_count: 0,
@@ -107,11 +123,14 @@ impl Authenticator {
         data.extend([0; 16]); // The model: it would rather not say.
         data.extend([0, 32]);
         data.extend(self.credential_id);
-        data.extend(self.cose_key());
-        // {"fmt": "none", "attStmt": {}, "authData": data}, of which data is 164 bytes long.
+        data.extend(&self.public_key);
+        // {"fmt": "none", "attStmt": {}, "authData": data}
         let mut object = vec![0xa3, 0x63];
-        object.extend(b"fmt\x64none\x67attStmt\xa0\x68authData\x58");
-        object.push(u8::try_from(data.len()).unwrap_or(u8::MAX));
+        object.extend(b"fmt\x64none\x67attStmt\xa0\x68authData");
+        match u8::try_from(data.len()) {
+            Ok(length) => object.extend([0x58, length]),
+            Err(_) => object.extend([&[0x59][..], &data.len().to_be_bytes()[6..]].concat()),
+        }
         object.extend(&data);
         let client_data =
             self.client_data(if self.quirks.other_ceremony { "get" } else { "create" }, options);
@@ -135,8 +154,7 @@ impl Authenticator {
         let client_data =
             self.client_data(if self.quirks.other_ceremony { "create" } else { "get" }, options);
         let signed = [&data[..], digest(&SHA256, client_data.as_bytes()).as_ref()].concat();
-        let signature = self.key.sign(&SystemRandom::new(), &signed);
-        let mut signature = signature.map_err(KitError::setup("signing"))?.as_ref().to_vec();
+        let mut signature = self.key.sign(&signed).map_err(KitError::setup("signing"))?;
         if let (true, Some(last)) = (self.quirks.bad_signature, signature.last_mut()) {
             *last ^= 1;
         }
@@ -187,19 +205,6 @@ impl Authenticator {
         let rp_id = self.quirks.rp_id.as_ref().unwrap_or(&self.rp_id);
         let count = if self.quirks.no_counter { 0 } else { self.sign_count };
         [digest(&SHA256, rp_id.as_bytes()).as_ref(), &[flags], &count.to_be_bytes()].concat()
-    }
-
-    /// `{1: 2, 3: -7, -1: 1, -2: x, -3: y}` (RFC 9053 §7.1).
-    fn cose_key(&self) -> Vec<u8> {
-        let point = self.key.public_key().as_ref();
-        let (x, y) = (&point[1..33], &point[33..]);
-        [
-            &[0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20][..],
-            x,
-            &[0x22, 0x58, 0x20],
-            y,
-        ]
-        .concat()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use plinth_testkit::authenticator::{Authenticator, Quirks};
+use plinth_testkit::authenticator::{Algorithm, Authenticator, Quirks};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rp::response::auth::error::AuthCeremonyErr;

@@ -26,6 +26,26 @@ fn a_passkey_is_added_and_signs_in() {
 }
 
 #[test]
+fn every_kind_of_key_that_is_offered_signs_in() {
+    for (algorithm, length) in [
+        (Algorithm::Es256, 77),
+        (Algorithm::Es384, 110),
+        (Algorithm::Ed25519, 42),
+        (Algorithm::Rs256, 272),
+    ] {
+        let mut device = Authenticator::signing(algorithm, "localhost", ORIGIN).unwrap();
+        let credential = add_passkey(&mut device).unwrap();
+        assert_eq!(credential.public_key.len(), length, "{algorithm:?}");
+        let credential = sign_in(&mut device, &credential).unwrap();
+        device.quirks.bad_signature = true;
+        assert!(matches!(
+            reason(sign_in(&mut device, &credential)),
+            AuthCeremonyErr::AssertionSignature
+        ));
+    }
+}
+
+#[test]
 fn every_origin_of_the_site_is_good() {
     let mut device = device();
     device.quirks.origin = Some("http://app.localhost".to_owned());
