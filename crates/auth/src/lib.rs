@@ -8,6 +8,7 @@ pub mod limits;
 pub mod outgoing;
 pub mod password;
 pub mod random;
+pub mod seal;
 pub mod sms;
 pub mod token;
 pub mod webauthn;
