@@ -11,4 +11,5 @@ pub mod random;
 pub mod seal;
 pub mod sms;
 pub mod token;
+pub mod totp;
 pub mod webauthn;
