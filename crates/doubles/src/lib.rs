@@ -1,1 +1,3 @@
-//! Stand-ins of outside services.
+#![doc = include_str!("../README.md")]
+
+pub mod mailbox;

@@ -1,0 +1,3 @@
+//! The doubles as their clients see them.
+
+mod mailbox;
