@@ -5,6 +5,7 @@ pub mod config;
 pub mod email;
 pub mod hook;
 pub mod limits;
+pub mod mail;
 pub mod outgoing;
 pub mod password;
 pub mod random;

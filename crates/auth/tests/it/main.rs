@@ -1,1 +1,3 @@
-//! Tests on a real PostgreSQL.
+//! Tests on a real PostgreSQL and a real mail server.
+
+mod mail;
