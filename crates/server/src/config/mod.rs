@@ -12,10 +12,11 @@ pub use raw::{KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgr
 pub use units::{ByteSize, Span};
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use plinth_wire::Secret;
 
 /// What the process was told, validated. No option is left that has a default.
@@ -84,6 +85,8 @@ pub struct HttpConfig {
     pub max_requests: usize,
     /// How long requests under way may go on after the signal to stop.
     pub drain_timeout: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed; from anybody else the header means nothing.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How callers are recognised.
@@ -190,6 +193,7 @@ impl TryFrom<RawConfig> for Config {
                 max_connections: raw.http.max_connections,
                 max_requests: raw.http.max_requests,
                 drain_timeout: raw.http.drain_timeout.duration(),
+                trusted_proxies: parse_networks(&raw.http.trusted_proxies)?,
             },
             keys: KeysConfig {
                 require_apikey: raw.keys.require_apikey,
@@ -275,6 +279,19 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     local.parse().map_err(|_| {
         value("listen", format!("`{text}` is no address; write it like 127.0.0.1:5400"))
     })
+}
+
+/// Reads addresses and networks, such as `10.0.0.0/8`.
+fn parse_networks(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let parse = |text: &String| {
+        let text = text.trim();
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| {
+            let message = format!("`{text}` is no network; write it like 10.0.0.0/8");
+            value("http.trusted_proxies", message)
+        })
+    };
+    texts.iter().map(parse).collect()
 }
 
 /// Reads a URL that others can be appended to: http or https, a host, perhaps a path; without the slash at its end.
@@ -363,6 +380,19 @@ mod tests {
             let error = public(Some(text)).unwrap_err().to_string();
             assert!(error.contains("http.public_url"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let mut raw = RawConfig::default();
+        assert!(Config::try_from(raw.clone()).unwrap().http.trusted_proxies.is_empty());
+        raw.http.trusted_proxies = ["10.0.0.0/8", " ::1 ", "192.0.2.1"].map(str::to_owned).into();
+        let proxies = Config::try_from(raw.clone()).unwrap().http.trusted_proxies;
+        let proxies: Vec<String> = proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["10.0.0.0/8", "::1/128", "192.0.2.1/32"]);
+        raw.http.trusted_proxies.push("example.org".to_owned());
+        let error = Config::try_from(raw).unwrap_err().to_string();
+        assert!(error.contains("http.trusted_proxies"), "{error}");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct RawHttp {
     pub max_requests: usize,
     /// Time for requests under way to end after the signal to stop.
     pub drain_timeout: Span,
+    /// Proxies, as addresses or networks, whose `X-Forwarded-For` says whom a request is from.
+    pub trusted_proxies: Vec<String>,
 }
 
 /// `[keys]`
@@ -161,6 +163,7 @@ impl Default for RawHttp {
             max_connections: 8192,
             max_requests: 2048,
             drain_timeout: Span::seconds(10),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -256,6 +259,7 @@ pub const KEYS: &[Key] = &[
     key("http.max_connections", Kind::Number, "most open connections; further ones wait"),
     key("http.max_requests", Kind::Number, "most requests under way; above it 503"),
     key("http.drain_timeout", Kind::Text, "time for requests to end when stopping"),
+    key("http.trusted_proxies", Kind::List, "proxies whose X-Forwarded-For is believed"),
     key("keys.require_apikey", Kind::Switch, "refuse requests without an API key (else: anon)"),
     key("keys.jwt_audience", Kind::Text, "audience that tokens must name, if they name any"),
     key("rest.schemas", Kind::List, "exposed schemas; the first is the default"),

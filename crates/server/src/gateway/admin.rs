@@ -45,6 +45,7 @@ impl Admin {
             max_connections: 64,
             max_requests: 64,
             drain_timeout: Duration::from_secs(1),
+            trusted_proxies: Vec::new(),
         };
         Self { served, limits }
     }

@@ -42,20 +42,34 @@ impl Bodies {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.read_at_most(body, self.limit).await
+    }
+
+    /// Reads a body of at most `limit` bytes, and never more than others may have, to its end.
+    pub(super) async fn read_at_most<B>(
+        &self,
+        body: B,
+        limit: usize,
+    ) -> Result<Body<'_>, Situation<'static>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limit = limit.min(self.limit);
         if body.is_end_stream() {
             return Ok(Body { bytes: Bytes::new(), _room: None });
         }
         // Refused before a byte of it is read when the client says how long it is.
-        if body.size_hint().lower() > self.limit as u64 {
-            return Err(Situation::BodyTooLarge(self.limit));
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Situation::BodyTooLarge(limit));
         }
         let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-        let mut body = std::pin::pin!(Limited::new(body, self.limit));
+        let mut body = std::pin::pin!(Limited::new(body, limit));
         let (mut first, mut more) = (Bytes::new(), BytesMut::new());
         let mut room: Option<SemaphorePermit<'_>> = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
-                true => Situation::BodyTooLarge(self.limit),
+                true => Situation::BodyTooLarge(limit),
                 false => Situation::BodyUnreadable,
             })?;
             let Ok(data) = frame.into_data() else { continue };
@@ -128,6 +142,9 @@ mod tests {
         assert_eq!(name(bodies.read(pieces(&[b"abc", b"de", b"fgh"])).await), "abcdefgh");
         assert_eq!(name(bodies.read(pieces(&[b"abc", b"de", b"fghi"])).await), "longer than 8");
         assert_eq!(name(bodies.read(Full::from("123456789")).await), "longer than 8");
+        assert_eq!(name(bodies.read_at_most(Full::from("abcd"), 3).await), "longer than 3");
+        assert_eq!(name(bodies.read_at_most(pieces(&[b"ab", b"cd"]), 3).await), "longer than 3");
+        assert_eq!(name(bodies.read_at_most(Full::from("123456789"), 99).await), "longer than 8");
     }
 
     #[tokio::test]

@@ -165,6 +165,37 @@ impl Access {
         }
     }
 
+    /// Checks the API key alone, for a part that verifies tokens by itself, and gives the `Authorization` that this part
+    /// is to see instead of the one that came: where none came, or an opaque key, it is the token that the key stands
+    /// for. `None` leaves what came.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says what to answer.
+    pub fn passage(
+        &self,
+        headers: &HeaderMap,
+        query: &str,
+    ) -> Result<Option<HeaderValue>, Refusal> {
+        if keys::differs(headers, header::AUTHORIZATION) {
+            let error = plinth_rest::Error::jwt_invalid("Several Authorization headers");
+            return Err(Refusal::Token(error));
+        }
+        let bearer = bearer_token(headers);
+        let key = PresentedKey::find(headers, query);
+        let class = self.key_class(&key, bearer, unix_now())?;
+        let opaque = bearer.is_some_and(|token| token.starts_with(OPAQUE_PREFIX));
+        if headers.contains_key(header::AUTHORIZATION) && !opaque {
+            return Ok(None);
+        }
+        let standing = match class {
+            Some(KeyClass::Service) => &self.service,
+            Some(KeyClass::Anon) => &self.anon,
+            None => return Ok(None),
+        };
+        Ok(standing.authorization.clone())
+    }
+
     /// Look-ups of verified tokens, those that were remembered, and those that were forgotten.
     pub fn token_counts(&self) -> (u64, u64, u64) {
         self.tokens.counts()
@@ -271,6 +302,7 @@ pub fn unix_now() -> i64 {
 mod tests {
     use super::super::jwt::sign;
     use super::*;
+    use http::HeaderName;
     use serde_json::Value;
 
     const SECRET: &str = "a-secret-that-is-at-least-32-bytes-long";
@@ -384,6 +416,39 @@ mod tests {
     fn other_schemes_are_no_token() {
         let headers = [("apikey", "sb_secret_s"), ("authorization", "Basic dTpw")];
         assert_eq!(who(&access(true), &headers), "anon");
+    }
+
+    #[test]
+    fn where_tokens_are_not_verified_only_the_key_counts_and_stands_in_for_a_token() {
+        let keys = keys();
+        let passage = |require_apikey: bool, pairs: &[(&'static str, &str)]| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            match access(require_apikey).passage(&headers, "") {
+                Ok(Some(value)) => value.to_str().unwrap().to_owned(),
+                Ok(None) => "as it came".to_owned(),
+                Err(refusal) => format!("{refusal:?}"),
+            }
+        };
+        let (anon, service) = (format!("Bearer {}", keys.anon), format!("Bearer {}", keys.service));
+        assert_eq!(passage(true, &[("apikey", "sb_publishable_p")]), anon);
+        assert_eq!(passage(true, &[("apikey", "sb_secret_s")]), service);
+        assert_eq!(passage(true, &[("apikey", keys.anon.as_str())]), anon);
+        let both =
+            |bearer| passage(true, &[("apikey", "sb_publishable_p"), ("authorization", bearer)]);
+        assert_eq!(both("Bearer sb_publishable_p"), anon);
+        assert_eq!(both("bearer sb_secret_s"), anon, "the key decides");
+        for bearer in ["Bearer not-a-token", "Bearer", "Basic dTpw", anon.as_str()] {
+            assert_eq!(both(bearer), "as it came", "{bearer}");
+        }
+        assert_eq!(passage(true, &[]), "NoKey");
+        assert_eq!(passage(true, &[("authorization", &anon)]), "NoKey");
+        assert_eq!(passage(true, &[("apikey", "x"), ("authorization", &anon)]), "UnknownKey");
+        assert_eq!(passage(false, &[]), "as it came");
+        assert_eq!(passage(false, &[("authorization", "Bearer sb_secret_s")]), service);
+        assert_eq!(passage(false, &[("authorization", "Bearer sb_secret_x")]), "UnknownKey");
     }
 
     #[test]

@@ -21,6 +21,21 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
      Transfer-Encoding, Range-Unit",
 );
+/// What clients of sign-in send and read; no cookie authenticates anybody there either, so credentials are harmless.
+const AUTH_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+const AUTH_HEADERS: [&str; 9] = [
+    "Accept",
+    "Authorization",
+    "Content-Type",
+    "X-Client-IP",
+    "X-Client-Info",
+    "X-JWT-AUD",
+    "x-use-cookie",
+    "X-Supabase-Api-Version",
+    "apikey",
+];
+const AUTH_EXPOSED: HeaderValue =
+    HeaderValue::from_static("X-Total-Count, Link, X-Supabase-Api-Version");
 /// A day, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
@@ -29,6 +44,8 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 pub enum Origins {
     /// Everybody's, in the words of the gateways that clients know.
     Gateway,
+    /// Everybody's, in the words of sign-in.
+    Auth,
     /// These, or everybody's when there are none, in PostgREST's words.
     Listed(Vec<String>),
 }
@@ -41,6 +58,7 @@ impl Origins {
                 let known = listed.iter().any(|known| origin.as_bytes() == known.as_bytes());
                 known.then(|| (origin.clone(), true))
             }
+            Self::Auth => Some((origin.clone(), true)),
             Self::Gateway | Self::Listed(_) => Some((ANY, false)),
         }
     }
@@ -74,22 +92,35 @@ pub(super) fn preflight(origins: &Origins, request: &HeaderMap) -> Option<Answer
     if credentials {
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    if let Some(list) = wanted.and_then(allowed_headers) {
+    if *origins == Origins::Auth {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, AUTH_METHODS);
+        headers.insert(VARY, HeaderValue::from_static("Origin, Access-Control-Request-Headers"));
+        let list = allowed_headers(&AUTH_HEADERS, wanted, &[]);
+        headers.extend(list.map(|list| (ACCESS_CONTROL_ALLOW_HEADERS, list)));
+        return Some(answer);
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    if wanted.is_some()
+        && let Some(list) = allowed_headers(&["Authorization"], wanted, &SIMPLE_HEADERS)
+    {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, list);
     }
     Some(answer)
 }
 
 /// The headers asked for, between those that are always allowed.
-fn allowed_headers(wanted: &HeaderValue) -> Option<HeaderValue> {
-    let wanted = wanted.to_str().ok()?;
-    let mut names = vec!["Authorization"];
+fn allowed_headers(
+    first: &[&str],
+    wanted: Option<&HeaderValue>,
+    last: &[&str],
+) -> Option<HeaderValue> {
+    let wanted = wanted.map_or(Ok(""), HeaderValue::to_str).ok()?;
+    let mut names = first.to_vec();
     names.extend(wanted.split(',').map(str::trim).filter(|name| !name.is_empty()));
-    for simple in SIMPLE_HEADERS {
-        if !names.iter().any(|name| name.eq_ignore_ascii_case(simple)) {
-            names.push(simple);
+    for name in last {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name);
         }
     }
     HeaderValue::from_str(&names.join(", ")).ok()
@@ -105,7 +136,11 @@ pub(super) fn decorate(origins: &Origins, request: &HeaderMap, answer: &mut Head
     match origins.allowed(origin) {
         Some((allowed, credentials)) => {
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+            let exposed = if *origins == Origins::Auth { AUTH_EXPOSED } else { EXPOSED };
+            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+            if *origins == Origins::Auth {
+                answer.append(VARY, HeaderValue::from_static("Origin"));
+            }
             if credentials {
                 answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
@@ -154,6 +189,31 @@ mod tests {
             "Authorization, apikey, authorization, accept, Accept-Language, Content-Language"
         );
         assert!(!answer.headers().contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+
+    #[test]
+    fn sign_in_names_every_origin_back_with_what_its_clients_send_and_read() {
+        let mut request = preflight_headers();
+        request.insert(
+            ACCESS_CONTROL_REQUEST_HEADERS,
+            HeaderValue::from_static("apikey,x-client-info,x-mine"),
+        );
+        let answer = preflight(&Origins::Auth, &request).unwrap();
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS], AUTH_METHODS);
+        let allowed = answer.headers()[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap();
+        for name in ["Authorization", "X-Supabase-Api-Version", "apikey", "x-mine"] {
+            assert!(allowed.split(", ").any(|known| known == name), "{name}: {allowed}");
+        }
+        let mut answer = HeaderMap::new();
+        decorate(&Origins::Auth, &request, &mut answer);
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
+        assert_eq!(answer[ACCESS_CONTROL_EXPOSE_HEADERS], AUTH_EXPOSED);
+        assert_eq!(answer[VARY], "Origin");
+        let mut answer = HeaderMap::new();
+        decorate(&Origins::Auth, &HeaderMap::new(), &mut answer);
+        assert!(answer.is_empty(), "no browser, no origin");
     }
 
     #[test]

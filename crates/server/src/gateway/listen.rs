@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
+use super::client_address::Peer;
 use super::cores::Cores;
 use super::patience::Patient;
 use super::response::Answer;
@@ -278,14 +279,15 @@ async fn serve_client<A: Answering>(
             Ok(stream) => {
                 // Answers are small and complete: waiting to fill a packet would only add latency.
                 let _ = stream.set_nodelay(true);
-                serve(builder, stream, gateway, stop).await;
+                let peer = stream.peer_addr().ok().map(Peer);
+                serve(builder, stream, peer, gateway, stop).await;
                 Ok(())
             }
             Err(error) => Err(error),
         },
         Client::Unix(stream) => match UnixStream::from_std(stream) {
             Ok(stream) => {
-                serve(builder, stream, gateway, stop).await;
+                serve(builder, stream, None, gateway, stop).await;
                 Ok(())
             }
             Err(error) => Err(error),
@@ -310,12 +312,16 @@ fn connection_builder(limits: &HttpConfig) -> http1::Builder {
 async fn serve<A: Answering>(
     builder: http1::Builder,
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Option<Peer>,
     gateway: Arc<A>,
     mut stop: watch::Receiver<bool>,
 ) {
     let stream = Patient::new(Encoded::new(stream), gateway.limits().request_timeout);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let gateway = gateway.clone();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         async move { Ok::<_, std::convert::Infallible>(gateway.handle(request).await) }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));

@@ -4,6 +4,7 @@ mod admin;
 mod answer_body;
 mod body;
 mod caller;
+mod client_address;
 mod context;
 mod cores;
 mod cors;
@@ -17,6 +18,7 @@ mod response;
 mod routes;
 mod rows;
 mod rules;
+mod sign_in;
 mod target;
 mod timing;
 mod token_cache;
@@ -137,12 +139,17 @@ impl Gateway {
             Site::Alone(project) => return self.alone(project, parts, body).await,
             Site::Projects(projects) => projects,
         };
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let target = resolve(host, parts.uri.path());
         if cors::is_preflight(&parts.method, &parts.headers) {
-            return cors::preflight(&Origins::Gateway, &parts.headers)
+            let origins = match &target {
+                Target::Project { route, .. } => route.service.origins(),
+                _ => Origins::Gateway,
+            };
+            return cors::preflight(&origins, &parts.headers)
                 .unwrap_or_else(|| empty(StatusCode::OK));
         }
-        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        match resolve(host, parts.uri.path()) {
+        match target {
             Target::Instance(path) => instance(projects, parts, path).await,
             Target::Unrouted(_) => Situation::NoRoute.answer(),
             Target::Project { selector, route, base_path, path } => {
@@ -167,8 +174,18 @@ impl Gateway {
         let query = parts.uri.query().unwrap_or_default();
         let rules = project.rules();
         let mut watch = Stopwatch::start(rules.timing);
-        // Every route is guarded the same way; a new kind of guard does not compile unnoticed.
-        let Guard::ApiKey = route.guard;
+        match route.guard {
+            Guard::ApiKey => {}
+            Guard::SignIn => {
+                let mut answer = match sign_in::admit(&rules.access, &self.limits, parts, path) {
+                    Ok(request) => sign_in::answer(project, &self.bodies, request, body).await,
+                    Err(refusal) => refusal.answer(),
+                };
+                cors::decorate(&route.service.origins(), &parts.headers, answer.headers_mut());
+                answer.extensions_mut().insert(Dressed);
+                return answer;
+            }
+        }
         let caller = match rules.access.caller(&parts.headers, query) {
             Ok(caller) => caller,
             Err(refusal) => return refusal.answer(),
@@ -183,6 +200,8 @@ impl Gateway {
         };
         match route.service {
             Service::NotYet(part) => Situation::NotYet(part).answer(),
+            // Its guard has answered.
+            Service::Auth => Situation::NoRoute.answer(),
             Service::Rest => {
                 let place = (base_path, path, query);
                 let mut answer =

@@ -27,6 +27,8 @@ pub(super) enum Situation<'a> {
     MethodNotAllowed,
     /// The body is longer than the limit, in bytes.
     BodyTooLarge(usize),
+    /// The body of a request of sign-in is longer than its limit, in bytes, which is not the operator's to raise.
+    SignInTooLarge(usize),
     /// The body broke off or was malformed.
     BodyUnreadable,
     /// The client did not finish, or the answer did not come, in time.
@@ -43,7 +45,7 @@ impl Situation<'_> {
             }
             Self::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::SignInTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyUnreadable => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -68,6 +70,12 @@ impl Situation<'_> {
             Self::BodyTooLarge(limit) => json!({
                 "message": format!("the request body is longer than {limit} bytes"),
                 "hint": "Send it in several requests, or raise http.body_size.",
+            }),
+            // In the words that clients of sign-in read.
+            Self::SignInTooLarge(limit) => json!({
+                "code": 413,
+                "error_code": "request_entity_too_large",
+                "msg": format!("the request body is longer than {limit} bytes"),
             }),
             Self::BodyUnreadable => json!({"message": "the request body could not be read"}),
             Self::RequestTimeout => json!({"message": "the request took too long"}),

@@ -1,12 +1,26 @@
 //! Which part of the product answers a path, for which project. Pure.
 
+use super::cors::Origins;
+
 /// A part of the product with a path of its own below every project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// The data API.
     Rest,
+    /// Sign-in.
+    Auth,
     /// A part that clients know and that is not served yet, by its name.
     NotYet(&'static str),
+}
+
+impl Service {
+    /// Whose scripts may use it, where a project says nothing else.
+    pub(super) fn origins(self) -> Origins {
+        match self {
+            Self::Auth => Origins::Auth,
+            Self::Rest | Self::NotYet(_) => Origins::Gateway,
+        }
+    }
 }
 
 /// Whether a caller must show an API key.
@@ -14,6 +28,8 @@ pub enum Service {
 pub enum Guard {
     /// An API key of the project, and whatever the part itself asks.
     ApiKey,
+    /// An API key except on the paths that browsers and other servers open; tokens are the part's own business.
+    SignIn,
 }
 
 /// A path prefix below a project.
@@ -34,7 +50,7 @@ const fn route(prefix: &'static str, service: Service) -> Route {
 /// Every route of a project. Nothing is reachable that is not listed here.
 pub const ROUTES: &[Route] = &[
     route("/rest/v1", Service::Rest),
-    route("/auth/v1", Service::NotYet("auth")),
+    Route { prefix: "/auth/v1", service: Service::Auth, guard: Guard::SignIn },
     route("/storage/v1", Service::NotYet("storage")),
     route("/realtime/v1", Service::NotYet("realtime")),
     route("/functions/v1", Service::NotYet("functions")),

@@ -23,19 +23,12 @@ fn secret(project: &Project) -> &str {
     project.keys.jwt_secret.expose()
 }
 
-/// Requests that must be answered 401 on every route that asks for a key, by name.
-fn strangers(api: &Api, project: &Project, other: &Project) -> Vec<(&'static str, Api)> {
+/// Requests without a key of the project, by name: they must be answered 401 on every route that asks for a key.
+fn without_key(api: &Api, project: &Project, other: &Project) -> Vec<(&'static str, Api)> {
     let key = |key: &str| api.with("apikey", key);
     let good = project.keys.publishable_key.expose();
     let theirs = &other.keys;
     let user = user_token(secret(project), ADA, "ada@example.com");
-    let foreign_user = user_token(secret(other), ADA, "ada@example.com");
-    let with_token = |claims: Value| key(good).bearer(&sign(secret(project), &claims));
-    let with_header = |header: Value| {
-        let claims = json!({"role": "service_role", "exp": seconds(Duration::from_secs(60))});
-        key(good).bearer(&sign_with_header(secret(project), &header, &claims))
-    };
-    let past = seconds(Duration::ZERO) - 3600;
     vec![
         ("no key", api.clone()),
         ("no key and a good token", api.bearer(&user)),
@@ -47,6 +40,23 @@ fn strangers(api: &Api, project: &Project, other: &Project) -> Vec<(&'static str
         ("the other project's secret key", key(theirs.secret_key.expose())),
         ("the other project's anon key", key(theirs.anon_key.expose())),
         ("the other project's service key", key(theirs.service_role_key.expose())),
+    ]
+}
+
+/// Requests with a key of the project and a bad token, by name: they must be answered 401 on every route whose tokens the
+/// gateway verifies.
+fn without_token(api: &Api, project: &Project, other: &Project) -> Vec<(&'static str, Api)> {
+    let key = |key: &str| api.with("apikey", key);
+    let good = project.keys.publishable_key.expose();
+    let user = user_token(secret(project), ADA, "ada@example.com");
+    let foreign_user = user_token(secret(other), ADA, "ada@example.com");
+    let with_token = |claims: Value| key(good).bearer(&sign(secret(project), &claims));
+    let with_header = |header: Value| {
+        let claims = json!({"role": "service_role", "exp": seconds(Duration::from_secs(60))});
+        key(good).bearer(&sign_with_header(secret(project), &header, &claims))
+    };
+    let past = seconds(Duration::ZERO) - 3600;
+    vec![
         ("the other project's user", key(good).bearer(&foreign_user)),
         ("an expired token", with_token(json!({"role": "authenticated", "exp": past}))),
         ("a token of the future", with_token(json!({"role": "authenticated", "nbf": past + 7200}))),
@@ -83,9 +93,15 @@ async fn every_route_refuses_every_stranger() {
         let base = instance.api().below(&format!("/p/{}", one.name()));
         for route in ROUTES {
             // A route of another kind needs strangers of its own here before this compiles.
-            let Guard::ApiKey = route.guard;
+            let mut strangers = without_key(&base, one.project(), two.project());
+            match route.guard {
+                Guard::ApiKey => {
+                    strangers.extend(without_token(&base, one.project(), two.project()));
+                }
+                Guard::SignIn => {}
+            }
             for path in [route.prefix.to_owned(), format!("{}/rpc/who", route.prefix)] {
-                for (stranger, api) in strangers(&base, one.project(), two.project()) {
+                for (stranger, api) in &strangers {
                     for method in [Method::GET, Method::POST, Method::HEAD, Method::DELETE] {
                         let answer = api.send(method.clone(), &path, "{}".into()).await.unwrap();
                         let what = format!("{method} {path} with {stranger}: {}", answer.text());
@@ -108,12 +124,75 @@ async fn every_route_lets_a_key_of_the_project_through() {
             let answer = api.get(&format!("{}/rpc/who", route.prefix)).await.unwrap();
             let wanted = match route.service {
                 Service::Rest => StatusCode::OK,
-                Service::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
+                Service::Auth | Service::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
             };
             assert_eq!(answer.status, wanted, "{}: {}", route.prefix, answer.text());
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_in_judges_tokens_by_itself_and_opens_some_paths_to_everybody() {
+    two_projects(async |instance, one, two| {
+        let base = instance.api().below(&format!("/p/{}", one.name()));
+        let reached = StatusCode::NOT_IMPLEMENTED;
+        for (stranger, api) in without_token(&base, one.project(), two.project()) {
+            let answer = api.get("/auth/v1/user").await.unwrap();
+            assert_eq!(answer.status, reached, "{stranger}: {}", answer.text());
+        }
+        for path in ["/verify?token=x&type=signup", "/callback", "/.well-known/jwks.json"] {
+            for (stranger, api) in without_key(&base, one.project(), two.project()) {
+                let answer = api.get(&format!("/auth/v1{path}")).await.unwrap();
+                assert_eq!(answer.status, reached, "{path} with {stranger}: {}", answer.text());
+            }
+        }
+        let key = one.project().keys.publishable_key.expose();
+        let answer = base.get(&format!("/auth/v1/health?apikey={key}")).await.unwrap();
+        assert_eq!(answer.status, reached, "a key in the query");
+    })
+    .await;
+}
+
+#[test]
+fn sign_in_says_what_scripts_of_other_origins_may_do_and_bounds_bodies() {
+    with_project(
+        "",
+        |_| {},
+        async |instance, database| {
+            let api = instance.api().below(&format!("/p/{}/auth/v1", database.name()));
+            let browser = api.with("origin", "https://app.example");
+            let asking = browser
+                .with("access-control-request-method", "POST")
+                .with("access-control-request-headers", "apikey,x-supabase-api-version");
+            let answer = asking.send(Method::OPTIONS, "/token", "".into()).await.unwrap();
+            assert_eq!(answer.status, StatusCode::OK);
+            assert_eq!(
+                answer.header("access-control-allow-methods"),
+                Some("GET, POST, PUT, PATCH, DELETE")
+            );
+            // Also where it is refused, or the browser could not tell why.
+            let key = database.project().keys.publishable_key.expose();
+            let long = bytes::Bytes::from(vec![b'x'; (1 << 20) + 1]);
+            let refused = browser.get("/settings").await.unwrap();
+            let too_long =
+                browser.with("apikey", key).send(Method::POST, "/signup", long).await.unwrap();
+            assert_eq!(gist(&refused).0, 401);
+            assert_eq!(too_long.status, StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(too_long.json()["error_code"], "request_entity_too_large");
+            for answer in [refused, too_long] {
+                assert_eq!(
+                    answer.header("access-control-allow-origin"),
+                    Some("https://app.example")
+                );
+                assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+                assert_eq!(
+                    answer.header("access-control-expose-headers"),
+                    Some("X-Total-Count, Link, X-Supabase-Api-Version")
+                );
+            }
+        },
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
