@@ -9,6 +9,7 @@ pub mod mail;
 pub mod outgoing;
 pub mod password;
 pub mod random;
+pub mod redirect;
 pub mod seal;
 pub mod sms;
 pub mod token;

@@ -11,6 +11,7 @@ use super::setting::Kind::{
 };
 use super::setting::{Setting, setting};
 use super::value::Rate;
+use crate::redirect::RedirectRules;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -20,7 +21,7 @@ const YEAR: u64 = 366 * DAY;
 pub(super) const GENERAL: &[Setting] = &[
     setting(
         "site_url",
-        Address,
+        Text,
         "http://127.0.0.1:3000",
         "GOTRUE_SITE_URL",
         "where people are sent after signing in; links in mails lead there",
@@ -525,4 +526,21 @@ impl CaptchaConfig {
         }
         Some(Self { provider, secret: secret?, timeout }).filter(|_| enabled)
     }
+}
+
+/// The site, and where people may be sent besides it.
+pub(super) fn redirects(reader: &Reader<'_>) -> RedirectRules {
+    let site_url = reader.text("site_url");
+    if !RedirectRules::is_site_url(site_url.trim()) {
+        let message = "must be an address such as https://example.org or myapp://home";
+        reader.problem("site_url", message);
+    }
+    let mut rules = RedirectRules::of_site(site_url.trim());
+    for pattern in reader.list("additional_redirect_urls") {
+        if let Err(error) = rules.allow(&pattern) {
+            let message = format!("has `{pattern}`, which is no pattern: {error}");
+            reader.problem("additional_redirect_urls", message);
+        }
+    }
+    rules
 }

@@ -34,16 +34,16 @@ pub use value::Rate;
 
 use reader::Reader;
 
+use crate::redirect::RedirectRules;
+
 /// All settings of the auth part of one project.
 ///
 /// [`AuthConfig::default`] is what a project has that says nothing: sign-up by email without
 /// confirmation, authenticator apps, no provider, no mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthConfig {
-    /// Where people are sent after signing in, as it was written, without a slash at its end.
-    pub site_url: String,
-    /// Globs of other addresses that people may be sent to.
-    pub additional_redirect_urls: Vec<String>,
+    /// The site, as it was written, and where people may be sent besides it.
+    pub redirects: RedirectRules,
     /// Address of this API as others see it, without a slash at its end (`https://…/auth/v1`);
     /// `None`: it follows from the gateway's.
     pub external_url: Option<String>,
@@ -94,9 +94,8 @@ impl Default for AuthConfig {
 impl AuthConfig {
     /// Takes every setting; what is wrong stays with the reader.
     fn read(reader: &Reader<'_>) -> Self {
-        let site_url = reader.url("site_url").unwrap_or_default();
+        let redirects = general::redirects(reader);
         Self {
-            additional_redirect_urls: reader.list("additional_redirect_urls"),
             external_url: reader.url("external_url"),
             signup: reader.switch("enable_signup"),
             anonymous_sign_ins: reader.switch("enable_anonymous_sign_ins"),
@@ -111,13 +110,18 @@ impl AuthConfig {
             email: EmailConfig::read(reader),
             sms: SmsConfig::read(reader),
             mfa: MfaConfig::read(reader),
-            passkey: PasskeyConfig::read(reader, &site_url),
+            passkey: PasskeyConfig::read(reader, redirects.site_url()),
             hooks: HookConfig::read_all(reader),
             external: ProviderConfig::read_all(reader),
             allowed_id_token_issuers: reader.list("allowed_id_token_issuers"),
             oauth_server: OAuthServerConfig::read(reader),
-            site_url,
+            redirects,
         }
+    }
+
+    /// Where people are sent after signing in, as it was written.
+    pub fn site_url(&self) -> &str {
+        self.redirects.site_url()
     }
 }
 

@@ -73,7 +73,7 @@ fn names_of_the_command_line_tool_are_understood() {
         secret = "hidden-a"
         "#,
     );
-    assert_eq!(config.site_url, "https://example.org");
+    assert_eq!(config.site_url(), "https://example.org/", "as it was written");
     assert_eq!(config.token.lifetime, Duration::from_secs(7200));
     assert!(!config.signup && config.email.confirmations);
     assert_eq!(config.password.minimum_length, 10);
@@ -97,7 +97,8 @@ fn what_is_out_of_bounds_is_named_with_its_bounds() {
         ("jwt_expiry = 700000", ["auth.jwt_expiry", "from 1s to 168h"]),
         ("email.otp_length = 4", ["auth.email.otp_length", "from 6 to 10"]),
         ("email.max_frequency = 'soon'", ["auth.email.max_frequency", "length of time"]),
-        ("site_url = 'ftp://x'", ["auth.site_url", "http"]),
+        ("site_url = 'example.org'", ["auth.site_url", "https://example.org"]),
+        ("additional_redirect_urls = ['{a']", ["auth.additional_redirect_urls", "`{a`"]),
         ("password_requirements = 'hard'", ["auth.password_requirements", "letters_digits"]),
         ("enable_signup = 'perhaps'", ["auth.enable_signup", "true or false"]),
         ("rate_limit.email_sent = -1", ["auth.rate_limit.email_sent", "30/1h"]),
@@ -116,6 +117,6 @@ fn the_environment_wins_and_may_say_the_opposite() {
         ("GOTRUE_DISABLE_SIGNUP", "true"),
         ("GOTRUE_MAILER_AUTOCONFIRM", "false"),
     ]);
-    assert_eq!(written.site_url, "https://site.example");
+    assert_eq!(written.site_url(), "https://site.example");
     assert!(!written.signup && written.email.confirmations);
 }
