@@ -11,6 +11,7 @@ pub mod password;
 pub mod random;
 pub mod redirect;
 pub mod seal;
+pub mod settings;
 pub mod sms;
 pub mod token;
 pub mod totp;
