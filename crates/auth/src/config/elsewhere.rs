@@ -9,6 +9,8 @@ const PROCESS: &str = "it is a setting of the whole process, in `plinth.toml`";
 const NO_SAML: &str = "SAML is not supported";
 const NO_WEB3: &str = "sign-in with a wallet is not supported";
 const NO_THIRD_PARTY: &str = "tokens of third parties are not accepted";
+pub(super) const ONE_PROJECT: &str = "projects that sign with the same keys take each other's tokens; \
+                                      it belongs in `[project.NAME.auth]`, as `signing_keys`";
 const OWN_WAY: &str = "Plinth does this in a way of its own";
 
 /// Keys below `[auth]`, whole or as the first part of a path.
@@ -43,6 +45,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("GOTRUE_INDEX_WORKER_", OWN_WAY),
     ("GOTRUE_JWT_ADMIN_GROUP_NAME", "`admin_roles` says who is an administrator"),
     ("GOTRUE_JWT_KEY_ID", "each of the signing keys has its `kid`"),
+    ("GOTRUE_JWT_KEYS", ONE_PROJECT),
     ("GOTRUE_JWT_SECRET", REGISTRY),
     ("GOTRUE_JWT_VALID_METHODS", "the keys say how they sign"),
     ("GOTRUE_LOG_", PROCESS),
@@ -97,7 +100,7 @@ pub(super) fn note(origin: &str, name: &str, text: &str, why: &'static str) -> N
     let missing = matches!(why, NO_SAML | NO_WEB3 | NO_THIRD_PARTY);
     let enables =
         name.to_ascii_lowercase().ends_with("enabled") && value::switch(text) == Some(true);
-    match missing && enables {
+    match (missing && enables) || why == ONE_PROJECT {
         true => Note::Unsupported { origin, key, why },
         false => Note::NotApplicable { origin, key, why },
     }

@@ -6,14 +6,16 @@
 //! [`AuthConfig`] of them, or says everything that is wrong with them at once.
 
 mod elsewhere;
+mod email;
 mod error;
 mod factors;
 mod files;
 mod general;
-mod messages;
+mod limits;
 mod outside;
 mod reader;
 mod setting;
+mod sms;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,14 @@ mod value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use email::{EmailConfig, SmtpConfig, TemplateConfig};
 pub use error::{AuthConfigError, Note, Problem};
 pub use factors::{FactorConfig, MfaConfig, PasskeyConfig, PhoneFactorConfig};
-pub use general::{CaptchaConfig, PasswordConfig, RateLimitConfig, SessionConfig, TokenConfig};
-pub use messages::{EmailConfig, SmsConfig, SmsProvider, SmtpConfig, TemplateConfig};
+pub use general::{PasswordConfig, SessionConfig, TokenConfig};
+pub use limits::{CaptchaConfig, RateLimitConfig};
 pub use outside::{HookConfig, HookTarget, OAuthServerConfig, PROVIDERS, ProviderConfig};
 pub use setting::{Kind, Setting, Variable};
+pub use sms::{SmsConfig, SmsProvider};
 pub use sources::{Environment, Sources};
 pub use value::Rate;
 
@@ -126,23 +130,23 @@ impl AuthConfig {
 }
 
 /// The settings by section, in the order of the documentation.
-const SECTIONS: &[&[Setting]] = &[
-    general::GENERAL,
-    general::SESSIONS,
-    general::RATE_LIMIT,
-    general::CAPTCHA,
-    messages::EMAIL,
-    messages::SMS,
-    factors::MFA,
-    factors::PASSKEYS,
-    outside::HOOK,
-    outside::EXTERNAL,
-    outside::OAUTH_SERVER,
+const SECTIONS: &[(&str, &[Setting])] = &[
+    ("[auth]", general::GENERAL),
+    ("[auth.sessions]", general::SESSIONS),
+    ("[auth.rate_limit]", limits::RATE_LIMIT),
+    ("[auth.captcha]", limits::CAPTCHA),
+    ("[auth.email]", email::EMAIL),
+    ("[auth.sms]", sms::SMS),
+    ("[auth.mfa]", factors::MFA),
+    ("[auth.passkey], [auth.webauthn]", factors::PASSKEYS),
+    ("[auth.hook.NAME]", outside::HOOK),
+    ("[auth.external.NAME]", outside::EXTERNAL),
+    ("[auth.oauth_server]", outside::OAUTH_SERVER),
 ];
 
-/// Every setting there is.
+/// Every setting there is, in the order of the documentation.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    SECTIONS.iter().flat_map(|section| section.iter())
+    SECTIONS.iter().flat_map(|(_, section)| section.iter())
 }
 
 /// The setting that `key` names.

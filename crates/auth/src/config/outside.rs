@@ -244,6 +244,9 @@ impl HookConfig {
 fn hook_target(uri: &str) -> Result<HookTarget, &'static str> {
     let wrong = "must be pg-functions://postgres/<schema>/<function> or a URL";
     let url = Url::parse(uri).map_err(|_| wrong)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong);
+    }
     match url.scheme() {
         "pg-functions" => {
             let mut parts = url.path().trim_start_matches('/').splitn(2, '/');

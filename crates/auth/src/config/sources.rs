@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use url::Url;
 
-use super::error::Note;
+use super::error::{Note, Problem};
 use super::reader::Reader;
 use super::setting::Kind;
 use super::{AuthConfig, AuthConfigError, elsewhere, settings, unknown, value};
@@ -122,6 +122,25 @@ impl Sources {
         })
     }
 
+    /// Says that what was added so far is for all projects.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthConfigError::Values`] when it names signing keys: each project has its own.
+    pub fn shared(self) -> Result<Self, AuthConfigError> {
+        let own = ["signing_keys", "signing_keys_path"];
+        let problems = self.layers.iter().flat_map(|layer| {
+            let given = own.iter().filter(|key| layer.at(key).is_some_and(|keys| !is_empty(keys)));
+            given.map(|key| Problem {
+                origin: layer.origin.clone(),
+                key: (*key).to_owned(),
+                message: format!("cannot be for all projects: {}", elsewhere::ONE_PROJECT),
+            })
+        });
+        let problems: Vec<_> = problems.collect();
+        if problems.is_empty() { Ok(self) } else { Err(AuthConfigError::Values(problems)) }
+    }
+
     /// Adds what `GOTRUE_*` variables set.
     pub fn variables(mut self) -> Self {
         for (name, text) in self.environment.0.clone() {
@@ -189,6 +208,10 @@ impl Sources {
         let names = reader.names(before).into_iter();
         names.map(|name| format!("{before}.{name}{after}")).collect()
     }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_str() == Some("")
 }
 
 fn printable(reader: &Reader<'_>, key: &str, kind: Kind) -> Option<Value> {

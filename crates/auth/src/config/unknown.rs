@@ -2,8 +2,8 @@
 
 use toml::{Table, Value};
 
+use super::email::{NOTIFICATIONS, TEMPLATES};
 use super::error::Note;
-use super::messages::{NOTIFICATIONS, TEMPLATES};
 use super::outside::{HOOKS, PROVIDERS};
 use super::sources::{Environment, Layer};
 use super::{elsewhere, find, settings};
