@@ -13,6 +13,7 @@ mod respond;
 mod response;
 mod rows;
 mod spoken;
+mod template;
 
 pub use config::{Config, OpenApiMode, TxEnd};
 pub use error::{DatabaseFacts, Error, ErrorParts};
@@ -20,6 +21,7 @@ pub use prepare::{prepare, prepare_rows};
 pub use response::Response;
 pub use rows::{BinaryRows, Column};
 pub use spoken::{Reason, may_set as may_set_header};
+pub use template::{Shape, Template};
 
 use std::sync::Arc;
 
@@ -66,7 +68,7 @@ pub enum Outcome {
 }
 
 /// A request that is ready to be run.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
     /// What to run, in order, in one transaction.
     pub statements: Vec<Statement>,
@@ -81,7 +83,7 @@ pub struct Prepared {
     /// Whether the transaction must be rolled back although it succeeded (`Prefer: tx=rollback`).
     pub rollback: bool,
     /// The schema that the request speaks to; first in the search path.
-    pub schema: String,
+    pub schema: Arc<str>,
     /// `Prefer: timezone=…` as the client wrote it; PostgreSQL refuses what is no time zone.
     pub time_zone: Option<String>,
     /// Whether the rows of the first statement are wanted in binary, for [`Prepared::respond_rows`].
@@ -90,8 +92,9 @@ pub struct Prepared {
     /// Whether the last column of the only statement's only row is the body, as it goes to the client:
     /// then it may be passed on while it comes.
     pub verbatim: bool,
-    rows: rows::Plan,
-    plan: Box<respond::Plan>,
+    /// The value of `Content-Location`, which holds the values of the request.
+    location: Option<Bytes>,
+    plan: Arc<respond::Plan>,
 }
 
 impl Prepared {
@@ -105,7 +108,7 @@ impl Prepared {
     /// [`Error`] when the rows themselves mean one (406 of a read that wants one object, a broken
     /// `response.headers` setting).
     pub fn respond(self, results: Vec<Vec<Row>>) -> Result<Response, Error> {
-        self.plan.respond(results)
+        self.plan.respond(self.location, &results)
     }
 
     /// Turns rows in binary into the answer, and the rows of the other statements. `printing` is how
@@ -124,7 +127,7 @@ impl Prepared {
         others: &[Vec<Row>],
         printing: Printing,
     ) -> Option<Result<Response, Error>> {
-        let encoded = rows::encode(rows, &self.rows, printing)?;
-        Some(self.plan.respond_rows(encoded, others))
+        let encoded = rows::encode(rows, &self.plan.rows, printing)?;
+        Some(self.plan.respond_rows(self.location, encoded, others))
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn accessible(schema: &str) -> Statement {
 }
 
 /// One relation or function of the document.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct Entry {
     name: String,
     path: String,
@@ -44,7 +44,7 @@ struct Entry {
 }
 
 /// The document before it is known what its reader may see.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Document {
     head: Map<String, Value>,
     tables: Vec<Entry>,
@@ -76,7 +76,7 @@ pub(crate) fn document(
 impl Document {
     /// Shows what the rows of [`accessible`] name.
     pub(crate) fn respond(
-        mut self,
+        &self,
         results: &[Vec<Row>],
         profile: Option<&str>,
     ) -> Result<Response, Error> {
@@ -87,11 +87,17 @@ impl Document {
         };
         let seen: HashSet<(String, String)> =
             rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?))).collect();
-        let shows =
-            |kind: &str, entry: &Entry| seen.contains(&(kind.to_owned(), entry.name.clone()));
-        self.tables.retain(|entry| shows("table", entry));
-        self.functions.retain(|entry| shows("function", entry));
-        Ok(self.into_response(profile))
+        let shown = |kind: &str, entries: &[Entry]| {
+            let seen = |entry: &&Entry| seen.contains(&(kind.to_owned(), entry.name.clone()));
+            entries.iter().filter(seen).cloned().collect()
+        };
+        let shown = Self {
+            head: self.head.clone(),
+            tables: shown("table", &self.tables),
+            functions: shown("function", &self.functions),
+            head_only: self.head_only,
+        };
+        Ok(shown.into_response(profile))
     }
 
     /// Shows everything.

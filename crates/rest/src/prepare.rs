@@ -2,6 +2,8 @@
 
 mod applied;
 
+use std::sync::Arc;
+
 use http::header;
 use plinth_catalog::{Catalog, Function, Printing, Relation, Volatility};
 
@@ -183,15 +185,16 @@ impl<'p> Job<'p> {
             statements.push(render::planned_count(&node));
         }
         let mut plan = self.answer(Kind::Read { head }, &negotiated, columns);
-        plan.content_location = Some(self.content_location(relation));
         plan.warning = tree.warning();
         let verbatim = columns.body_is_last() && !plan.hex_body && statements.len() == 1;
         let verbatim = verbatim && negotiated.explain().is_none();
+        let binary = rows.is_some();
+        plan.rows = rows.unwrap_or_default();
         let mut outcome = self.outcome(statements, true, plan)?;
         if let Outcome::Query(prepared) = &mut outcome {
             prepared.verbatim = verbatim;
-            prepared.binary = rows.is_some();
-            prepared.rows = rows.unwrap_or_default();
+            prepared.binary = binary;
+            prepared.location = Some(self.content_location(relation).into());
         }
         Ok(outcome)
     }
@@ -375,9 +378,9 @@ impl<'p> Job<'p> {
             count: preferences.count,
             max_rows: self.context.config.max_rows,
             range: self.request.range,
-            content_location: None,
             location: String::new(),
             warning: None,
+            rows: rows::Plan::default(),
         }
     }
 
@@ -403,12 +406,12 @@ impl<'p> Job<'p> {
             settings: Vec::new(),
             isolation: None,
             rollback,
-            schema: self.context.schema.to_owned(),
+            schema: self.context.schema.into(),
             time_zone: self.preferences().time_zone.clone(),
             binary: false,
             verbatim: false,
-            rows: rows::Plan::default(),
-            plan: Box::new(plan),
+            location: None,
+            plan: Arc::new(plan),
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! Rows become a response.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -10,12 +12,12 @@ use crate::render::Columns;
 use crate::request::prefer::{Count, Resolution};
 use crate::request::query;
 use crate::request::range::Range;
-use crate::rows::Encoded;
+use crate::rows::{self, Encoded};
 use crate::spoken;
 use crate::{Error, Response, Row};
 
 /// What was done.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Kind {
     Read { head: bool },
     Create { resolution: Option<Resolution> },
@@ -27,8 +29,8 @@ pub(crate) enum Kind {
     OpenApi(Box<Document>),
 }
 
-/// Everything that the answer depends on besides the rows.
-#[derive(Debug)]
+/// Everything that the answer depends on besides the rows, the same for all requests of one shape.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
     pub(crate) columns: Columns,
@@ -46,12 +48,12 @@ pub(crate) struct Plan {
     pub(crate) count: Option<Count>,
     pub(crate) max_rows: Option<u64>,
     pub(crate) range: Range,
-    /// The value of `Content-Location`.
-    pub(crate) content_location: Option<String>,
     /// What the value of `Location` starts with.
     pub(crate) location: String,
     /// The value of `Warning`.
     pub(crate) warning: Option<String>,
+    /// What is known of rows that come in binary.
+    pub(crate) rows: rows::Plan,
 }
 
 /// The numbers and texts of the main statement's row.
@@ -59,19 +61,25 @@ struct Page {
     rows: u64,
     total: Option<u64>,
     body: Bytes,
+    /// The value of `Content-Location`.
+    location: Option<Bytes>,
 }
 
 impl Plan {
-    /// The answer to the rows of every statement.
-    pub(crate) fn respond(self, results: Vec<Vec<Row>>) -> Result<Response, Error> {
-        match self.kind {
-            Kind::Explain => return Ok(self.explained(&results)),
-            Kind::OpenApi(document) => return document.respond(&results, self.profile.as_deref()),
+    /// The answer to the rows of every statement; `location` is that of a page.
+    pub(crate) fn respond(
+        &self,
+        location: Option<Bytes>,
+        results: &[Vec<Row>],
+    ) -> Result<Response, Error> {
+        match &self.kind {
+            Kind::Explain => return Ok(self.explained(results)),
+            Kind::OpenApi(document) => return document.respond(results, self.profile.as_deref()),
             _ => {}
         }
         let row = results.first().and_then(|rows| rows.first());
         let row = row.ok_or_else(Error::unexpected_result)?;
-        let page = self.page(row, results.get(1).map(Vec::as_slice))?;
+        let page = self.page(row, location, results.get(1).map(Vec::as_slice))?;
         if self.singular && page.rows != 1 && !matches!(self.kind, Kind::Upsert) {
             return Err(Error::not_singular(page.rows));
         }
@@ -92,7 +100,8 @@ impl Plan {
 
     /// The answer to a read whose rows were made JSON here.
     pub(crate) fn respond_rows(
-        self,
+        &self,
+        location: Option<Bytes>,
         encoded: Encoded,
         others: &[Vec<Row>],
     ) -> Result<Response, Error> {
@@ -105,17 +114,22 @@ impl Plan {
         }
         let body = Bytes::from(array).slice(usize::from(self.singular)..);
         let total = self.total(total.or(Some(rows)), others.first().map(Vec::as_slice));
-        let mut response = self.read(Page { rows, total, body }, false);
+        let mut response = self.read(Page { rows, total, body, location }, false);
         self.set_notes(&mut response.headers);
         Ok(response)
     }
 
-    fn page(&self, row: &Row, planned: Option<&[Row]>) -> Result<Page, Error> {
+    fn page(
+        &self,
+        row: &Row,
+        location: Option<Bytes>,
+        planned: Option<&[Row]>,
+    ) -> Result<Page, Error> {
         let rows = number(row, Some(0)).ok_or_else(Error::unexpected_result)?;
         let body = self.columns.body.and_then(|index| row.get(index)?.clone()).unwrap_or_default();
         let body = if self.hex_body { from_hex(&body)? } else { body };
         let counted = number(row, self.columns.total).or(Some(rows));
-        Ok(Page { rows, total: self.total(counted, planned), body })
+        Ok(Page { rows, total: self.total(counted, planned), body, location })
     }
 
     /// The total that the client asked for, from what was counted and what the planner guesses.
@@ -134,7 +148,7 @@ impl Plan {
     fn read(&self, page: Page, head: bool) -> Response {
         let (status, range) = window(self.range, page.rows, page.total);
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return self.out_of_bounds(&page, &range, head);
+            return self.out_of_bounds(page, &range, head);
         }
         let mut response = Response {
             headers: HeaderMap::with_capacity(6),
@@ -142,9 +156,7 @@ impl Plan {
             ..Response::empty(status)
         };
         set(&mut response.headers, "content-range", &range);
-        if let Some(location) = &self.content_location {
-            set(&mut response.headers, "content-location", location);
-        }
+        set_location(&mut response.headers, page.location);
         self.set_type(&mut response.headers);
         if head {
             response.body = Bytes::new();
@@ -152,7 +164,7 @@ impl Plan {
         response
     }
 
-    fn out_of_bounds(&self, page: &Page, range: &str, head: bool) -> Response {
+    fn out_of_bounds(&self, page: Page, range: &str, head: bool) -> Response {
         let error = Error::out_of_bounds(self.range.lower, page.total.unwrap_or_default());
         let mut response = error.to_response();
         // The rows were read; this is no error of the kind that a proxy is told of.
@@ -161,9 +173,7 @@ impl Plan {
         if let Some(profile) = &self.profile {
             set(&mut response.headers, "content-profile", profile);
         }
-        if let Some(location) = &self.content_location {
-            set(&mut response.headers, "content-location", location);
-        }
+        set_location(&mut response.headers, page.location);
         if head {
             response.body = Bytes::new();
         }
@@ -234,7 +244,7 @@ impl Plan {
     fn called(&self, page: Page, shape: Shape, head: bool) -> Response {
         let (status, range) = window(self.range, page.rows, page.total);
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return self.out_of_bounds(&page, &range, head);
+            return self.out_of_bounds(page, &range, head);
         }
         let mut response = Response::empty(status);
         set(&mut response.headers, "content-range", &range);
@@ -276,6 +286,15 @@ impl Plan {
         if let Some(profile) = &self.profile {
             set(headers, "content-profile", profile);
         }
+    }
+}
+
+/// Sets `Content-Location` to what was encoded already; as [`set`] does, but without copying it.
+fn set_location(headers: &mut HeaderMap, location: Option<Bytes>) {
+    if let Some(location) = location.filter(|it| it.is_ascii())
+        && let Ok(value) = HeaderValue::from_maybe_shared(location)
+    {
+        headers.insert(header::CONTENT_LOCATION, value);
     }
 }
 
@@ -322,11 +341,17 @@ fn window(range: Range, rows: u64, total: Option<u64>) -> (StatusCode, String) {
 
 /// `0-9/100`, `*/0`, `0-9/*`
 fn content_range(lower: i64, upper: i64, total: Option<u64>) -> String {
-    let total_text = total.map_or("*".to_owned(), |total| total.to_string());
-    if total == Some(0) || lower > upper {
-        return format!("*/{total_text}");
-    }
-    format!("{lower}-{upper}/{total_text}")
+    let mut text = String::with_capacity(24);
+    // Writing into a string cannot fail.
+    let _ = match total == Some(0) || lower > upper {
+        true => text.write_str("*/"),
+        false => write!(text, "{lower}-{upper}/"),
+    };
+    let _ = match total {
+        Some(total) => write!(text, "{total}"),
+        None => text.write_str("*"),
+    };
+    text
 }
 
 /// Applies `response.status` and `response.headers`, which functions and triggers may have set.

@@ -13,6 +13,8 @@ mod value;
 
 pub(crate) use plan::{Plan, plan};
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use plinth_catalog::Printing;
 
@@ -56,6 +58,10 @@ pub(crate) struct Encoded {
 /// What writes rows of known columns.
 #[derive(Debug)]
 struct Encoder {
+    /// The columns' names and types, and how the session prints them.
+    columns: Vec<(Box<str>, u32)>,
+    printing: Printing,
+
     kinds: Vec<Kind>,
     /// Whether a total comes after them.
     total: bool,
@@ -63,10 +69,29 @@ struct Encoder {
     keys: Vec<Vec<u8>>,
 }
 
+/// The encoder of a plan's first rows, for the next ones. It follows from rows and plan, so it makes no plan another.
+#[derive(Debug, Default)]
+struct LastEncoder(OnceLock<Arc<Encoder>>);
+
+impl PartialEq for LastEncoder {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// Writes rows that are as planned. `None` when there is a type that only PostgreSQL can print in a
 /// session like theirs, when there are too many bytes, or when the total is not known for lack of rows.
 pub(crate) fn encode(rows: &BinaryRows<'_>, plan: &Plan, printing: Printing) -> Option<Encoded> {
-    let encoder = Encoder::new(&rows.columns, plan, printing)?;
+    let own;
+    let encoder =
+        match plan.encoder.0.get().filter(|encoder| encoder.is_for(&rows.columns, printing)) {
+            Some(encoder) => encoder,
+            None => {
+                own = Arc::new(Encoder::new(&rows.columns, plan, printing)?);
+                let _ = plan.encoder.0.set(own.clone());
+                &own
+            }
+        };
     let bytes: usize = rows.messages.iter().map(Bytes::len).sum();
     if bytes > MAX_BYTES {
         return None;
@@ -94,6 +119,7 @@ pub(crate) fn encode(rows: &BinaryRows<'_>, plan: &Plan, printing: Printing) -> 
 
 impl Encoder {
     fn new(columns: &[Column<'_>], plan: &Plan, printing: Printing) -> Option<Self> {
+        let all = columns.iter().map(|column| (column.name.into(), column.type_oid)).collect();
         let columns = if plan.total { columns.split_last()?.1 } else { columns };
         let kinds = columns.iter().map(|it| types::kind(it.type_oid, plan, printing));
         let key = |(index, column): (usize, &Column<'_>)| {
@@ -103,7 +129,19 @@ impl Encoder {
             key
         };
         let keys = columns.iter().enumerate().map(key).collect();
-        Some(Self { kinds: kinds.collect::<Option<_>>()?, total: plan.total, keys })
+        let kinds = kinds.collect::<Option<_>>()?;
+        Some(Self { columns: all, printing, kinds, total: plan.total, keys })
+    }
+
+    /// Whether it writes such rows: a column may have become another one since.
+    fn is_for(&self, columns: &[Column<'_>], printing: Printing) -> bool {
+        self.printing == printing
+            && self.columns.len() == columns.len()
+            && self
+                .columns
+                .iter()
+                .zip(columns)
+                .all(|((name, oid), column)| *oid == column.type_oid && **name == *column.name)
     }
 
     /// Writes one row as an object. Returns what comes after its values, and what follows its message.
@@ -168,6 +206,25 @@ mod tests {
         );
         assert_eq!(json(&columns, &[]).unwrap(), "[]");
         assert_eq!(json(&[], &[message(&[])]).unwrap(), "[{}]");
+    }
+
+    #[test]
+    fn rows_of_a_plan_may_have_other_columns_than_those_before() {
+        let plan = Plan::default();
+        let printing = Printing { utc: true, ..Printing::default() };
+        let json = |name: &str, type_oid, value: &[u8], printing| {
+            let messages = [Bytes::from(message(&[Some(value)]))];
+            let rows = BinaryRows { columns: vec![Column { name, type_oid }], messages: &messages };
+            Some(String::from_utf8(encode(&rows, &plan, printing)?.json).unwrap())
+        };
+        for _ in 0..2 {
+            let one = 1_i32.to_be_bytes();
+            assert_eq!(json("a", INT4, &one, printing).unwrap(), "[{\"a\":1}]");
+            assert_eq!(json("b", INT4, &one, printing).unwrap(), "[{\"b\":1}]");
+            assert_eq!(json("a", TEXT, b"x", printing).unwrap(), "[{\"a\":\"x\"}]");
+            assert!(json("at", 1184, &[0; 8], printing).is_some());
+            assert_eq!(json("at", 1184, &[0; 8], Printing::default()), None);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use plinth_catalog::{Column, Printing, Relation, TextType};
 
+use super::LastEncoder;
 use super::types::{Scalar, scalar_named};
 use crate::plan::negotiate::Handler;
 use crate::plan::{Embedded, ReadNode, Selected};
@@ -11,7 +12,7 @@ use crate::render::{Options, Total};
 const MAX_ROWS: i64 = 1_000;
 
 /// What is known beforehand of rows that come in binary.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     /// Types of this database that are selected.
     pub(super) texts: Vec<TextType>,
@@ -19,6 +20,7 @@ pub(crate) struct Plan {
     pub(super) total: bool,
     /// Whether a page without rows means that there are none at all.
     pub(super) from_first: bool,
+    pub(super) encoder: LastEncoder,
 }
 
 /// What to expect of a read's rows if they may come in binary. If so, selected values that only
@@ -54,7 +56,8 @@ pub(crate) fn plan(
             item.alias.get_or_insert_with(|| item.column.name.clone());
         }
     }
-    Some(Plan { texts: known.texts, total, from_first: range.lower == 0 })
+    let encoder = LastEncoder::default();
+    Some(Plan { texts: known.texts, total, from_first: range.lower == 0, encoder })
 }
 
 /// Whether the rows have no columns, whatever the relation has.

@@ -106,7 +106,7 @@ impl Shape {
         prepare_rows(&self.raw(), catalog, &bounded(config), || {})
     }
 
-    fn raw(&self) -> RawRequest<'_> {
+    pub(crate) fn raw(&self) -> RawRequest<'_> {
         RawRequest {
             method: &self.method,
             path: &self.path,

@@ -8,5 +8,6 @@ mod robust;
 #[path = "../it/shapes.rs"]
 mod shapes;
 mod snapshots;
+mod templates;
 #[path = "../it/words.rs"]
 mod words;
