@@ -68,7 +68,7 @@ pub(super) async fn answer(
     };
     let (catalog, config) = (&snapshot.catalog, &snapshot.config);
     let mut step = "parse";
-    let outcome = plinth_rest::prepare_rows(&raw, catalog, config, || {
+    let outcome = snapshot.prepare(&raw, || {
         watch.lap(std::mem::replace(&mut step, "plan"));
     });
     watch.lap(step);

@@ -5,6 +5,7 @@ mod live;
 mod project;
 mod room;
 mod settings;
+mod shapes;
 mod sign_in;
 mod snapshot;
 

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use plinth_catalog::{Catalog, LoadError, LoadOptions};
 use plinth_postgres::quote::ident;
+use plinth_rest::{Outcome, RawRequest};
 use tokio_postgres::Client;
 
 use super::settings::{DatabaseSettings, Tenant, search_path, settable};
+use super::shapes::Shapes;
 use crate::gateway::Rules;
 use crate::pgrst::{Settings, Source, SourceError};
 
@@ -34,6 +36,7 @@ pub struct Snapshot {
     search_paths: HashMap<String, Bytes>,
     roles: HashMap<String, RoleContext>,
     other_roles: RoleContext,
+    shapes: Shapes,
 }
 
 /// What a transaction of a role begins with.
@@ -139,7 +142,21 @@ impl Snapshot {
             search_paths,
             roles,
             other_roles: RoleContext { settings: application.into(), isolation: None },
+            shapes: Shapes::new(),
         })
+    }
+
+    /// As [`plinth_rest::prepare_rows`]; what is asked again and again is planned once.
+    ///
+    /// # Errors
+    ///
+    /// [`plinth_rest::Error`] is the client's answer.
+    pub fn prepare(
+        &self,
+        request: &RawRequest<'_>,
+        parsed_now: impl FnOnce(),
+    ) -> Result<Outcome, plinth_rest::Error> {
+        self.shapes.prepare(request, &self.catalog, &self.config, parsed_now)
     }
 
     /// The search path for requests to `schema`; `None` when the database's own is right.

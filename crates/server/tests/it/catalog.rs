@@ -58,6 +58,40 @@ fn ddl_is_seen_by_the_next_requests() {
     );
 }
 
+/// What was planned often enough to be remembered is planned anew.
+#[test]
+fn a_remembered_plan_ends_with_its_catalog() {
+    let sql =
+        "create table a (id int); insert into a values (1), (2), (3); create table c (id int)";
+    with_project(
+        sql,
+        |_| {},
+        async |instance, database| {
+            let api = instance.service(database.project());
+            let ask = async |id: i32| api.get(&format!("/a?select=id,b&id=eq.{id}")).await.unwrap();
+            for id in 1..5 {
+                assert_eq!(ask(id).await.status, StatusCode::BAD_REQUEST, "there is no b yet");
+            }
+            owner(database, "alter table a add column b int default 7").await;
+            for _ in 0..3 {
+                for id in 1..=3 {
+                    until("the new column is there", async || {
+                        (ask(id).await.json() == json!([{"id": id, "b": 7}])).then_some(())
+                    })
+                    .await;
+                }
+            }
+            assert_eq!(ask(4).await.json(), json!([]));
+            owner(database, "drop table a").await;
+            // PostgreSQL would say 42P01.
+            until("the relation is gone from the catalog", async || {
+                (ask(1).await.json()["code"] == json!("PGRST205")).then_some(())
+            })
+            .await;
+        },
+    );
+}
+
 #[test]
 fn a_new_foreign_key_can_be_embedded() {
     let sql = "create table team (id int primary key); create table member (id int, team_id int)";
