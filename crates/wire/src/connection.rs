@@ -312,13 +312,13 @@ impl Connection {
     pub fn forget_statements(&mut self) {
         for name in self.cache.clear() {
             // Writing to memory cannot fail for a name this short.
-            let _ = frontend::close(b'S', &statement_name(name), self.outgoing.messages());
+            let _ = frontend::close(b'S', name.as_str(), self.outgoing.messages());
         }
     }
 
     fn encode(&mut self, batch: &Batch) -> Result<(), WireError> {
         for name in self.cache.evict() {
-            frontend::close(b'S', &statement_name(name), self.outgoing.messages())
+            frontend::close(b'S', name.as_str(), self.outgoing.messages())
                 .map_err(protocol_error)?;
         }
         let extra =
@@ -343,14 +343,16 @@ impl Connection {
         statement: &Statement,
         index: usize,
     ) -> Result<(), WireError> {
-        let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
-        let prepared = match self.known(&key) {
+        let prepared = match self.known(&batch.role, &statement.sql) {
             Some(prepared) => prepared,
-            None => self.encode_parse(key)?,
+            None => {
+                let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
+                self.encode_parse(key)?
+            }
         };
         let binary = statement.format == Format::Binary;
-        let name = statement_name(prepared.name);
-        self.outgoing.bind(&name, &statement.params, binary).map_err(|NotEncodable| {
+        let name = prepared.name.as_str();
+        self.outgoing.bind(name, &statement.params, binary).map_err(|NotEncodable| {
             WireError::Protocol("a batch is too large to be encoded".to_owned())
         })?;
         if binary {
@@ -364,12 +366,13 @@ impl Connection {
     }
 
     /// The statement, if the session has it by name or is being told.
-    fn known(&mut self, key: &Key) -> Option<Prepared> {
+    fn known(&mut self, role: &Arc<str>, sql: &Arc<str>) -> Option<Prepared> {
         if !self.cache.keeps() {
             return None;
         }
-        let being_prepared = || self.parsing.iter().find(|parsing| parsing.key == *key);
-        let cached = self.cache.get(key);
+        let is_it = |parsing: &&Parsing| parsing.key.role == *role && parsing.key.sql == *sql;
+        let being_prepared = || self.parsing.iter().find(is_it);
+        let cached = self.cache.get(role, sql);
         cached.or_else(|| being_prepared().map(|parsing| parsing.prepared.clone()))
     }
 
@@ -377,9 +380,9 @@ impl Connection {
     fn encode_parse(&mut self, key: Key) -> Result<Prepared, WireError> {
         let prepared =
             Prepared { name: self.cache.fresh_name(), description: Description::default() };
-        let name = statement_name(prepared.name);
-        frontend::parse(&name, &key.sql, [], self.outgoing.messages()).map_err(protocol_error)?;
-        frontend::describe(b'S', &name, self.outgoing.messages()).map_err(protocol_error)?;
+        let name = prepared.name.as_str();
+        frontend::parse(name, &key.sql, [], self.outgoing.messages()).map_err(protocol_error)?;
+        frontend::describe(b'S', name, self.outgoing.messages()).map_err(protocol_error)?;
         self.parsing.push_back(Parsing { key, prepared: prepared.clone(), batch: self.sent });
         Ok(prepared)
     }
@@ -679,10 +682,6 @@ async fn read_more(
         Ok(_) => Ok(()),
         Err(error) => Err(WireError::Lost(error)),
     }
-}
-
-fn statement_name(number: u32) -> String {
-    if number == 0 { String::new() } else { format!("s{number}") }
 }
 
 fn protocol_error(error: io::Error) -> WireError {

@@ -253,8 +253,10 @@ impl Pool {
     ///
     /// Every [`WireError`]; its documentation says which of them mean that nothing was executed.
     pub async fn run(&self, batch: Batch) -> Result<Vec<Rows>, WireError> {
+        // Its future is large and moves with those that hold it, which most requests would pay for in vain.
+        let alone = |batch| Box::pin(async move { self.run_alone(&batch).await });
         if batch.lane != Lane::Read || batch.rollback {
-            return self.run_alone(&batch).await;
+            return alone(batch).await;
         }
         let shard = shard::home() % self.inner.lanes.len();
         let reads = &self.inner.lanes[shard];
@@ -268,7 +270,7 @@ impl Pool {
             Ok(Ok(results)) => Ok(results),
             Ok(Err(Unserved::Returned(batch))) => {
                 count(&self.inner.counters.repeated_reads, 1);
-                self.run_alone(&batch).await
+                alone(batch).await
             }
             Ok(Err(Unserved::Failed(error))) => Err(error),
             Err(_worker_gone) => Err(WireError::Closed),
