@@ -61,7 +61,11 @@ fn member(json: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 /// A JSON string. Nearly every header is made of characters that stand for themselves.
 fn string(json: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    // All of them are looked at, which is faster than to stop at the first: eight and more at a time.
+    let plain = text.iter().fold(true, |plain, byte| {
+        plain & (b' '..=b'~').contains(byte) & (*byte != b'"') & (*byte != b'\\')
+    });
+    if plain {
         json.push(b'"');
         json.extend_from_slice(text);
         json.push(b'"');

@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use bytes::{BufMut, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -150,7 +151,7 @@ impl Gateway {
                 .unwrap_or_else(|| empty(StatusCode::OK));
         }
         match target {
-            Target::Instance(path) => instance(projects, parts, path).await,
+            Target::Instance(path) => Box::pin(instance(projects, parts, path)).await,
             Target::Unrouted(_) => Situation::NoRoute.answer(),
             Target::Project { selector, route, base_path, path } => {
                 match select(projects, selector) {
@@ -403,8 +404,20 @@ impl RequestIds {
             return theirs.clone();
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::from_str(&format!("{:08x}-{number:x}", self.prefix))
-            .unwrap_or(HeaderValue::from_static("0"))
+        let mut id = BytesMut::with_capacity(8 + 1 + 16);
+        hex(&mut id, self.prefix.into(), 8);
+        id.put_u8(b'-');
+        hex(&mut id, number, 1);
+        HeaderValue::from_maybe_shared(id.freeze()).unwrap_or(HeaderValue::from_static("0"))
+    }
+}
+
+/// Appends `number` in at least `digits` hexadecimal digits. Every request has one, and `format!` is slow.
+fn hex(text: &mut BytesMut, number: u64, digits: u32) {
+    let needed = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits);
+    for place in (0..needed).rev() {
+        let digit = number >> (4 * place) & 15;
+        text.put_u8(b"0123456789abcdef"[usize::try_from(digit).unwrap_or_default()]);
     }
 }
 
@@ -425,5 +438,16 @@ mod tests {
             assert_ne!(given(text), text);
         }
         assert_ne!(ids.of(&HeaderMap::new()), ids.of(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_those_of_format() {
+        for number in [0, 1, 9, 10, 15, 16, 255, 256, 0xdead_beef, u64::MAX] {
+            let mut text = BytesMut::new();
+            hex(&mut text, number, 1);
+            text.put_u8(b'-');
+            hex(&mut text, number, 8);
+            assert_eq!(text, format!("{number:x}-{number:08x}"));
+        }
     }
 }
