@@ -1,9 +1,15 @@
 //! Requests to other people's servers: short, bounded, never redirected.
 
+mod address;
+mod guarded;
+
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, ClientBuilder, Response};
+
+pub use address::is_public;
+pub use guarded::{Answer, BODY_LIMIT, Outgoing, OutgoingError, OutgoingPolicy};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,12 +21,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// If TLS cannot be set up.
 pub fn client() -> Result<Client, reqwest::Error> {
+    builder().build()
+}
+
+/// What all clients have in common.
+fn builder() -> ClientBuilder {
     Client::builder()
         .redirect(Policy::none())
+        .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .no_proxy()
         .user_agent(concat!("plinth/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// Why an answer's body could not be had.

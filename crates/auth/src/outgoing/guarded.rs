@@ -1,0 +1,285 @@
+//! HTTP to the outside world, held to a policy: where it may go, how long it may take, how much it may bring back.
+//!
+//! Addresses come from settings, and settings may be written by people who do not run the machine. So a URL is looked at before the
+//! call, and a name is looked at again after it was resolved, by the same resolver that the connection uses: there is no gap between
+//! the check and the use in which a name could change its address.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use super::BodyError;
+use super::address::{self, is_public};
+
+/// The largest body that is read, in bytes. A longer answer is an error, not a truncated text.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Where outgoing calls may go. The default is the public internet over TLS and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutgoingPolicy {
+    /// Development only: plain HTTP to this machine is allowed, and so are this machine's own addresses.
+    pub allow_http_loopback: bool,
+    /// Host names and literal addresses that may be private, for example an identity provider inside the company.
+    /// Compared without case. TLS is required all the same.
+    pub private_hosts: BTreeSet<String>,
+}
+
+/// Why an outgoing call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutgoingError {
+    /// The policy does not allow this URL.
+    #[error("calls to {0} are not allowed")]
+    Refused(String),
+    /// The other side could not be reached, or broke off.
+    #[error("{host} could not be reached")]
+    Unreachable {
+        /// The host that was called.
+        host: String,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The other side took too long.
+    #[error("{0} did not answer in time")]
+    TimedOut(String),
+    /// The answer is longer than [`BODY_LIMIT`].
+    #[error("the answer of {0} is too long")]
+    TooLong(String),
+    /// The client could not be set up.
+    #[error("no HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status. Redirects are answers like any other: they are never followed.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, at most [`BODY_LIMIT`] bytes.
+    pub body: Vec<u8>,
+}
+
+/// A client that keeps an [`OutgoingPolicy`]. Cloning is cheap and shares the connections.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    client: reqwest::Client,
+    policy: Arc<OutgoingPolicy>,
+}
+
+impl Outgoing {
+    /// A client whose calls take at most `timeout`, from the first byte sent to the last one read.
+    ///
+    /// # Errors
+    ///
+    /// [`OutgoingError::Client`] if TLS cannot be set up.
+    pub fn new(policy: OutgoingPolicy, timeout: Duration) -> Result<Self, OutgoingError> {
+        let policy = Arc::new(policy);
+        let client = super::builder()
+            .dns_resolver(Arc::new(Resolver(policy.clone())))
+            .timeout(timeout)
+            .build()
+            .map_err(OutgoingError::Client)?;
+        Ok(Self { client, policy })
+    }
+
+    /// Whether the policy allows `url`, as far as this can be said without resolving its host.
+    ///
+    /// # Errors
+    ///
+    /// [`OutgoingError::Refused`] if it does not.
+    pub fn check(&self, url: &Url) -> Result<(), OutgoingError> {
+        if self.policy.allows(url) { Ok(()) } else { Err(OutgoingError::Refused(place(url))) }
+    }
+
+    /// Sends `request` and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// Every variant of [`OutgoingError`] but [`OutgoingError::Client`].
+    pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer, OutgoingError> {
+        let url = Url::parse(&request.uri().to_string())
+            .map_err(|_| OutgoingError::Refused("an address that is no URL".to_owned()))?;
+        self.check(&url)?;
+        let host = place(&url);
+        let request = reqwest::Request::try_from(request)
+            .map_err(|source| OutgoingError::Unreachable { host: host.clone(), source })?;
+        let mut response =
+            self.client.execute(request).await.map_err(|error| failure(&host, error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        match super::body(response, BODY_LIMIT).await {
+            Ok(body) => Ok(Answer { status, headers, body }),
+            Err(BodyError::TooLarge(_)) => Err(OutgoingError::TooLong(host)),
+            Err(BodyError::Broken(error)) => Err(failure(&host, error)),
+        }
+    }
+}
+
+impl OutgoingPolicy {
+    fn allows(&self, url: &Url) -> bool {
+        let Some(host) = url.host() else { return false };
+        let loopback = match &host {
+            Host::Domain(name) => is_localhost(name),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        let scheme = match url.scheme() {
+            "https" => true,
+            "http" => self.allow_http_loopback && loopback,
+            _ => false,
+        };
+        let address = match host {
+            Host::Domain(name) => self.allows_name(name),
+            Host::Ipv4(address) => self.allows_address(&address.to_string(), address.into()),
+            Host::Ipv6(address) => self.allows_address(&address.to_string(), address.into()),
+        };
+        scheme && address && url.username().is_empty() && url.password().is_none()
+    }
+
+    /// Whether a name may be resolved at all. Not every system has addresses for the names below `localhost`.
+    fn allows_name(&self, name: &str) -> bool {
+        !is_localhost(name)
+            || self.allow_http_loopback
+            || self.private_hosts.contains(&name.to_ascii_lowercase())
+    }
+
+    /// Whether a connection to `address`, which `name` stands for, may be made.
+    fn allows_address(&self, name: &str, address: IpAddr) -> bool {
+        let loopback = address::embedded(address).is_loopback();
+        // A name that says it is this machine may be nothing else, or plain HTTP would leave it.
+        if is_localhost(name) && !loopback {
+            return false;
+        }
+        is_public(address)
+            || (self.allow_http_loopback && loopback)
+            || self.private_hosts.contains(&name.to_ascii_lowercase())
+    }
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Scheme, host and port: what a log may keep of a URL.
+fn place(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn failure(host: &str, error: reqwest::Error) -> OutgoingError {
+    if error.is_timeout() {
+        return OutgoingError::TimedOut(host.to_owned());
+    }
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        if inner.is::<NoAllowedAddress>() {
+            return OutgoingError::Refused(host.to_owned());
+        }
+        cause = inner.source();
+    }
+    OutgoingError::Unreachable { host: host.to_owned(), source: error.without_url() }
+}
+
+/// The system's resolver without the addresses that the policy refuses.
+struct Resolver(Arc<OutgoingPolicy>);
+
+/// A name has addresses, and none of them may be called.
+#[derive(Debug, thiserror::Error)]
+#[error("the name has no address that may be called")]
+struct NoAllowedAddress;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.0.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
+                .await?
+                .filter(|address| policy.allows_address(name.as_str(), address.ip()))
+                .collect();
+            if found.is_empty() {
+                return Err(NoAllowedAddress.into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(policy: &OutgoingPolicy, url: &str) -> bool {
+        !policy.allows(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn only_tls_to_public_addresses_is_allowed_by_default() {
+        let policy = OutgoingPolicy::default();
+        assert!(!refused(&policy, "https://accounts.google.com/x"));
+        assert!(!refused(&policy, "https://8.8.8.8/"));
+        for url in [
+            "http://accounts.google.com/",
+            "http://localhost/",
+            "https://localhost/",
+            "https://LOCALHOST./",
+            "https://a.localhost/",
+            "https://127.0.0.1/",
+            "https://10.1.2.3/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://user:word@example.com/",
+            "file:///etc/passwd",
+            "ftp://example.com/",
+        ] {
+            assert!(refused(&policy, url), "{url} must be refused");
+        }
+    }
+
+    #[test]
+    fn the_development_flag_opens_this_machine_only() {
+        let policy = OutgoingPolicy { allow_http_loopback: true, ..Default::default() };
+        for url in ["http://127.0.0.1:9/", "http://localhost:9/", "http://[::1]:9/"] {
+            assert!(!refused(&policy, url), "{url} must be allowed");
+        }
+        for url in ["http://example.com/", "http://10.0.0.1/", "https://10.0.0.1/"] {
+            assert!(refused(&policy, url), "{url} must be refused");
+        }
+        assert!(!policy.allows_address("a.localhost", [93, 184, 216, 34].into()));
+    }
+
+    #[test]
+    fn a_host_may_be_private_when_it_is_named() {
+        let policy = OutgoingPolicy {
+            private_hosts: ["id.corp.example".to_owned(), "10.0.0.7".to_owned()].into(),
+            ..Default::default()
+        };
+        assert!(policy.allows_address("ID.corp.example", [10, 0, 0, 1].into()));
+        assert!(!policy.allows_address("other.example", [10, 0, 0, 1].into()));
+        assert!(!refused(&policy, "https://10.0.0.7/"));
+        assert!(refused(&policy, "http://10.0.0.7/"));
+        assert!(refused(&policy, "https://10.0.0.8/"));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_what_it_resolves_to() {
+        let timeout = Duration::from_secs(5);
+        let outgoing = Outgoing::new(OutgoingPolicy::default(), timeout).unwrap();
+        // Past the check of the URL, as a name of somebody else's that resolves to this machine would be.
+        let request = outgoing.client.get("https://localhost/").build().unwrap();
+        let error = outgoing.client.execute(request).await.unwrap_err();
+        let error = failure("https://localhost", error);
+        assert!(matches!(error, OutgoingError::Refused(_)), "{error:?}");
+        let open = OutgoingPolicy { allow_http_loopback: true, ..Default::default() };
+        let found = Resolver(Arc::new(open)).resolve("localhost".parse().unwrap()).await.unwrap();
+        assert!(found.map(|address| address.ip()).all(|address| address.is_loopback()));
+    }
+}
