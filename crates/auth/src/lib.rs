@@ -3,6 +3,7 @@
 pub mod captcha;
 pub mod config;
 pub mod email;
+pub mod external;
 pub mod hook;
 pub mod limits;
 pub mod mail;

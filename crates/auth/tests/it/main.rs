@@ -1,3 +1,4 @@
-//! Tests on a real PostgreSQL and a real mail server.
+//! Tests on a real PostgreSQL, a real mail server and a real identity provider.
 
+mod external;
 mod mail;
