@@ -73,6 +73,7 @@ impl Mailbox {
             (_, ["api", "v1", "messages"]) if get => self.list(&query),
             (_, ["api", "v1", "search"]) if get => self.search(&query),
             (_, ["api", "v1", "message", id, rest @ ..]) if get => self.message(id, rest),
+            (_, ["view", file]) if get => self.view(file),
             (_, ["api", "v1", "mailbox", name, rest @ ..]) => {
                 inbucket::answer(self, method, &decode(name), rest)
             }
@@ -138,6 +139,19 @@ impl Mailbox {
             }
             ["raw"] => Answer::of(200, "text/plain; charset=utf-8", message.source.clone()),
             ["headers"] => Answer::json(&inbucket::headers(&message)),
+            _ => Answer::not_found(),
+        }
+    }
+
+    /// `{id}.html` and `{id}.txt`: a body by itself.
+    fn view(&self, file: &str) -> Answer {
+        let Some((id, form)) = file.rsplit_once('.') else { return Answer::not_found() };
+        match (self.store.find(id), form) {
+            (Some(message), "html") if !message.html.is_empty() => Answer {
+                security_policy: page::FRAME_POLICY,
+                ..Answer::of(200, "text/html; charset=utf-8", message.html.clone())
+            },
+            (Some(message), "txt") => Answer::text(200, &message.text),
             _ => Answer::not_found(),
         }
     }

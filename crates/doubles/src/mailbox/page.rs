@@ -13,6 +13,11 @@ const SCRIPT: &str = include_str!("inbox.js");
 const STYLE: &str = include_str!("inbox.css");
 const MARKUP: &str = include_str!("inbox.html");
 
+/// For a mail's HTML by itself: it is shown, links can be followed, and nothing of it runs.
+pub(super) const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+     img-src data: http: https:; font-src data:; base-uri 'none'; form-action 'none'; \
+     sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation";
+
 static PAGE: LazyLock<String> =
     LazyLock::new(|| MARKUP.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT));
 

@@ -246,6 +246,24 @@ async fn the_router_answers_under_any_prefix() {
     server.abort();
 }
 
+#[tokio::test]
+async fn a_mails_html_is_served_but_may_run_nothing() {
+    let mailbox = Mailbox::local().await.unwrap();
+    let html = "Subject: x\r\nContent-Type: text/html\r\n\r\n<p>Hi</p><script>evil()</script>";
+    let mut client = Client::connect(&mailbox).await;
+    client.deliver("ada@example.com", html).await;
+    let answer = mailbox.answer("GET", "/view/latest.html", "", b"");
+    assert_eq!((answer.status, answer.content_type), (200, "text/html; charset=utf-8"));
+    assert!(String::from_utf8_lossy(&answer.body).contains("<p>Hi</p>"));
+    assert!(answer.security_policy.contains("default-src 'none'"));
+    assert!(answer.security_policy.contains("sandbox "));
+    assert!(!answer.security_policy.contains("script"));
+    client.deliver("ada@example.com", &source("plain")).await;
+    assert_eq!(mailbox.answer("GET", "/view/latest.html", "", b"").status, 404);
+    let text = mailbox.answer("GET", "/view/latest.txt", "", b"");
+    assert!(String::from_utf8_lossy(&text.body).contains("123456"));
+}
+
 async fn http(address: std::net::SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let text = format!(
