@@ -1,5 +1,6 @@
 //! Mail to users: templates, messages, and a queue that delivers them by SMTP without anybody waiting.
 
+mod configured;
 mod delivery;
 mod link;
 mod mailer;

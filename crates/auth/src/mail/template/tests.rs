@@ -175,3 +175,52 @@ fn content_comes_from_a_file_and_its_text_from_its_html() {
     );
     assert!(matches!(with(source), Err(TemplateError::File { kind: "invite", .. })));
 }
+
+proptest::proptest! {
+    /// Pieces of templates in any order are refused or rendered, and a user's data stays text.
+    #[test]
+    fn no_template_panics_or_lets_markup_through(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..24),
+    ) {
+        let html = Some(Content::Inline(pieces.concat()));
+        if let Ok(templates) = with(TemplateSource { html, ..TemplateSource::default() }) {
+            let data = json!({"x": "<u onclick=\"'", "l": ["<u", 1], "o": {"x": "<u>"}});
+            if let Ok(rendered) = templates.render(&mail(MailKind::Invite, data)) {
+                proptest::prop_assert!(!rendered.html.contains("<u"), "{}", rendered.html);
+            }
+        }
+    }
+}
+
+const PIECES: [&str; 30] = [
+    "{{",
+    "}}",
+    "{{ .Data.x }}",
+    "{{.Data.x}}",
+    "{{- .Data.x -}}",
+    "{{ if .Data.x }}",
+    "{{ else }}",
+    "{{ end }}",
+    "{{ with .Data.o }}",
+    "{{ range .Data.l }}",
+    "{{ . }}",
+    "{{ .x }}",
+    "{{/* c */}}",
+    "<",
+    ">",
+    "<!--",
+    "-->",
+    "<a href=\"",
+    "<a href='",
+    "<p title=",
+    "\"",
+    "'",
+    " ",
+    "ü",
+    "{%",
+    "%}",
+    "{#",
+    "<style>",
+    "</style>",
+    "{",
+];
