@@ -179,7 +179,10 @@ impl Gateway {
             Guard::ApiKey => {}
             Guard::SignIn => {
                 let mut answer = match sign_in::admit(&rules.access, &self.limits, parts, path) {
-                    Ok(request) => sign_in::answer(project, &self.bodies, request, body).await,
+                    // Its future would make that of every request large, which is moved several times.
+                    Ok(request) => {
+                        Box::pin(sign_in::answer(project, &self.bodies, request, body)).await
+                    }
                     Err(refusal) => refusal.answer(),
                 };
                 cors::decorate(&route.service.origins(), &parts.headers, answer.headers_mut());
