@@ -1,19 +1,42 @@
 //! Users, sessions, tokens, factors, keys: the sign-in of a project.
 
+mod account;
+mod audit;
 pub mod captcha;
 pub mod config;
+mod contact;
+mod db;
 pub mod email;
+mod endpoint;
+mod error;
 pub mod external;
+mod flow;
+mod guard;
 pub mod hook;
 pub mod limits;
 pub mod mail;
+mod one_time;
 pub mod outgoing;
 pub mod password;
+mod post;
 pub mod random;
 pub mod redirect;
+mod refresh;
+mod request;
+mod routes;
 pub mod seal;
+mod service;
+mod session;
 pub mod settings;
 pub mod sms;
 pub mod token;
 pub mod totp;
+mod user;
 pub mod webauthn;
+
+pub use db::{Answers, Db, Param, Work};
+pub use endpoint::Endpoint;
+pub use error::{Error, Result, code};
+pub use request::{ApiVersion, Request, Response};
+pub use routes::{Guard, ROUTES, Route};
+pub use service::{Auth, Parts};

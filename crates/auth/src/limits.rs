@@ -11,7 +11,7 @@ mod table;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use bucket::Rate;
 use bucket::{Bucket, nanoseconds};
@@ -153,6 +153,24 @@ impl Limits {
     fn spend(&self, kind: Kind, scope: Scope, name: impl std::hash::Hash, now: u64) -> Decision {
         let Some(rate) = self.settings.rate(kind, scope) else { return Decision::Allowed };
         let key = self.callers.key((kind, scope, name));
+        self.callers.update(key, now, |spent| decide(&mut spent.0, &rate, now))
+    }
+
+    /// Counts a request that sends something to `identity`, which may come once in each `pause`. Those of
+    /// unknown identities count too, so that a refusal does not tell who is known.
+    pub fn check_frequency(
+        &self,
+        kind: Kind,
+        identity: &str,
+        pause: Duration,
+        now: Instant,
+    ) -> Decision {
+        if pause.is_zero() {
+            return Decision::Allowed;
+        }
+        let now = self.since_start(now);
+        let rate = Rate::new(1, pause, 1);
+        let key = self.callers.key((kind, "pause", identity));
         self.callers.update(key, now, |spent| decide(&mut spent.0, &rate, now))
     }
 

@@ -144,6 +144,11 @@ const SECTIONS: &[(&str, &[Setting])] = &[
     ("[auth.oauth_server]", outside::OAUTH_SERVER),
 ];
 
+/// A length of time as Go writes it (`1h30m`), or in seconds.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    value::span(text)
+}
+
 /// Every setting there is, in the order of the documentation.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
     SECTIONS.iter().flat_map(|(_, section)| section.iter())

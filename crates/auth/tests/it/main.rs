@@ -2,3 +2,8 @@
 
 mod external;
 mod mail;
+mod refresh;
+mod routes;
+mod sign_in;
+mod sign_up;
+mod support;

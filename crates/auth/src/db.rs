@@ -1,0 +1,174 @@
+//! Statements on the `auth` schema: batches over a pool that works as its owner.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use plinth_wire::{Batch, Format, Lane, Pool, Row, Rows, Statement, WireError};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// The database role that owns the `auth` tables.
+const ROLE: &str = "supabase_auth_admin";
+
+/// The project's database, as the owner of the `auth` tables.
+#[derive(Clone)]
+pub struct Db {
+    pool: Arc<Pool>,
+}
+
+/// Statements that are one transaction and one round trip.
+#[derive(Debug, Default)]
+pub struct Work {
+    statements: Vec<Statement>,
+}
+
+impl Work {
+    /// Nothing to do yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One statement.
+    pub fn of(sql: &str, params: &[&dyn Param]) -> Self {
+        let mut work = Self::new();
+        work.add(sql, params);
+        work
+    }
+
+    /// Adds a statement; returns its place among the results.
+    pub fn add(&mut self, sql: &str, params: &[&dyn Param]) -> usize {
+        let params = params.iter().map(|param| param.text()).collect();
+        self.statements.push(Statement { sql: sql.into(), params, format: Format::Text });
+        self.statements.len() - 1
+    }
+}
+
+/// What the statements of a [`Work`] answered, in order.
+#[derive(Debug)]
+pub struct Answers(Vec<Rows>);
+
+impl Answers {
+    /// The rows of a statement.
+    pub fn rows(&self, statement: usize) -> &[Row] {
+        self.0.get(statement).map(Rows::text).unwrap_or_default()
+    }
+
+    /// The first value of a statement's first row, which is JSON: `None` when there is no row or it is
+    /// NULL.
+    ///
+    /// # Errors
+    ///
+    /// 500 when it is another shape than `T`.
+    pub fn json<T: DeserializeOwned>(&self, statement: usize) -> Result<Option<T>> {
+        let first = self.rows(statement).first().and_then(|row| row.first()?.as_ref());
+        first.map(|value| parse(value)).transpose()
+    }
+
+    /// The first value of every row of a statement, which are JSON.
+    ///
+    /// # Errors
+    ///
+    /// 500 when one is another shape than `T`.
+    pub fn json_rows<T: DeserializeOwned>(&self, statement: usize) -> Result<Vec<T>> {
+        let rows = self.rows(statement).iter();
+        rows.filter_map(|row| row.first()?.as_ref()).map(|value| parse(value)).collect()
+    }
+
+    /// The first value of a statement's first row as text.
+    pub fn text(&self, statement: usize) -> Option<&str> {
+        let value = self.rows(statement).first()?.first()?.as_ref()?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// Whether the statement answered any row.
+    pub fn any(&self, statement: usize) -> bool {
+        !self.rows(statement).is_empty()
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: &Bytes) -> Result<T> {
+    serde_json::from_slice(value).map_err(|error| {
+        tracing::error!(error = %error, "a row of the auth schema cannot be read");
+        Error::internal("Unexpected failure, please check server logs for more information")
+    })
+}
+
+impl Db {
+    /// Over a pool whose sessions work as the owner of the `auth` tables.
+    pub fn new(pool: Arc<Pool>) -> Self {
+        Self { pool }
+    }
+
+    /// Runs `work`: all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Every [`WireError`], for callers who know what their statements may raise.
+    pub async fn try_run(&self, work: Work) -> Result<Answers, WireError> {
+        let statements = work.statements;
+        let batch = Batch { role: ROLE.into(), statements, lane: Lane::Write, rollback: false };
+        self.pool.run(batch).await.map(Answers)
+    }
+
+    /// Runs `work`: all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that a failure of the database amounts to.
+    pub async fn run(&self, work: Work) -> Result<Answers> {
+        Ok(self.try_run(work).await?)
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::run`].
+    pub async fn query(&self, sql: &str, params: &[&dyn Param]) -> Result<Answers> {
+        self.run(Work::of(sql, params)).await
+    }
+}
+
+/// A value as PostgreSQL reads it from text.
+pub trait Param: Sync {
+    /// The text, `None` for NULL.
+    fn text(&self) -> Option<Bytes>;
+}
+
+impl Param for &str {
+    fn text(&self) -> Option<Bytes> {
+        Some(Bytes::copy_from_slice(self.as_bytes()))
+    }
+}
+
+impl Param for String {
+    fn text(&self) -> Option<Bytes> {
+        self.as_str().text()
+    }
+}
+
+impl Param for Arc<str> {
+    fn text(&self) -> Option<Bytes> {
+        (&**self).text()
+    }
+}
+
+/// Types that PostgreSQL reads as Rust prints them.
+macro_rules! as_printed {
+    ($($kind:ty),*) => {
+        $(impl Param for $kind {
+            fn text(&self) -> Option<Bytes> {
+                Some(Bytes::from(self.to_string()))
+            }
+        })*
+    };
+}
+as_printed!(bool, i32, i64, u32, u64, Uuid, serde_json::Value, jiff::Timestamp, std::net::IpAddr);
+
+impl<T: Param> Param for Option<T> {
+    fn text(&self) -> Option<Bytes> {
+        self.as_ref().and_then(Param::text)
+    }
+}

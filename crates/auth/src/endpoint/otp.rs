@@ -1,0 +1,349 @@
+//! `/otp`, `/magiclink`, `/recover`, `/resend`, `/reauthenticate`: everything that asks for a mail or a message.
+//!
+//! Where anybody may ask, the answer is the same whether there is such a user or not.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::account::{self, NewUser};
+use crate::audit::{self, Action};
+use crate::contact::{Contact, Given, email_contact, phone_contact};
+use crate::db::Work;
+use crate::error::{Error, Result, code};
+use crate::flow::{self, Challenge, NewFlow};
+use crate::limits;
+use crate::one_time::{self, Issued, Kind};
+use crate::post::Letter;
+use crate::request::Response;
+use crate::service::Call;
+use crate::session::saving_user;
+use crate::user::{Object, User, provider_metadata};
+
+#[derive(Deserialize)]
+struct OtpBody {
+    #[serde(flatten)]
+    given: Given,
+    #[serde(flatten)]
+    pkce: flow::Given,
+    #[serde(default)]
+    create_user: Option<bool>,
+    #[serde(default)]
+    data: Option<Object>,
+    #[serde(default)]
+    channel: Option<String>,
+}
+
+/// `POST /otp`: a link or a code to sign in with.
+pub(super) async fn otp(call: &Call<'_>) -> Result<Response> {
+    let body: OtpBody = call.request.json()?;
+    let one = "Only an email address or phone number should be provided";
+    let contact = body.given.contact("One of email or phone must be set", one)?;
+    send_otp(call, contact, body).await
+}
+
+/// `POST /magiclink`: as [`otp`], by mail.
+pub(super) async fn magic_link(call: &Call<'_>) -> Result<Response> {
+    let body: OtpBody = call.request.json()?;
+    let email = body.given.email.as_deref().filter(|email| !email.is_empty());
+    let email = email.ok_or_else(|| Error::validation("Password recovery requires an email"))?;
+    send_otp(call, email_contact(email)?, body).await
+}
+
+async fn send_otp(call: &Call<'_>, contact: Contact, body: OtpBody) -> Result<Response> {
+    let config = call.auth.config();
+    if contact.phone().is_some() && !config.sms.enabled {
+        let message = "Unsupported phone provider";
+        return Err(Error::bad_request(code::PHONE_PROVIDER_DISABLED, message));
+    }
+    contact.enabled(config, "logins")?;
+    let challenge = body.pkce.challenge()?;
+    call.limit_message(limits::Kind::Otp, contact.text())?;
+    let found = contact.find(call.auth.db()).await?;
+    let user = match found {
+        Some(user) => user,
+        None if body.create_user == Some(false) => {
+            let message = "Signups not allowed for otp";
+            return Err(Error::unprocessable(code::OTP_DISABLED, message));
+        }
+        None if !config.signup => {
+            let message = "Signups not allowed for this instance";
+            return Err(Error::unprocessable(code::SIGNUP_DISABLED, message));
+        }
+        None => create(call, &contact, body.data.unwrap_or_default()).await?,
+    };
+    match &contact {
+        Contact::Email(_) => {
+            let (kind, letter) = match contact.is_confirmed(&user) {
+                true => (Kind::Recovery, Letter::MagicLink),
+                false => (Kind::Confirmation, Letter::Confirmation),
+            };
+            call.send_link(&user, kind, letter, challenge.as_ref()).await?;
+            Ok(Response::done())
+        }
+        Contact::Phone(phone) => {
+            let message =
+                call.send_code(&user, Kind::Confirmation, phone, body.channel.as_deref()).await?;
+            Ok(Response::ok(&json!({"message_id": message})))
+        }
+    }
+}
+
+/// A user who has no password that anybody knows.
+async fn create(call: &Call<'_>, contact: &Contact, data: Object) -> Result<User> {
+    let provider = contact.provider();
+    let new = NewUser {
+        email: contact.email(),
+        phone: contact.phone(),
+        password_hash: None,
+        app_metadata: provider_metadata([provider]),
+        user_metadata: data,
+        ..NewUser::default()
+    };
+    let mut work = Work::new();
+    account::insert(&mut work, &new);
+    let identity = account::identity_data(new.id, provider, contact.text(), &new.user_metadata);
+    account::insert_identity(&mut work, new.id, provider, &new.id.to_string(), identity);
+    if contact.autoconfirms(call.auth.config()) && contact.email().is_some() {
+        account::confirm_email(&mut work, new.id);
+    }
+    let place = account::read(&mut work, new.id);
+    let answers = call.auth.db().try_run(work).await.map_err(saving_user)?;
+    answers.json(place)?.ok_or_else(|| Error::internal("Database error saving new user"))
+}
+
+#[derive(Deserialize)]
+struct RecoverBody {
+    #[serde(default)]
+    email: String,
+    #[serde(flatten)]
+    pkce: flow::Given,
+}
+
+/// `POST /recover`: a link by which to set a new password.
+pub(super) async fn recover(call: &Call<'_>) -> Result<Response> {
+    let body: RecoverBody = call.request.json()?;
+    if body.email.is_empty() {
+        return Err(Error::validation("Password recovery requires an email"));
+    }
+    let contact = email_contact(&body.email)?;
+    let challenge = body.pkce.challenge()?;
+    call.limit_message(limits::Kind::Recover, contact.text())?;
+    match contact.find(call.auth.db()).await? {
+        Some(user) => {
+            call.send_link(&user, Kind::Recovery, Letter::Recovery, challenge.as_ref()).await?;
+        }
+        // As many round trips as for somebody who is there.
+        None => drop(account::find(call.auth.db(), uuid::Uuid::new_v4()).await?),
+    }
+    Ok(Response::done())
+}
+
+#[derive(Deserialize)]
+struct ResendBody {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(flatten)]
+    given: Given,
+    #[serde(flatten)]
+    pkce: flow::Given,
+}
+
+/// `POST /resend`: once more what was sent already and not used.
+pub(super) async fn resend(call: &Call<'_>) -> Result<Response> {
+    let body: ResendBody = call.request.json()?;
+    let challenge = body.pkce.challenge()?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let contact = match (body.kind.as_str(), given(&body.given.email), given(&body.given.phone)) {
+        ("signup" | "email_change", Some(email), None) => email_contact(&email)?,
+        ("sms" | "phone_change", None, Some(phone)) => phone_contact(&phone)?,
+        ("signup" | "email_change", _, _) => {
+            return Err(Error::validation("Type provided requires an email address"));
+        }
+        ("sms" | "phone_change", _, _) => {
+            return Err(Error::validation("Type provided requires a phone number"));
+        }
+        _ => {
+            return Err(Error::validation(
+                "Missing one of these types: signup, email_change, sms, phone_change",
+            ));
+        }
+    };
+    call.limit_message(limits::Kind::Resend, contact.text())?;
+    let Some(user) = contact.find(call.auth.db()).await? else {
+        return Ok(Response::done());
+    };
+    match (body.kind.as_str(), &contact) {
+        ("signup", _) if !contact.is_confirmed(&user) => {
+            call.send_link(&user, Kind::Confirmation, Letter::Confirmation, challenge.as_ref())
+                .await?;
+        }
+        ("email_change", _) if user.email_change.as_deref().is_some_and(|new| !new.is_empty()) => {
+            call.send_email_change(&user, challenge.as_ref()).await?;
+        }
+        ("sms", Contact::Phone(phone)) if !contact.is_confirmed(&user) => {
+            let message = call.send_code(&user, Kind::Confirmation, phone, None).await?;
+            return Ok(Response::ok(&json!({"message_id": message})));
+        }
+        ("phone_change", _) => {
+            if let Some(new) = user.phone_change.clone().filter(|new| !new.is_empty()) {
+                let message = call.send_code(&user, Kind::PhoneChange, &new, None).await?;
+                return Ok(Response::ok(&json!({"message_id": message})));
+            }
+        }
+        _ => {}
+    }
+    Ok(Response::done())
+}
+
+/// `GET /reauthenticate`: a nonce that a sensitive change asks for.
+pub(super) async fn reauthenticate(call: &Call<'_>) -> Result<Response> {
+    let user = call.user()?;
+    let (email, phone) = (user.email(), user.phone());
+    if email.is_empty() && phone.is_empty() {
+        let message = "Reauthentication requires the user to have an email or a phone number";
+        return Err(Error::unprocessable(code::VALIDATION_FAILED, message));
+    }
+    if !email.is_empty() {
+        if user.email_confirmed_at.is_none() {
+            let message = "Please verify your email first.";
+            return Err(Error::unprocessable(code::EMAIL_NOT_CONFIRMED, message));
+        }
+        call.limit_message(limits::Kind::UserUpdate, email)?;
+        call.send_link(user, Kind::Reauthentication, Letter::Reauthentication, None).await?;
+        return Ok(Response::done());
+    }
+    if user.phone_confirmed_at.is_none() {
+        let message = "Please verify your phone first.";
+        return Err(Error::unprocessable(code::PHONE_NOT_CONFIRMED, message));
+    }
+    call.limit_message(limits::Kind::UserUpdate, phone)?;
+    let message = call.send_code(user, Kind::Reauthentication, phone, None).await?;
+    Ok(Response::ok(&json!({"message_id": message})))
+}
+
+impl Call<'_> {
+    /// Makes a token and mails it to the user's address.
+    pub(crate) async fn send_link(
+        &self,
+        user: &User,
+        kind: Kind,
+        letter: Letter,
+        challenge: Option<&Challenge>,
+    ) -> Result<()> {
+        self.count_mail()?;
+        let mut work = Work::new();
+        let digits = self.auth.config().email.otp_length;
+        let issued =
+            one_time::issue(&mut work, user.id, kind, user.email(), digits, challenge.is_some())?;
+        self.begin_flow(&mut work, user, letter, challenge);
+        audit::add(&mut work, self.request, user, Action(letter.action()), Value::Null);
+        self.auth.db().try_run(work).await.map_err(saving_user)?;
+        self.renewed(user.email());
+        self.mail(letter, user, user.email(), &issued).await
+    }
+
+    /// Makes the tokens of a change of address and mails them: to the new one, and, unless that was
+    /// switched off, to the present one.
+    pub(crate) async fn send_email_change(
+        &self,
+        user: &User,
+        challenge: Option<&Challenge>,
+    ) -> Result<()> {
+        self.count_mail()?;
+        let config = self.auth.config();
+        let new = user.email_change.clone().unwrap_or_default();
+        let (digits, pkce) = (config.email.otp_length, challenge.is_some());
+        let mut work = Work::new();
+        let to_new = one_time::issue(&mut work, user.id, Kind::EmailChangeNew, &new, digits, pkce)?;
+        let mut to_current: Option<Issued> = None;
+        if config.email.double_confirm_changes && !user.email().is_empty() {
+            let kind = Kind::EmailChangeCurrent;
+            to_current =
+                Some(one_time::issue(&mut work, user.id, kind, user.email(), digits, pkce)?);
+        }
+        // Whoever agreed before has to agree again: the tokens of before are worth nothing.
+        let nobody_agreed =
+            "update auth.users set email_change_confirm_status = 0 where id = $1::uuid";
+        work.add(nobody_agreed, &[&user.id]);
+        self.begin_flow(&mut work, user, Letter::EmailChange, challenge);
+        self.auth.db().try_run(work).await.map_err(saving_user)?;
+        self.renewed(&new);
+        self.mail(Letter::EmailChange, user, &new, &to_new).await?;
+        if let Some(issued) = to_current {
+            self.renewed(user.email());
+            self.mail(Letter::EmailChange, user, user.email(), &issued).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a code and sends it to `phone`; returns the provider's name of the message.
+    pub(crate) async fn send_code(
+        &self,
+        user: &User,
+        kind: Kind,
+        phone: &str,
+        channel: Option<&str>,
+    ) -> Result<Option<String>> {
+        let channel = channel.filter(|channel| !channel.is_empty()).unwrap_or("sms");
+        if !["sms", "whatsapp"].contains(&channel) {
+            let message = "Invalid channel, supported values are 'sms' or 'whatsapp'";
+            return Err(Error::validation(message));
+        }
+        self.count_sms()?;
+        let mut work = Work::new();
+        let issued = self.issue_code(&mut work, user, kind, phone)?;
+        self.auth.db().try_run(work).await.map_err(saving_user)?;
+        self.renewed(phone);
+        self.text(phone, &issued, channel).await
+    }
+
+    fn issue_code(&self, work: &mut Work, user: &User, kind: Kind, phone: &str) -> Result<Issued> {
+        let config = self.auth.config();
+        match self.test_code(phone) {
+            Some(code) => {
+                let hash = crate::random::token_hash(phone, code);
+                one_time::issue_as(work, user.id, kind, phone, &hash);
+                Ok(Issued { code: code.to_owned(), hash })
+            }
+            None => one_time::issue(work, user.id, kind, phone, config.sms.otp_length, false),
+        }
+    }
+
+    /// The code that was set for a number, so that it can be tried without messages.
+    pub(crate) fn test_code(&self, phone: &str) -> Option<&str> {
+        let sms = &self.auth.config().sms;
+        let over = sms.test_otp_valid_until.is_some_and(|until| until < self.now);
+        if over { None } else { sms.test_otp.get(phone).map(plinth_wire::Secret::expose) }
+    }
+
+    fn begin_flow(
+        &self,
+        work: &mut Work,
+        user: &User,
+        letter: Letter,
+        challenge: Option<&Challenge>,
+    ) {
+        if challenge.is_some() {
+            let new = NewFlow {
+                challenge,
+                user: Some(user.id),
+                provider: "email",
+                method: letter.method(),
+                ..NewFlow::default()
+            };
+            flow::begin(work, &new);
+        }
+    }
+}
+
+/// 429 of whoever asks for too many mails.
+pub(crate) fn too_many_mails(seconds: u64) -> Error {
+    let message = "email rate limit exceeded";
+    Error::too_many(code::OVER_EMAIL_SEND_RATE_LIMIT, message, seconds)
+}
+
+/// 429 of whoever asks for too many messages.
+pub(crate) fn too_many_messages(seconds: u64) -> Error {
+    let message = "sms rate limit exceeded";
+    Error::too_many(code::OVER_SMS_SEND_RATE_LIMIT, message, seconds)
+}

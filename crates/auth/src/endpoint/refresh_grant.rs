@@ -1,0 +1,205 @@
+//! `POST /token?grant_type=refresh_token`.
+
+use http::HeaderName;
+use serde::Deserialize;
+
+use crate::error::{Error, Result, code};
+use crate::limits;
+use crate::refresh::RefreshToken;
+use crate::request::Response;
+use crate::service::{Call, seconds};
+use crate::session::{self, SessionRow};
+use crate::user::User;
+
+const COUNTER: HeaderName = HeaderName::from_static("sb-auth-refresh-token-counter");
+const REUSED: HeaderName = HeaderName::from_static("sb-auth-refresh-token-reuse");
+const CAUSE: HeaderName = HeaderName::from_static("sb-auth-refresh-token-reuse-cause");
+const ROTATED: HeaderName = HeaderName::from_static("sb-auth-refresh-token-rotated");
+const USER_ID: HeaderName = HeaderName::from_static("sb-auth-user-id");
+const SESSION_ID: HeaderName = HeaderName::from_static("sb-auth-session-id");
+
+/// Another request may rotate the token between our look and our step; then we look once more.
+const ATTEMPTS: usize = 3;
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    refresh_token: String,
+}
+
+/// A session as it was found, and whether its token was rotated by this request.
+#[derive(Deserialize)]
+struct Refreshed {
+    session: SessionRow,
+    user: User,
+    rotated: bool,
+    /// Past its time, or too long unused.
+    over: bool,
+    /// Seconds since the last rotation.
+    idle_seconds: f64,
+}
+
+/// What a token amounts to whose session was found.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The current one.
+    Current,
+    /// The one before: its holder did not get the answer.
+    Parent,
+    /// An older one, yet other requests of the same client were under way.
+    Concurrent,
+    /// An older one: somebody has a copy.
+    Stolen,
+}
+
+/// Exchanges a refresh token for the next one.
+pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
+    call.limit(limits::Kind::Token, None)?;
+    let Body { refresh_token } = call.request.json()?;
+    if refresh_token.len() < 12 {
+        return Err(Error::validation("Refresh token is not valid"));
+    }
+    let token = call.auth.refresh_key().read(&refresh_token).ok_or_else(not_found)?;
+    for _ in 0..ATTEMPTS {
+        let found = rotate(call, token).await?;
+        let Some(found) = found else {
+            let message = "Invalid Refresh Token: No Valid Session Found";
+            return Err(Error::bad_request(code::SESSION_NOT_FOUND, message));
+        };
+        if found.rotated {
+            return respond(call, found, token.number + 1, None).await;
+        }
+        if found.user.is_banned(call.now) || found.user.deleted_at.is_some() {
+            let message = "Invalid Refresh Token: User Banned";
+            return Err(Error::bad_request(code::USER_BANNED, message));
+        }
+        if found.over {
+            let message = "Invalid Refresh Token: Session Expired";
+            return Err(Error::bad_request(code::SESSION_EXPIRED, message));
+        }
+        let current = found.session.refresh_token_counter.unwrap_or_default();
+        let interval = seconds(call.auth.config().token.reuse_interval);
+        match verdict(token.number, current, found.idle_seconds, interval) {
+            // Somebody else was quicker, which is known only now.
+            Verdict::Current => continue,
+            Verdict::Parent => return respond(call, found, current, Some("fail-to-save")).await,
+            Verdict::Concurrent => {
+                return respond(call, found, current, Some("concurrent-refresh")).await;
+            }
+            Verdict::Stolen => return Err(end(call, &found).await?),
+        }
+    }
+    let message = "Too many refreshes of the same session at the same time";
+    Err(Error::new(http::StatusCode::CONFLICT, code::CONFLICT, message))
+}
+
+fn verdict(number: i64, current: i64, idle_seconds: f64, reuse_seconds: i64) -> Verdict {
+    match current - number {
+        0 => Verdict::Current,
+        1 => Verdict::Parent,
+        #[expect(clippy::cast_precision_loss, reason = "seconds of an interval")]
+        behind if behind > 1 && idle_seconds < reuse_seconds as f64 => Verdict::Concurrent,
+        // A number that was never given out cannot be authentic, unless the row went back in time.
+        _ => Verdict::Stolen,
+    }
+}
+
+async fn rotate(call: &Call<'_>, token: RefreshToken) -> Result<Option<Refreshed>> {
+    let config = call.auth.config();
+    let statement = format!(
+        "with rotated as ( \
+           update auth.sessions s set refresh_token_counter = s.refresh_token_counter + 1, \
+             refreshed_at = now() at time zone 'utc', updated_at = now(), user_agent = $3, ip = $4::inet \
+           where s.id = $1::uuid and s.refresh_token_counter = $2::bigint and not {OVER} \
+             and exists (select from auth.users u where u.id = s.user_id and u.deleted_at is null \
+                         and (u.banned_until is null or u.banned_until <= now())) \
+           returning s.id, s.user_id), \
+         logged as ( \
+           insert into auth.audit_log_entries (id, instance_id, payload, created_at, ip_address) \
+           select gen_random_uuid(), '00000000-0000-0000-0000-000000000000', \
+             json_build_object('action', 'token_refreshed', 'actor_id', r.user_id, 'log_type', 'token'), now(), $4 \
+           from rotated r where $7::boolean) \
+         select jsonb_build_object( \
+           'session', to_jsonb(s) || jsonb_build_object('amr', {amr}), 'user', {user}, \
+           'rotated', exists (select from rotated), 'over', {OVER}, \
+           'idle_seconds', extract(epoch from now() - coalesce(s.refreshed_at at time zone 'utc', s.created_at))) \
+         from auth.sessions s join auth.users u on u.id = s.user_id where s.id = $1::uuid",
+        amr = session::amr(),
+        user = crate::user::USER,
+    );
+    let answers = call
+        .auth
+        .db()
+        .query(
+            &statement,
+            &[
+                &token.session,
+                &token.number,
+                &call.request.user_agent(),
+                &call.request.client_ip.to_string(),
+                &config.sessions.timebox.map(seconds),
+                &config.sessions.inactivity_timeout.map(seconds),
+                &config.audit_log,
+            ],
+        )
+        .await?;
+    answers.json(0)
+}
+
+/// Whether the session `s` has ended by its own limits: `$5` seconds of life, `$6` seconds unused.
+const OVER: &str = "(coalesce(s.not_after <= now(), false) \
+     or coalesce(s.created_at + make_interval(secs => $5::bigint) <= now(), false) \
+     or coalesce(coalesce(s.refreshed_at at time zone 'utc', s.created_at) \
+                 + make_interval(secs => $6::bigint) <= now(), false))";
+
+async fn respond(
+    call: &Call<'_>,
+    mut found: Refreshed,
+    number: i64,
+    reuse: Option<&'static str>,
+) -> Result<Response> {
+    found.session.refresh_token_counter = Some(number);
+    let session = call.session(&found.session, &found.user).await?;
+    let response = Response::ok(&session)
+        .with(USER_ID, &found.user.id.to_string())
+        .with(SESSION_ID, &found.session.id.to_string())
+        .with(COUNTER, &number.to_string())
+        .with(ROTATED, if reuse.is_none() { "true" } else { "false" });
+    Ok(match reuse {
+        Some(cause) => response.with(REUSED, "true").with(CAUSE, cause),
+        None => response,
+    })
+}
+
+/// Ends the session of a token that somebody has a copy of.
+async fn end(call: &Call<'_>, found: &Refreshed) -> Result<Error> {
+    if call.auth.config().token.rotation {
+        let mut work = crate::db::Work::new();
+        let action = crate::audit::Action("token_revoked");
+        crate::audit::add(&mut work, call.request, &found.user, action, serde_json::Value::Null);
+        work.add("delete from auth.sessions where id = $1::uuid", &[&found.session.id]);
+        call.auth.db().run(work).await?;
+    }
+    let message = "Invalid Refresh Token: Already Used";
+    Ok(Error::bad_request(code::REFRESH_TOKEN_ALREADY_USED, message))
+}
+
+fn not_found() -> Error {
+    let message = "Invalid Refresh Token: Refresh Token Not Found";
+    Error::bad_request(code::REFRESH_TOKEN_NOT_FOUND, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_token_is_stolen_unless_its_holder_could_not_know_better() {
+        assert_eq!(verdict(4, 4, 0.0, 10), Verdict::Current);
+        assert_eq!(verdict(3, 4, 1e9, 0), Verdict::Parent);
+        assert_eq!(verdict(2, 4, 9.0, 10), Verdict::Concurrent);
+        assert_eq!(verdict(2, 4, 10.0, 10), Verdict::Stolen);
+        assert_eq!(verdict(0, 4, 0.0, 0), Verdict::Stolen);
+        assert_eq!(verdict(5, 4, 0.0, 10), Verdict::Stolen);
+    }
+}

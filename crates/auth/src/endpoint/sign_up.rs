@@ -1,0 +1,185 @@
+//! `POST /signup`: new users, and anonymous ones.
+
+use plinth_wire::Secret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::account::{self, NewUser};
+use crate::audit::{self, Action};
+use crate::contact::{Contact, Given};
+use crate::db::Work;
+use crate::error::{Error, Result, code};
+use crate::flow::{self, Challenge};
+use crate::limits;
+use crate::one_time::Kind;
+use crate::post::Letter;
+use crate::request::Response;
+use crate::service::Call;
+use crate::session::{SignIn, saving_user};
+use crate::user::{Object, User, provider_metadata};
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(flatten)]
+    given: Given,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    data: Option<Object>,
+    #[serde(default)]
+    channel: Option<String>,
+    #[serde(flatten)]
+    pkce: flow::Given,
+}
+
+/// Makes a user; signs it in when nothing has to be confirmed first.
+pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
+    let config = call.auth.config();
+    let body: Body = call.request.json()?;
+    let data = body.data.clone().unwrap_or_default();
+    if body.given.is_empty() && body.password.as_deref().unwrap_or_default().is_empty() {
+        return anonymous(call, data).await;
+    }
+    if !config.signup {
+        let message = "Signups not allowed for this instance";
+        return Err(Error::unprocessable(code::SIGNUP_DISABLED, message));
+    }
+    let one = "Only an email address or phone number should be provided on signup.";
+    let none = "To signup, please provide your email";
+    let contact = body.given.contact(none, one)?;
+    let challenge = body.pkce.challenge()?;
+    if challenge.is_some() && contact.phone().is_some() {
+        return Err(Error::validation("PKCE not supported for phone signups"));
+    }
+    let asked = Asked { contact, challenge, channel: body.channel };
+    let contact = &asked.contact;
+    contact.enabled(config, "signups")?;
+    call.limit(limits::Kind::SignUp, Some(contact.text()))?;
+    let password = body.password.clone().filter(|password| !password.is_empty());
+    let password = password.ok_or_else(|| Error::validation("Signup requires a valid password"))?;
+    let password = Secret::new(password);
+    call.check_password(&password).await?;
+    // Hashed in any case, so that the time does not tell whether there is such a user.
+    let hash = call.hash(&password).await?;
+    match contact.find(call.auth.db()).await? {
+        Some(user) if contact.is_confirmed(&user) => repeated(call, contact, &user, data).await,
+        Some(user) => again(call, &asked, &user).await,
+        None => create(call, &asked, hash, data).await,
+    }
+}
+
+/// Who signs up, and how the confirmation is to come.
+struct Asked {
+    contact: Contact,
+    challenge: Option<Challenge>,
+    channel: Option<String>,
+}
+
+async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> Result<Response> {
+    let contact = &asked.contact;
+    let new = NewUser {
+        email: contact.email(),
+        phone: contact.phone(),
+        password_hash: Some(hash),
+        app_metadata: provider_metadata([contact.provider()]),
+        user_metadata: data,
+        ..NewUser::default()
+    };
+    let mut work = Work::new();
+    account::insert(&mut work, &new);
+    let provider = contact.provider();
+    let identity = account::identity_data(new.id, provider, contact.text(), &new.user_metadata);
+    account::insert_identity(&mut work, new.id, provider, &new.id.to_string(), identity);
+    if contact.autoconfirms(call.auth.config()) {
+        match contact {
+            Contact::Email(_) => account::confirm_email(&mut work, new.id),
+            Contact::Phone(_) => account::confirm_phone(&mut work, new.id),
+        }
+        let user = made(call, work, &new).await?;
+        let mut work = Work::new();
+        audit::add(
+            &mut work,
+            call.request,
+            &user,
+            Action("user_signedup"),
+            json!({"provider": provider}),
+        );
+        let session = call.sign_in(work, &user, SignIn::by("password", provider)).await?;
+        return Ok(Response::ok(&session));
+    }
+    let user = made(call, work, &new).await?;
+    again(call, asked, &user).await
+}
+
+/// Makes the user and reads it as the project's triggers left it.
+async fn made(call: &Call<'_>, mut work: Work, new: &NewUser<'_>) -> Result<User> {
+    let place = account::read(&mut work, new.id);
+    let answers = call.auth.db().try_run(work).await.map_err(|error| match saving_user(error) {
+        // Somebody else was quicker by a moment.
+        error if [code::EMAIL_EXISTS, code::PHONE_EXISTS].contains(&error.code) => already(),
+        error => error,
+    })?;
+    answers.json(place)?.ok_or_else(|| Error::internal("Database error saving new user"))
+}
+
+/// Sends the confirmation, for the first time or once more; the password stays as it was.
+async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<Response> {
+    let contact = &asked.contact;
+    call.limit_message(limits::Kind::SignUp, contact.text())?;
+    match contact {
+        Contact::Email(_) => {
+            let challenge = asked.challenge.as_ref();
+            call.send_link(user, Kind::Confirmation, Letter::Confirmation, challenge).await?;
+        }
+        Contact::Phone(phone) => {
+            let channel = asked.channel.as_deref();
+            call.send_code(user, Kind::Confirmation, phone, channel).await?;
+        }
+    }
+    let user = account::find(call.auth.db(), user.id).await?;
+    let user = user.ok_or_else(|| Error::internal("Database error finding user"))?;
+    Ok(Response::ok(&user.view()))
+}
+
+/// Somebody signs up who is there already: that is said only where signing up would sign in.
+async fn repeated(
+    call: &Call<'_>,
+    contact: &Contact,
+    user: &User,
+    data: Object,
+) -> Result<Response> {
+    let mut work = Work::new();
+    let action = Action("user_repeated_signup");
+    audit::add(&mut work, call.request, user, action, json!({"provider": contact.provider()}));
+    call.auth.db().run(work).await?;
+    if contact.autoconfirms(call.auth.config()) {
+        return Err(already());
+    }
+    let (email, phone) = (contact.email().unwrap_or_default(), contact.phone().unwrap_or_default());
+    Ok(Response::ok(&user.disguised(email, phone, data, call.now)))
+}
+
+fn already() -> Error {
+    Error::unprocessable(code::USER_ALREADY_EXISTS, "User already registered")
+}
+
+async fn anonymous(call: &Call<'_>, data: Object) -> Result<Response> {
+    let config = call.auth.config();
+    if !config.signup {
+        let message = "Signups not allowed for this instance";
+        return Err(Error::unprocessable(code::SIGNUP_DISABLED, message));
+    }
+    if !config.anonymous_sign_ins {
+        let message = "Anonymous sign-ins are disabled";
+        return Err(Error::unprocessable(code::ANONYMOUS_PROVIDER_DISABLED, message));
+    }
+    call.limit(limits::Kind::Anonymous, None)?;
+    let new = NewUser { user_metadata: data, is_anonymous: true, ..NewUser::default() };
+    let mut work = Work::new();
+    account::insert(&mut work, &new);
+    let user = made(call, work, &new).await?;
+    let mut work = Work::new();
+    audit::add(&mut work, call.request, &user, Action("user_signedup"), Value::Null);
+    let session = call.sign_in(work, &user, SignIn::by("anonymous", "anonymous")).await?;
+    Ok(Response::ok(&session))
+}

@@ -1,0 +1,143 @@
+//! What users are sent: by mail, by message, or by the project's own hook.
+
+use plinth_wire::Secret;
+use serde_json::Value;
+
+use crate::error::{Error, Result, code};
+use crate::mail::{LinkType, Mail, MailKind, MailValues, confirmation_url};
+use crate::one_time::Issued;
+use crate::service::Call;
+use crate::sms::{Channel, Sms, render};
+use crate::user::User;
+
+/// What a mail is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Letter {
+    /// A new user proves an address.
+    Confirmation,
+    /// Somebody is asked to join.
+    Invite,
+    /// A sign-in without a password.
+    MagicLink,
+    /// A password was forgotten.
+    Recovery,
+    /// An address is to be changed.
+    EmailChange,
+    /// A nonce before a sensitive change.
+    Reauthentication,
+}
+
+impl Letter {
+    /// The entry in the log.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::Confirmation => "user_confirmation_requested",
+            Self::Invite => "user_invited",
+            Self::MagicLink | Self::Recovery => "user_recovery_requested",
+            Self::EmailChange => "user_modified",
+            Self::Reauthentication => "user_reauthenticate_requested",
+        }
+    }
+
+    /// How a sign-in that begins with this mail is named in access tokens.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Confirmation => "email/signup",
+            Self::Invite => "invite",
+            Self::MagicLink | Self::Reauthentication => "magiclink",
+            Self::Recovery => "recovery",
+            Self::EmailChange => "email_change",
+        }
+    }
+
+    fn kind(self) -> MailKind {
+        match self {
+            Self::Confirmation => MailKind::Confirmation,
+            Self::Invite => MailKind::Invite,
+            Self::MagicLink => MailKind::MagicLink,
+            Self::Recovery => MailKind::Recovery,
+            Self::EmailChange => MailKind::EmailChange,
+            Self::Reauthentication => MailKind::Reauthentication,
+        }
+    }
+
+    /// `type` in the link.
+    fn link(self) -> LinkType {
+        match self {
+            Self::Confirmation => LinkType::Signup,
+            Self::Invite => LinkType::Invite,
+            Self::MagicLink | Self::Reauthentication => LinkType::MagicLink,
+            Self::Recovery => LinkType::Recovery,
+            Self::EmailChange => LinkType::EmailChange,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Mails a token to `to`. The mail is on its way when this returns, not there.
+    ///
+    /// # Errors
+    ///
+    /// 500 when the project cannot send mails, or too many wait.
+    pub(crate) async fn mail(
+        &self,
+        letter: Letter,
+        user: &User,
+        to: &str,
+        issued: &Issued,
+    ) -> Result<()> {
+        let redirect_to = self.redirect_to();
+        let path = "/verify";
+        let url = confirmation_url(
+            self.auth.external_url(),
+            path,
+            &issued.hash,
+            letter.link(),
+            &redirect_to,
+        );
+        let values = MailValues {
+            site_url: self.auth.config().site_url().to_owned(),
+            confirmation_url: Secret::new(url),
+            redirect_to,
+            token: Secret::new(issued.code.clone()),
+            token_hash: Secret::new(issued.hash.clone()),
+            email: user.email().to_owned(),
+            new_email: user.email_change.clone().unwrap_or_default(),
+            data: Value::Object(user.user_metadata()),
+            ..MailValues::default()
+        };
+        let Some(mailer) = self.auth.mailer() else {
+            tracing::error!("a mail cannot be sent: no mail server is configured");
+            return Err(Error::internal("Error sending email"));
+        };
+        let mail = Mail { kind: letter.kind(), to: to.to_owned(), values };
+        mailer.send(mail).map_err(|_refused| Error::internal("Error sending email"))
+    }
+
+    /// Sends a code to `phone`; returns the carrier's name of the message. Numbers whose codes are set
+    /// are sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// 422 when it cannot be sent.
+    pub(crate) async fn text(
+        &self,
+        phone: &str,
+        issued: &Issued,
+        channel: &str,
+    ) -> Result<Option<String>> {
+        let failed = |why: &str| {
+            let message = format!("Error sending confirmation OTP to provider: {why}");
+            Error::unprocessable(code::SMS_SEND_FAILED, message)
+        };
+        if self.test_code(phone).is_some() {
+            return Ok(None);
+        }
+        let sender = self.auth.sms().ok_or_else(|| failed("no provider is configured"))?;
+        let channel = Channel::of_name(channel).unwrap_or_default();
+        let text = render(&self.auth.config().sms.template, &issued.code);
+        let sms = Sms { phone, text: &text, code: &issued.code, channel };
+        let sent = sender.send(sms).await.map_err(|error| failed(&error.to_string()))?;
+        Ok(Some(sent.0))
+    }
+}

@@ -1,0 +1,144 @@
+//! Every route of the auth part, and who is let through to it.
+
+use http::Method;
+
+use crate::endpoint::Endpoint;
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Whoever has an API key of the project, or nobody in particular where the gateway asks for none.
+    Anyone,
+    /// A signed-in user.
+    User,
+    /// A server: a token with a role that administers users.
+    Admin,
+}
+
+/// A route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Method.
+    pub method: &'static str,
+    /// Path below the prefix; a segment in braces is a parameter.
+    pub path: &'static str,
+    /// Who may ask.
+    pub guard: Guard,
+    /// What answers.
+    pub endpoint: Endpoint,
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    guard: Guard,
+    endpoint: Endpoint,
+) -> Route {
+    Route { method, path, guard, endpoint }
+}
+
+/// Every route. Nothing is reachable that is not listed here.
+pub const ROUTES: &[Route] = &[
+    route("GET", "/health", Guard::Anyone, Endpoint::Health),
+    route("GET", "/settings", Guard::Anyone, Endpoint::Settings),
+    route("GET", "/.well-known/jwks.json", Guard::Anyone, Endpoint::Jwks),
+    route("POST", "/signup", Guard::Anyone, Endpoint::SignUp),
+    route("POST", "/token", Guard::Anyone, Endpoint::Token),
+    route("POST", "/logout", Guard::User, Endpoint::SignOut),
+    route("GET", "/user", Guard::User, Endpoint::GetUser),
+    route("PUT", "/user", Guard::User, Endpoint::UpdateUser),
+    route("POST", "/otp", Guard::Anyone, Endpoint::Otp),
+    route("POST", "/magiclink", Guard::Anyone, Endpoint::MagicLink),
+    route("POST", "/recover", Guard::Anyone, Endpoint::Recover),
+    route("POST", "/resend", Guard::Anyone, Endpoint::Resend),
+    route("GET", "/verify", Guard::Anyone, Endpoint::VerifyLink),
+    route("POST", "/verify", Guard::Anyone, Endpoint::Verify),
+    route("GET", "/reauthenticate", Guard::User, Endpoint::Reauthenticate),
+    route("GET", "/admin/users", Guard::Admin, Endpoint::ListUsers),
+    route("POST", "/admin/users", Guard::Admin, Endpoint::CreateUser),
+    route("GET", "/admin/users/{id}", Guard::Admin, Endpoint::ReadUser),
+    route("PUT", "/admin/users/{id}", Guard::Admin, Endpoint::ChangeUser),
+    route("DELETE", "/admin/users/{id}", Guard::Admin, Endpoint::DeleteUser),
+    route("GET", "/admin/audit", Guard::Admin, Endpoint::AuditLog),
+];
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Resolved<'a> {
+    /// A route, by its place in [`ROUTES`], with the parameters of its path.
+    Route(usize, Vec<&'a str>),
+    /// A path that has other methods.
+    MethodNotAllowed,
+    /// Nothing.
+    NotFound,
+}
+
+/// Finds the route of a request. A path that is written out wins over one with parameters.
+pub(crate) fn resolve<'a>(method: &Method, path: &'a str) -> Resolved<'a> {
+    let mut best: Option<(usize, Vec<&'a str>)> = None;
+    let mut path_exists = false;
+    for (place, route) in ROUTES.iter().enumerate() {
+        let Some(parameters) = matching(route.path, path) else { continue };
+        path_exists = true;
+        let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
+        let better = best.as_ref().is_none_or(|(_, known)| parameters.len() < known.len());
+        if route.method == method && better {
+            best = Some((place, parameters));
+        }
+    }
+    match best {
+        Some((place, parameters)) => Resolved::Route(place, parameters),
+        None if path_exists => Resolved::MethodNotAllowed,
+        None => Resolved::NotFound,
+    }
+}
+
+/// The parameters of `path` if it has the shape of `pattern`. A slash at the end does not matter.
+fn matching<'a>(pattern: &str, path: &'a str) -> Option<Vec<&'a str>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut wanted = pattern.split('/');
+    let mut parameters = Vec::new();
+    for segment in path.split('/') {
+        let wanted = wanted.next()?;
+        if wanted.starts_with('{') {
+            if segment.is_empty() {
+                return None;
+            }
+            parameters.push(segment);
+        } else if wanted != segment {
+            return None;
+        }
+    }
+    wanted.next().is_none().then_some(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_segment_by_segment() {
+        assert_eq!(matching("/admin/users/{id}", "/admin/users/7"), Some(vec!["7"]));
+        assert_eq!(matching("/admin/users/{id}", "/admin/users/7/"), Some(vec!["7"]));
+        assert_eq!(matching("/admin/users/{id}", "/admin/users"), None);
+        assert_eq!(matching("/admin/users/{id}", "/admin/users/7/factors"), None);
+        assert_eq!(matching("/admin/users/{id}", "/admin/users//"), None);
+        assert_eq!(matching("/user", "/user"), Some(vec![]));
+        assert_eq!(matching("/user", "/users"), None);
+    }
+
+    #[test]
+    fn a_known_path_with_another_method_is_told_apart() {
+        assert_eq!(resolve(&Method::PATCH, "/user"), Resolved::MethodNotAllowed);
+        assert_eq!(resolve(&Method::GET, "/nothing"), Resolved::NotFound);
+        assert!(matches!(resolve(&Method::HEAD, "/health"), Resolved::Route(..)));
+    }
+
+    #[test]
+    fn no_route_is_listed_twice() {
+        let mut seen = std::collections::HashSet::new();
+        for route in ROUTES {
+            assert!(seen.insert((route.method, route.path)), "{} {}", route.method, route.path);
+        }
+    }
+}

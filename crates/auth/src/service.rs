@@ -1,0 +1,310 @@
+//! The sign-in of one project.
+
+use std::sync::Arc;
+
+use http::{HeaderName, StatusCode};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::config::AuthConfig;
+use crate::db::Db;
+use crate::endpoint;
+use crate::error::{Error, Result, code};
+use crate::limits::{CodeGuard, Limits};
+use crate::mail::Mailer;
+use crate::password::{Hasher, PasswordRules};
+use crate::refresh::RefreshKey;
+use crate::request::{ApiVersion, Request, Response};
+use crate::routes::{Guard, ROUTES, Resolved, resolve};
+use crate::session::{self, Found, SessionRow};
+use crate::sms::SmsSender;
+use crate::token::{Claims, SigningKeys, TokenError};
+use crate::user::User;
+
+const USER_ID: HeaderName = HeaderName::from_static("sb-auth-user-id");
+const SESSION_ID: HeaderName = HeaderName::from_static("sb-auth-session-id");
+
+/// Whole seconds, as PostgreSQL and clocks count them.
+pub(crate) fn seconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What the sign-in of a project works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The project's name, for the log.
+    pub project: Arc<str>,
+    /// Its database.
+    pub db: Db,
+    /// Its settings.
+    pub config: Arc<AuthConfig>,
+    /// What its tokens are signed with.
+    pub keys: Arc<SigningKeys>,
+    /// The secret that every project has; refresh tokens hang on it.
+    pub secret: plinth_wire::Secret,
+    /// URL of the auth part as clients and mails know it, without a slash at its end.
+    pub external_url: String,
+    /// Hashes passwords, for all projects of the instance.
+    pub hasher: Arc<Hasher>,
+    /// Sends mails; without one, whoever needs a mail is refused.
+    pub mailer: Option<Mailer>,
+    /// Sends text messages.
+    pub sms: Option<Arc<dyn SmsSender>>,
+    /// Limits of requests.
+    pub limits: Arc<Limits>,
+    /// Limits of guesses at codes.
+    pub codes: Arc<CodeGuard>,
+    /// What a password must be.
+    pub passwords: Arc<PasswordRules>,
+}
+
+/// The sign-in of one project.
+pub struct Auth {
+    parts: Parts,
+    issuer: String,
+    refresh: RefreshKey,
+}
+
+/// Who asks, once that is known.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// What the token says.
+    pub(crate) claims: Claims,
+    /// The user of the token; admins' tokens have none.
+    pub(crate) user: Option<User>,
+    /// The session of the token.
+    pub(crate) session: Option<SessionRow>,
+}
+
+/// One request under way.
+pub(crate) struct Call<'a> {
+    pub(crate) auth: &'a Auth,
+    pub(crate) request: &'a Request<'a>,
+    /// Parameters of the path.
+    pub(crate) parameters: Vec<&'a str>,
+    /// When it began.
+    pub(crate) now: Timestamp,
+    caller: Option<Caller>,
+}
+
+impl Auth {
+    /// The sign-in of a project.
+    pub fn new(parts: Parts) -> Self {
+        let issuer =
+            parts.config.token.issuer.clone().unwrap_or_else(|| parts.external_url.clone());
+        let refresh = RefreshKey::new(parts.secret.expose().as_bytes());
+        Self { parts, issuer, refresh }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<'_>) -> Response {
+        let version = ApiVersion::of(request.headers);
+        match Box::pin(self.dispatch(&request)).await {
+            Ok(response) => response,
+            Err(error) => Response::refusal(&error, version),
+        }
+    }
+
+    async fn dispatch(&self, request: &Request<'_>) -> Result<Response> {
+        let (place, parameters) = match resolve(request.method, request.path) {
+            Resolved::Route(place, parameters) => (place, parameters),
+            Resolved::MethodNotAllowed => {
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                return Err(Error::new(status, code::VALIDATION_FAILED, "Method not allowed"));
+            }
+            Resolved::NotFound => {
+                return Err(Error::not_found(code::VALIDATION_FAILED, "404 page not found"));
+            }
+        };
+        let route = &ROUTES[place];
+        let now = Timestamp::now();
+        let mut call = Call { auth: self, request, parameters, now, caller: None };
+        call.caller = match route.guard {
+            Guard::Anyone => None,
+            Guard::User => Some(call.signed_in().await?),
+            Guard::Admin => Some(call.admin()?),
+        };
+        let response = endpoint::answer(route.endpoint, &call).await?;
+        Ok(match &call.caller {
+            Some(Caller { claims, session: Some(_), .. }) => {
+                response.with(USER_ID, &claims.sub).with(SESSION_ID, &claims.session_id)
+            }
+            _ => response,
+        })
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.parts.db
+    }
+
+    pub(crate) fn config(&self) -> &AuthConfig {
+        &self.parts.config
+    }
+
+    pub(crate) fn keys(&self) -> &SigningKeys {
+        &self.parts.keys
+    }
+
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.parts.hasher
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.parts.limits
+    }
+
+    pub(crate) fn codes(&self) -> &CodeGuard {
+        &self.parts.codes
+    }
+
+    pub(crate) fn mailer(&self) -> Option<&Mailer> {
+        self.parts.mailer.as_ref()
+    }
+
+    pub(crate) fn sms(&self) -> Option<&dyn SmsSender> {
+        self.parts.sms.as_deref()
+    }
+
+    pub(crate) fn passwords(&self) -> &PasswordRules {
+        &self.parts.passwords
+    }
+
+    pub(crate) fn refresh_key(&self) -> &RefreshKey {
+        &self.refresh
+    }
+
+    pub(crate) fn external_url(&self) -> &str {
+        &self.parts.external_url
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What of a provider's token can be given to the user again.
+    pub(crate) fn opened(&self, sealed: Option<&str>, _flow: Uuid) -> Option<String> {
+        sealed.map(str::to_owned)
+    }
+
+    /// Signs the claims, after the project's hook had its say.
+    pub(crate) async fn access_token(
+        &self,
+        user: &User,
+        claims: Claims,
+        _method: &str,
+    ) -> Result<String> {
+        let _ = user;
+        self.keys().sign(&claims).map_err(|error| {
+            tracing::error!(error = %error, "an access token cannot be signed");
+            Error::internal("Error generating jwt token")
+        })
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Who asks. Only where the route asks for a user or an admin.
+    pub(crate) fn caller(&self) -> Result<&Caller> {
+        self.caller.as_ref().ok_or_else(no_authorization)
+    }
+
+    /// The user who asks.
+    pub(crate) fn user(&self) -> Result<&User> {
+        self.caller()?.user.as_ref().ok_or_else(no_authorization)
+    }
+
+    /// The session of who asks.
+    pub(crate) fn session_row(&self) -> Result<&SessionRow> {
+        self.caller()?.session.as_ref().ok_or_else(no_authorization)
+    }
+
+    /// Where the user is sent in the end: where the client wants it if that is allowed, else to the
+    /// project's site.
+    pub(crate) fn redirect_to(&self) -> String {
+        let asked = self.request.parameter("redirect_to");
+        let header = self.request.header("redirect_to").map(str::to_owned);
+        let referer = self.request.header("referer");
+        self.auth.config().redirects.choose(asked.or(header).as_deref(), referer).to_owned()
+    }
+
+    /// A parameter of the path that is a UUID.
+    pub(crate) fn id(&self, place: usize) -> Option<Uuid> {
+        self.parameters.get(place)?.parse().ok()
+    }
+
+    /// What the token of the request says.
+    pub(crate) fn claims(&self) -> Result<Claims> {
+        let token = self.request.bearer.ok_or_else(no_authorization)?;
+        self.auth.keys().verify(token, self.now.as_second(), 0).map_err(bad_token)
+    }
+
+    /// The user and the session that the token names, as they are now.
+    async fn signed_in(&self) -> Result<Caller> {
+        let claims = self.claims()?;
+        if claims.sub.is_empty() {
+            let message = "invalid claim: missing sub claim";
+            return Err(Error::forbidden(code::BAD_JWT, message));
+        }
+        let user: Uuid = claims.sub.parse().map_err(|_not_a_uuid| {
+            Error::bad_request(code::BAD_JWT, "invalid claim: sub claim must be a UUID")
+        })?;
+        let session: Option<Uuid> = claims.session_id.parse().ok();
+        let found = self.find(user, session).await?;
+        if found.user.is_banned(self.now) {
+            return Err(Error::forbidden(code::USER_BANNED, "User is banned"));
+        }
+        Ok(Caller { claims, user: Some(found.user), session: found.session })
+    }
+
+    async fn find(&self, user: Uuid, session: Option<Uuid>) -> Result<Located> {
+        let sql = format!(
+            "select jsonb_build_object('user', {USER}, 'session', \
+             (select to_jsonb(s) || jsonb_build_object('amr', {amr}) from auth.sessions s \
+              where s.id = $2::uuid and s.user_id = u.id)) \
+             from auth.users u where u.id = $1::uuid and u.deleted_at is null",
+            USER = crate::user::USER,
+            amr = session::amr()
+        );
+        let answers = self.auth.db().query(&sql, &[&user, &session]).await?;
+        let located: Option<Located> = answers.json(0)?;
+        let located = located.ok_or_else(|| {
+            Error::forbidden(code::USER_NOT_FOUND, "User from sub claim in JWT does not exist")
+        })?;
+        if session.is_some() && located.session.is_none() {
+            let message = "Session from session_id claim in JWT does not exist";
+            return Err(Error::forbidden(code::SESSION_NOT_FOUND, message));
+        }
+        Ok(located)
+    }
+
+    /// Somebody whose token has a role that administers users.
+    pub(crate) fn admin(&self) -> Result<Caller> {
+        let claims = self.claims()?;
+        if !self.auth.config().token.admin_roles.contains(&claims.role) {
+            return Err(Error::forbidden(code::NOT_ADMIN, "User not allowed"));
+        }
+        Ok(Caller { claims, user: None, session: None })
+    }
+
+    /// A session and its user.
+    pub(crate) async fn find_session(&self, session: Uuid) -> Result<Option<Found>> {
+        let answers = self.auth.db().query(&session::read("s.id = $1::uuid"), &[&session]).await?;
+        answers.json(0)
+    }
+}
+
+/// A user with the session that a token names, if that is still there.
+#[derive(serde::Deserialize)]
+struct Located {
+    user: User,
+    session: Option<SessionRow>,
+}
+
+fn no_authorization() -> Error {
+    let message = "This endpoint requires a valid Bearer token";
+    Error::new(StatusCode::UNAUTHORIZED, code::NO_AUTHORIZATION, message)
+}
+
+fn bad_token(error: TokenError) -> Error {
+    let message = format!("invalid JWT: unable to parse or verify signature, {error}");
+    Error::forbidden(code::BAD_JWT, message)
+}
