@@ -309,7 +309,11 @@ pub struct TokenArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   plinth config
-  plinth config -o keys")]
+  plinth config -o keys | grep -A1 auth.email
+  GOTRUE_JWT_EXP=600 plinth config -o json | jq .auth.jwt_expiry
+
+Settings of sign-in, later ones win: [auth] of plinth.toml, [project.NAME.auth], GOTRUE_* variables;
+auth_config = \"supabase/config.toml\" in either table lays that file's [auth] below it.")]
 pub struct ConfigArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = ConfigFormat::Toml)]
@@ -366,6 +370,12 @@ pub enum Language {
     Typescript,
 }
 
+/// The variables of the process that are text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+}
+
 impl GlobalArgs {
     /// The effective configuration: defaults < file < environment < flags.
     ///
@@ -380,6 +390,7 @@ impl GlobalArgs {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         layers
             .environment(|name| std::env::var(name).ok())?
+            .variables(variables().collect())
             .flag("data_dir", self.data_dir.as_ref().map(text))
             .flag("database_url", self.database_url.clone())
             .flag("log.filter", self.log.clone())
@@ -392,7 +403,7 @@ impl GlobalArgs {
 
     /// Variables of the environment that look like settings and are none, as sentences.
     pub fn warnings(&self) -> Vec<String> {
-        unknown_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+        unknown_environment(variables().map(|(name, _)| name))
             .into_iter()
             .map(|(name, near)| match near {
                 Some(near) => format!("{name} is no setting of Plinth; did you mean {near}?"),

@@ -80,6 +80,7 @@ fn wanted_projects(
 
 async fn run(config: Config, plan: Plan, output: Output) -> anyhow::Result<()> {
     let begun = Instant::now();
+    config.auth.log_notes();
     let mut stop = stop_signal()?;
     let cluster = tokio::select! {
         cluster = start_cluster(&config, output) => cluster?,

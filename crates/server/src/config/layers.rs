@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use plinth_auth::config::Environment;
 use toml::{Table, Value};
 
 use super::raw::{KEYS, Key, Kind};
-use super::{ConfigError, RawConfig};
+use super::{ConfigError, RawConfig, Surroundings};
 
 /// The file that is read from the current folder when no other is named.
 const DEFAULT_FILE: &str = "plinth.toml";
@@ -20,6 +21,7 @@ pub struct Layers {
     table: Table,
     /// Where the values came from, for messages.
     origins: Vec<String>,
+    surroundings: Surroundings,
 }
 
 impl Layers {
@@ -44,7 +46,14 @@ impl Layers {
         })?;
         merge(&mut self.table, table);
         self.origins.push(origin);
+        self.surroundings.file = Some(path.to_owned());
         Ok(self)
+    }
+
+    /// The variables of the process, for settings of sign-in: `GOTRUE_*`, and `env(NAME)`.
+    pub fn variables(mut self, environment: Environment) -> Self {
+        self.surroundings.environment = environment;
+        self
     }
 
     /// Lays the environment's values over what is there; `get` looks a variable up.
@@ -81,7 +90,8 @@ impl Layers {
     ///
     /// [`ConfigError::Invalid`] when a flag's value has the wrong type.
     pub fn finish(self) -> Result<RawConfig, ConfigError> {
-        self.read("flags")
+        let config = self.read("flags")?;
+        Ok(RawConfig { surroundings: self.surroundings, ..config })
     }
 
     fn check(&self, origin: &str) -> Result<(), ConfigError> {

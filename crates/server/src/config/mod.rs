@@ -3,10 +3,12 @@
 //! What was typed is [`RawConfig`]; what it means is [`Config`], built once at start. A key that is
 //! not known is an error in the file, and a warning in the environment, which other tools share.
 
+mod auth;
 mod layers;
 mod raw;
 mod units;
 
+pub use auth::{AuthSettings, RawAuth, RawProject, Surroundings, sources as auth_sources};
 pub use layers::{Layers, config_file, unknown_environment};
 pub use raw::{KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgres, RawRest};
 pub use units::{ByteSize, Span};
@@ -42,6 +44,8 @@ pub struct Config {
     pub rest: plinth_rest::Config,
     /// Connections.
     pub pool: PoolConfig,
+    /// Sign-in, project by project.
+    pub auth: AuthSettings,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -141,6 +145,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         message: String,
     },
+    /// Settings of sign-in cannot be used.
+    #[error(transparent)]
+    Auth(#[from] plinth_auth::config::AuthConfigError),
     /// A value is well formed and makes no sense.
     #[error("`{key}`: {message}")]
     Value {
@@ -156,6 +163,7 @@ impl TryFrom<RawConfig> for Config {
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         let rest = rest_config(&raw.rest)?;
+        let auth = AuthSettings::read(&raw)?;
         positive("http.max_connections", raw.http.max_connections)?;
         positive("http.max_requests", raw.http.max_requests)?;
         positive("http.header_count", raw.http.header_count)?;
@@ -206,6 +214,7 @@ impl TryFrom<RawConfig> for Config {
                 acquire_timeout: raw.pool.acquire_timeout.duration(),
                 idle_timeout: raw.pool.idle_timeout.duration(),
             },
+            auth,
             log: LogConfig { filter: raw.log.filter, json: raw.log.json },
         })
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Span};
+use super::{ByteSize, RawAuth, RawProject, Span, Surroundings};
 
 /// Everything that `plinth.toml` may say.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,15 @@ pub struct RawConfig {
     pub pool: RawPool,
     /// What is logged.
     pub log: RawLog,
+    /// Sign-in, for every project.
+    #[serde(skip_serializing_if = "RawAuth::is_empty")]
+    pub auth: RawAuth,
+    /// What some projects have of their own, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub project: BTreeMap<String, RawProject>,
+    /// Where settings of sign-in look for what they name.
+    #[serde(skip)]
+    pub surroundings: Surroundings,
 }
 
 /// `[postgres]`
@@ -141,6 +150,9 @@ impl Default for RawConfig {
             rest: RawRest::default(),
             pool: RawPool::default(),
             log: RawLog::default(),
+            auth: RawAuth::default(),
+            project: BTreeMap::new(),
+            surroundings: Surroundings::default(),
         }
     }
 }
