@@ -13,6 +13,7 @@ mod platform;
 mod project;
 pub mod quote;
 mod registry;
+mod signing_key;
 pub mod sqlstate;
 mod tls;
 
@@ -31,3 +32,4 @@ pub use project::{MAX_NAME, NameError, Project, validate_name};
 pub use registry::{
     CHANNEL, CONTROL_DATABASE, Changes, CreateProject, Listing, Registry, RegistryError,
 };
+pub use signing_key::{MAX_SIGNING_KEYS, NewSigningKey, SigningKey, SigningKeyState};

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use crate::connection::Login;
 use crate::keys::Keys;
+use crate::signing_key::SigningKey;
 
 /// Longest name of a project, in characters. Role names put up to 14 characters before it and PostgreSQL keeps 63.
 pub const MAX_NAME: usize = 40;
@@ -85,6 +86,8 @@ pub struct Project {
     pub auth_login: Login,
     /// JWT secret and API keys.
     pub keys: Keys,
+    /// Key pairs that sign its users' tokens, or did, the oldest first.
+    pub signing_keys: Vec<SigningKey>,
     /// The blueprint it was made from.
     pub blueprint: Option<String>,
     /// When it was created.

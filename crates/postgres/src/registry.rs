@@ -4,6 +4,7 @@
 
 mod changes;
 mod lifecycle;
+mod signing_keys;
 mod store;
 
 use futures_util::{StreamExt as _, stream};
@@ -33,7 +34,7 @@ const LOCK: &str = "plinth:cluster";
 /// Gives projects back what their logins and the shared roles hold on their databases.
 const GRANTS: &str = include_str!("registry/grants.sql");
 
-const FILES: &[File] = files!["control": "0001_project", "0002_auth_login"];
+const FILES: &[File] = files!["control": "0001_project", "0002_auth_login", "0003_signing_key"];
 
 /// Why something about projects failed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,22 @@ pub enum RegistryError {
     /// A connection or replication slot keeps a database in use.
     #[error("database `{0}` stays in use by others")]
     InUse(String),
+    /// The project has a signing key of this name.
+    #[error("there is a signing key `{0}` already")]
+    SigningKeyExists(String),
+    /// The project has as many signing keys as it may have.
+    #[error("project `{0}` has {max} signing keys already", max = crate::signing_key::MAX_SIGNING_KEYS)]
+    TooManySigningKeys(String),
+    /// No signing key is in the state that this needs.
+    #[error("project `{project}` has no signing key `{kid}` that is {wanted}")]
+    SigningKeyNotFound {
+        /// The project.
+        project: String,
+        /// The key's name.
+        kid: String,
+        /// The state that it would have to be in.
+        wanted: &'static str,
+    },
     /// No secrets could be made.
     #[error("cannot make the keys of a project")]
     Key(#[from] KeyError),

@@ -232,6 +232,7 @@ impl Registry {
             authenticator_login: new_login(project::authenticator_login(name))?,
             auth_login: new_login(project::auth_login(name))?,
             keys: Keys::generate(name)?,
+            signing_keys: Vec::new(),
             blueprint: request.blueprint.map(str::to_owned),
             created_at: SystemTime::now(),
         })

@@ -1,8 +1,10 @@
 //! The statements on the registry's tables, one function each.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use plinth_wire::Secret;
+use serde::Deserialize;
+use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
 use super::Listing;
@@ -10,12 +12,33 @@ use crate::connection::Login;
 use crate::keys::Keys;
 use crate::project::{self, Project};
 use crate::quote::ident;
+use crate::signing_key::{NewSigningKey, SigningKey, SigningKeyState};
 
 /// How long to wait for someone who works on the same thing.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 const COLUMNS: &str = "name, generation, owner_role, owner_password, authenticator_password, auth_password, jwt_secret, \
                        anon_key, service_role_key, publishable_key, secret_key, blueprint, created_at";
+
+/// A project's signing keys as one value beside its columns, so that they are of the same moment.
+const SIGNING_KEYS: &str = "(select coalesce(json_agg(json_build_object('kid', kid, 'algorithm', algorithm, \
+                               'sealed', sealed, 'public_jwk', public_jwk, 'state', state, \
+                               'created_at', extract(epoch from signing_key.created_at), \
+                               'changed_at', extract(epoch from changed_at)) \
+                               order by signing_key.created_at, kid), '[]') \
+                             from plinth.signing_key where signing_key.project = name) as signing_keys";
+
+/// One of them.
+#[derive(Deserialize)]
+struct SigningKeyFacts {
+    kid: String,
+    algorithm: String,
+    sealed: String,
+    public_jwk: String,
+    state: String,
+    created_at: f64,
+    changed_at: f64,
+}
 
 /// The owner role of the cluster, chosen at the first call and kept since.
 pub(super) async fn owner_role(control: &Client) -> Result<String, Error> {
@@ -34,7 +57,7 @@ pub(super) async fn owner_role(control: &Client) -> Result<String, Error> {
 pub(super) async fn project_list(control: &Client) -> Result<Listing, Error> {
     // One statement, so that revision and rows are of one moment.
     let all = format!(
-        "select {COLUMNS}, number from plinth.revision left join plinth.project on state = 'ready' order by name"
+        "select {COLUMNS}, {SIGNING_KEYS}, number from plinth.revision left join plinth.project on state = 'ready' order by name"
     );
     let rows = control.query(&all, &[]).await?;
     let revision = rows.first().map_or(0, |row| row.get("number"));
@@ -43,7 +66,9 @@ pub(super) async fn project_list(control: &Client) -> Result<Listing, Error> {
 }
 
 pub(super) async fn project_find(control: &Client, name: &str) -> Result<Option<Project>, Error> {
-    let one = format!("select {COLUMNS} from plinth.project where name = $1 and state = 'ready'");
+    let one = format!(
+        "select {COLUMNS}, {SIGNING_KEYS} from plinth.project where name = $1 and state = 'ready'"
+    );
     Ok(control.query_opt(&one, &[&name]).await?.as_ref().map(project_of))
 }
 
@@ -137,6 +162,50 @@ pub(super) async fn project_set_platform(
 ) -> Result<(), Error> {
     let update = "update plinth.project set platform = $2 where name = any($1)";
     control.execute(update, &[&names, &digest]).await.map(drop)
+}
+
+/// Adds a key on standby unless the project has `most` already; returns whether it was added.
+pub(super) async fn signing_key_insert(
+    control: &Client,
+    project: &str,
+    key: &NewSigningKey,
+    most: usize,
+) -> Result<bool, Error> {
+    let insert = "insert into plinth.signing_key (project, kid, algorithm, sealed, public_jwk)
+                  select $1, $2, $3, $4, $5
+                  where (select count(*) from plinth.signing_key where project = $1) < $6";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let (sealed, public) = (key.sealed.expose(), &key.public_jwk);
+    let added = control
+        .execute(insert, &[&project, &key.kid, &key.algorithm, &sealed, public, &most])
+        .await?;
+    Ok(added == 1)
+}
+
+/// Moves the keys of a project that are in state `from` to state `to`.
+pub(super) async fn signing_key_retire(
+    control: &impl GenericClient,
+    project: &str,
+    from: SigningKeyState,
+    to: SigningKeyState,
+) -> Result<(), Error> {
+    let update = "update plinth.signing_key set state = $3, changed_at = now()
+                  where project = $1 and state = $2";
+    control.execute(update, &[&project, &from.as_str(), &to.as_str()]).await.map(drop)
+}
+
+/// Moves one key to state `to` if it is in one of the states `from`; returns whether it was.
+pub(super) async fn signing_key_set_state(
+    control: &impl GenericClient,
+    project: &str,
+    kid: &str,
+    from: &[SigningKeyState],
+    to: SigningKeyState,
+) -> Result<bool, Error> {
+    let update = "update plinth.signing_key set state = $4, changed_at = now()
+                  where project = $1 and kid = $2 and state = any($3)";
+    let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
+    Ok(control.execute(update, &[&project, &kid, &from, &to.as_str()]).await? == 1)
 }
 
 /// Names of the ready projects that were made before sign-in had a login.
@@ -245,9 +314,30 @@ fn project_of(row: &Row) -> Project {
             publishable_key: secret("publishable_key"),
             secret_key: secret("secret_key"),
         },
+        signing_keys: row
+            .get::<_, Json<Vec<SigningKeyFacts>>>("signing_keys")
+            .0
+            .into_iter()
+            .map(signing_key_of)
+            .collect(),
         blueprint: row.get("blueprint"),
         created_at: row.get("created_at"),
         name,
+    }
+}
+
+fn signing_key_of(facts: SigningKeyFacts) -> SigningKey {
+    let time = |seconds: f64| UNIX_EPOCH + Duration::from_secs_f64(seconds.max(0.0));
+    SigningKey {
+        key: NewSigningKey {
+            kid: facts.kid,
+            algorithm: facts.algorithm,
+            sealed: Secret::new(facts.sealed),
+            public_jwk: facts.public_jwk,
+        },
+        state: SigningKeyState::parse(&facts.state),
+        created_at: time(facts.created_at),
+        changed_at: time(facts.changed_at),
     }
 }
 

@@ -136,7 +136,8 @@ async fn make_older(cluster: &Cluster, project: &str) {
     control
         .batch_execute(&format!(
             "alter table plinth.project drop column auth_password cascade;
-             delete from plinth.migration where name = 'auth_login';
+             delete from plinth.migration where name in ('auth_login', 'signing_key');
+             drop table plinth.signing_key;
              update plinth.project set platform = null;
              revoke connect on database \"{project}\" from \"auth.{project}\";
              drop role \"auth.{project}\""

@@ -7,5 +7,6 @@ mod external;
 mod migrate;
 mod platform;
 mod projects;
+mod signing_keys;
 mod support;
 mod traps;
