@@ -1,6 +1,6 @@
 //! From a request's credentials to the caller: database role and claims.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -50,11 +50,17 @@ struct Standing {
     authorization: Option<HeaderValue>,
 }
 
+/// What verifies tokens, with those that it verified lately. They are exchanged together, so that no token outlives the
+/// key that verified it.
+struct Judge {
+    verifier: Verifier,
+    tokens: TokenCache,
+}
+
 /// The credentials that one project accepts.
 pub struct Access {
     keys: ApiKeys,
-    verifier: Verifier,
-    tokens: TokenCache,
+    judge: RwLock<Arc<Judge>>,
     anon: Standing,
     service: Standing,
     require_apikey: bool,
@@ -94,8 +100,7 @@ impl Access {
             ]),
             anon: Standing::of(&verifier, keys.anon, "anon"),
             service: Standing::of(&verifier, keys.service_role, "service_role"),
-            verifier,
-            tokens: TokenCache::new(CACHED_TOKENS),
+            judge: Judge::new(verifier, CACHED_TOKENS),
             require_apikey,
             reads_apikey: true,
             allows_anonymous: true,
@@ -112,8 +117,7 @@ impl Access {
             keys: ApiKeys::new([]),
             service: Standing { identity: anon.identity.clone(), authorization: None },
             anon,
-            verifier,
-            tokens: TokenCache::new(cached_tokens),
+            judge: Judge::new(verifier, cached_tokens),
             require_apikey: false,
             reads_apikey: false,
             allows_anonymous: anonymous_role.is_some(),
@@ -125,6 +129,17 @@ impl Access {
     pub fn closed() -> Self {
         let verifier = Verifier::new(None, None, MissingRole::Refuse);
         Self { open: false, ..Self::alone(verifier, None, 0) }
+    }
+
+    /// Accepts tokens of these keys from now on and of no others.
+    pub fn set_keys(&self, keys: KeySet) {
+        let mut judge = self.judge.write().unwrap_or_else(PoisonError::into_inner);
+        let verifier = judge.verifier.with_keys(keys);
+        *judge = Arc::new(Judge { verifier, tokens: TokenCache::new(CACHED_TOKENS) });
+    }
+
+    fn judge(&self) -> Arc<Judge> {
+        self.judge.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Finds out who asks, as the gateways that clients know do: the key first, then the token, then
@@ -198,7 +213,7 @@ impl Access {
 
     /// Look-ups of verified tokens, those that were remembered, and those that were forgotten.
     pub fn token_counts(&self) -> (u64, u64, u64) {
-        self.tokens.counts()
+        self.judge().tokens.counts()
     }
 
     fn key_class(
@@ -230,12 +245,12 @@ impl Access {
     }
 
     fn verified(&self, token: &str, now: i64) -> Result<Arc<Verified>, plinth_rest::Error> {
-        let key = fingerprint(token);
-        if let Some(known) = self.tokens.get(&key, now) {
+        let (judge, key) = (self.judge(), fingerprint(token));
+        if let Some(known) = judge.tokens.get(&key, now) {
             return Ok(known);
         }
-        let verified = Arc::new(self.verifier.verify(token, now)?);
-        self.tokens.put(key, verified.clone());
+        let verified = Arc::new(judge.verifier.verify(token, now)?);
+        judge.tokens.put(key, verified.clone());
         Ok(verified)
     }
 
@@ -263,6 +278,12 @@ impl Access {
             authorization,
             key_in_query: matches!(key, PresentedKey::Query(_)),
         }
+    }
+}
+
+impl Judge {
+    fn new(verifier: Verifier, cached_tokens: usize) -> RwLock<Arc<Self>> {
+        RwLock::new(Arc::new(Self { verifier, tokens: TokenCache::new(cached_tokens) }))
     }
 }
 

@@ -64,6 +64,17 @@ impl Verifier {
         Self { keys, audience, missing_role, role_path: RolePath::default() }
     }
 
+    /// The same demands on tokens that other keys sign.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeySet) -> Self {
+        Self {
+            keys: Some(keys),
+            audience: self.audience.clone(),
+            missing_role: self.missing_role.clone(),
+            role_path: self.role_path.clone(),
+        }
+    }
+
     /// Looks for the role somewhere else than in the claim `role`.
     pub fn with_role_path(mut self, path: RolePath) -> Self {
         self.role_path = path;

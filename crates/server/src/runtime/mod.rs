@@ -137,10 +137,11 @@ impl Projects {
             keep
         });
         for project in registered {
-            map.entry(project.name.clone()).or_insert_with(|| {
+            let entry = map.entry(project.name.clone()).or_insert_with(|| {
                 tracing::info!(project.name = %project.name, "serving the project");
                 Entry { source: source(project), project: self.factory.project(project) }
             });
+            entry.project.set_signing_keys(&project.signing_keys);
         }
     }
 
@@ -278,6 +279,7 @@ impl Factory {
                 max_connections,
                 ..pool_options(&self.config)
             },
+            jwt_secret: project.keys.jwt_secret.clone(),
             external_url: format!("{}/p/{}/auth/v1", self.config.public_url(), project.name),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use plinth_postgres::{Secret, SigningKey, SigningKeyState};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 use tokio::runtime::Handle;
 
@@ -11,7 +12,7 @@ use super::live::{Live, LiveError, Reload, Target};
 use super::room::Room;
 use super::sign_in::{SignIn, SignInParts};
 use super::snapshot::SnapshotOptions;
-use crate::gateway::Rules;
+use crate::gateway::{KeySet, Rules};
 
 /// After a failed attempt, further requests fail at once for this long.
 const FAILURE_PAUSE: Duration = Duration::from_millis(250);
@@ -152,6 +153,35 @@ impl Project {
     /// database that is served alone.
     pub fn external_url(&self) -> Option<&str> {
         self.sign_in.as_ref().map(SignIn::external_url)
+    }
+
+    /// The secret that signs tokens while no key pair does. `None` for a database that is served alone.
+    pub fn jwt_secret(&self) -> Option<&Secret> {
+        self.sign_in.as_ref().map(SignIn::jwt_secret)
+    }
+
+    /// The key pairs of the project's tokens at this moment, private halves sealed; none for a database that is served
+    /// alone. Equal pointers mean equal keys.
+    pub fn signing_keys(&self) -> Arc<[SigningKey]> {
+        self.sign_in.as_ref().map(SignIn::signing_keys).unwrap_or_default()
+    }
+
+    /// Takes over what the registry says of the key pairs: tokens of revoked ones are refused from now on, however
+    /// lately they were verified.
+    pub fn set_signing_keys(&self, keys: &[SigningKey]) {
+        let Some(sign_in) = &self.sign_in else { return };
+        if *sign_in.signing_keys() == *keys {
+            return;
+        }
+        let public =
+            keys.iter().filter(|found| found.state != SigningKeyState::Revoked).map(|found| {
+                let key = &found.key;
+                (key.kid.as_str(), key.algorithm.as_str(), key.public_jwk.as_str())
+            });
+        // Verified before they sign.
+        let secret = KeySet::secret(sign_in.jwt_secret().expose().as_bytes());
+        self.parts.rules.access.set_keys(secret.with_public(public));
+        sign_in.set_signing_keys(keys);
     }
 
     /// What is open, without opening anything.

@@ -4,6 +4,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use plinth_postgres::{Secret, SigningKey};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 
 /// Most connections of one project's sign-in. It is half of the cluster's budget at most, so that a flood of sign-ins
@@ -19,6 +20,8 @@ pub struct SignInParts {
     /// Where clients reach it, without a slash at the end: `https://example.org/p/shop/auth/v1`. It comes from the
     /// configuration and never from a request, for whoever sends a request chooses its `Host`.
     pub external_url: String,
+    /// Signs tokens where no key pair does, and verifies them.
+    pub jwt_secret: Secret,
 }
 
 /// The sign-in of a project that is registered, whether or not anybody uses it.
@@ -26,6 +29,7 @@ pub(super) struct SignIn {
     parts: SignInParts,
     budget: Arc<Budget>,
     pool: RwLock<State>,
+    signing_keys: RwLock<Arc<[SigningKey]>>,
 }
 
 enum State {
@@ -36,11 +40,23 @@ enum State {
 
 impl SignIn {
     pub(super) fn new(parts: SignInParts, budget: Arc<Budget>) -> Self {
-        Self { parts, budget, pool: RwLock::new(State::Unused) }
+        Self { parts, budget, pool: RwLock::new(State::Unused), signing_keys: RwLock::default() }
     }
 
     pub(super) fn external_url(&self) -> &str {
         &self.parts.external_url
+    }
+
+    pub(super) fn jwt_secret(&self) -> &Secret {
+        &self.parts.jwt_secret
+    }
+
+    pub(super) fn signing_keys(&self) -> Arc<[SigningKey]> {
+        self.signing_keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_signing_keys(&self, keys: &[SigningKey]) {
+        *self.signing_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(keys);
     }
 
     /// The pool, which opens its first connection when it is asked something; `None` when the project was dropped.

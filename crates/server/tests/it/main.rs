@@ -14,3 +14,4 @@ mod rest_alone;
 mod rest_settings;
 mod rows;
 mod sign_in;
+mod signing_keys;

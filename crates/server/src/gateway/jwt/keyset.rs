@@ -55,6 +55,24 @@ impl KeySet {
         Self { keys: vec![Key { name: Name::Any, algorithms: vec![Algorithm::HS256], key }] }
     }
 
+    /// The keys of a project beside its secret: public ones, each as its name, its algorithm and the text of its JSON Web
+    /// Key. One that cannot be used, or that is a secret itself, verifies nothing.
+    #[must_use]
+    pub fn with_public<'a>(
+        mut self,
+        keys: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Self {
+        for (kid, algorithm, jwk) in keys {
+            match Key::public(kid, algorithm, jwk) {
+                Ok(key) => self.keys.push(key),
+                Err(error) => {
+                    tracing::warn!(key.kid = kid, error = %error, "a signing key cannot be used");
+                }
+            }
+        }
+        self
+    }
+
     /// Reads a secret as people configure it: a JSON Web Key, a set of them, or the secret of HS256
     /// itself, in base64 if `base64` says so.
     ///
@@ -99,8 +117,10 @@ impl KeySet {
         signed: &[u8],
         signature: &str,
     ) -> Verdict {
-        let mut suitable =
-            self.keys.iter().filter(|key| key.suits(kid, algorithm)).map(|found| &found.key);
+        // Who names one of the keys means that one, and no secret that takes any name.
+        let named = kid.is_some_and(|kid| self.keys.iter().any(|key| key.is_named(kid)));
+        let meant = |key: &&Key| !(named && key.name == Name::Any) && key.suits(kid, algorithm);
+        let mut suitable = self.keys.iter().filter(meant).map(|found| &found.key);
         let Some(first) = suitable.next() else { return Verdict::NoKey };
         let genuine = |key: &DecodingKey| {
             matches!(jsonwebtoken::crypto::verify(signature, signed, key, algorithm), Ok(true))
@@ -121,6 +141,19 @@ pub(super) enum Verdict {
 }
 
 impl Key {
+    fn public(kid: &str, algorithm: &str, jwk: &str) -> Result<Self, KeyError> {
+        let members: Map<String, Value> =
+            serde_json::from_str(jwk).map_err(|_| KeyError::NoKey("it is no JSON"))?;
+        let mut key = Self::parse(&members)?;
+        key.name = Name::Is(Some(kid.to_owned()));
+        let wanted = parse_algorithm(algorithm).filter(|wanted| !HMAC.contains(wanted));
+        key.algorithms.retain(|possible| Some(*possible) == wanted);
+        if key.algorithms.is_empty() {
+            return Err(KeyError::NoKey("its algorithm does not fit its type"));
+        }
+        Ok(key)
+    }
+
     fn parse(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let part = |name| text(name).ok_or(KeyError::NoKey("a part of it is missing"));
@@ -163,6 +196,10 @@ impl Key {
             return Err(KeyError::NoKey("its `alg` does not fit its type"));
         }
         Ok(Self { name: Name::Is(text("kid").map(str::to_owned)), algorithms, key })
+    }
+
+    fn is_named(&self, kid: &str) -> bool {
+        matches!(&self.name, Name::Is(Some(own)) if own == kid)
     }
 
     fn suits(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
@@ -319,6 +356,53 @@ mod tests {
         assert_eq!(verify(&project, Algorithm::HS256, Some("x"), &named), Verdict::Genuine);
         let hs512 = token(Algorithm::HS512, None, &key);
         assert_eq!(verify(&keys, Algorithm::HS512, None, &hs512), Verdict::NoKey);
+    }
+
+    #[test]
+    fn a_project_has_public_keys_beside_its_secret() {
+        let jwk = |name: &str| public(name, &json!({})).to_string();
+        let (rsa, p256, ed) = (jwk("rsa"), jwk("p256"), jwk("ed25519"));
+        let oct = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(PLAIN)}).to_string();
+        let keys = KeySet::secret(PLAIN).with_public([
+            ("r", "RS256", rsa.as_str()),
+            ("e", "ES256", p256.as_str()),
+            ("d", "EdDSA", ed.as_str()),
+            // None of these is one.
+            ("o", "HS256", oct.as_str()),
+            ("x", "ES256", rsa.as_str()),
+            ("y", "none", p256.as_str()),
+            ("z", "ES256", "{"),
+        ]);
+        assert_eq!(keys.keys.len(), 4);
+        for (kid, algorithm, name) in [
+            ("r", Algorithm::RS256, "rsa"),
+            ("e", Algorithm::ES256, "p256"),
+            ("d", Algorithm::EdDSA, "ed25519"),
+        ] {
+            let signed = token(algorithm, Some(kid), &private(name));
+            assert_eq!(verify(&keys, algorithm, Some(kid), &signed), Verdict::Genuine, "{kid}");
+            for other in ["r", "e", "d", "unknown"].iter().filter(|other| **other != kid) {
+                let verdict = verify(&keys, algorithm, Some(other), &signed);
+                assert_eq!(verdict, Verdict::NoKey, "{kid} as {other}");
+            }
+        }
+        let rs512 = token(Algorithm::RS512, Some("r"), &private("rsa"));
+        assert_eq!(verify(&keys, Algorithm::RS512, Some("r"), &rs512), Verdict::NoKey);
+        // The secret takes any name but those of the others.
+        let secret = EncodingKey::from_secret(PLAIN);
+        for (kid, verdict) in
+            [(None, Verdict::Genuine), (Some("o"), Verdict::Genuine), (Some("e"), Verdict::NoKey)]
+        {
+            let signed = token(Algorithm::HS256, kid, &secret);
+            assert_eq!(verify(&keys, Algorithm::HS256, kid, &signed), verdict, "{kid:?}");
+        }
+        for known in [rsa.as_bytes(), p256.as_bytes()] {
+            for kid in [None, Some("r"), Some("e"), Some("unknown")] {
+                let forged = token(Algorithm::HS256, kid, &EncodingKey::from_secret(known));
+                let verdict = verify(&keys, Algorithm::HS256, kid, &forged);
+                assert_ne!(verdict, Verdict::Genuine, "{kid:?}");
+            }
+        }
     }
 
     #[test]
