@@ -16,6 +16,7 @@ use crate::password::{Hasher, PasswordRules};
 use crate::refresh::RefreshKey;
 use crate::request::{ApiVersion, Request, Response};
 use crate::routes::{Guard, ROUTES, Resolved, resolve};
+use crate::seal::Sealer;
 use crate::session::{self, Found, SessionRow};
 use crate::sms::SmsSender;
 use crate::token::{Claims, SigningKeys, TokenError};
@@ -56,6 +57,8 @@ pub struct Parts {
     pub codes: Arc<CodeGuard>,
     /// What a password must be.
     pub passwords: Arc<PasswordRules>,
+    /// Seals what the database must not know, such as the secrets of authenticator apps.
+    pub sealer: Arc<Sealer>,
 }
 
 /// The sign-in of one project.
@@ -167,6 +170,10 @@ impl Auth {
 
     pub(crate) fn passwords(&self) -> &PasswordRules {
         &self.parts.passwords
+    }
+
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.parts.sealer
     }
 
     pub(crate) fn refresh_key(&self) -> &RefreshKey {

@@ -10,14 +10,18 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use plinth_auth::config::{Environment, Sources};
 use plinth_auth::limits::{CodeGuard, LimitSettings, Limits};
 use plinth_auth::password::{Cost, Hasher, HasherSettings, PasswordRules};
+use plinth_auth::seal::Sealer;
 use plinth_auth::token::SigningKeys;
 use plinth_auth::{Auth, Db, Parts, Request};
 use plinth_testkit::{Template, TestDatabase, with_database};
-use plinth_wire::{Budget, Pool, PoolOptions};
+use plinth_wire::{Budget, Pool, PoolOptions, Secret};
 use serde_json::{Value, json};
 
 /// The password of every user that a test signs up.
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// What secrets are sealed with: 32 bytes in hexadecimal.
+const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// Where the sign-in says that it is.
 const EXTERNAL_URL: &str = "http://localhost:5400/p/test/auth/v1";
@@ -97,6 +101,7 @@ impl<'a> Site<'a> {
             limits: Arc::new(Limits::new(LimitSettings::default(), Instant::now())),
             codes: Arc::new(CodeGuard::new(&LimitSettings::default(), Instant::now())),
             passwords: Arc::new(PasswordRules { min_length: 6, ..PasswordRules::default() }),
+            sealer: Arc::new(Sealer::parse(&Secret::new(SEALING_KEY)).unwrap()),
         });
         Self { auth, database, pool }
     }
