@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use plinth_catalog::Catalog;
+use plinth_wire::Counters;
 use serde_json::{Value, json};
 
 use super::listen::Answering;
@@ -155,13 +156,67 @@ impl Served {
                 vec![("", float(evictions))],
             ),
         ] {
-            // Writing into a string cannot fail.
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for (labels, value) in samples {
-                let _ = writeln!(text, "{name}{labels} {value:?}");
-            }
+            write_metric(&mut text, name, kind, help, &samples);
         }
+        write_counters(&mut text, live.pool().counters());
         text
+    }
+}
+
+/// What PostgREST has no name for: how batches travelled, and what became of connections.
+fn write_counters(text: &mut String, counters: &Counters) {
+    let count = |count: &std::sync::atomic::AtomicU64| float(count.load(Ordering::Relaxed));
+    for (name, help, samples) in [
+        (
+            "plinth_wire_batches_total",
+            "Batches by how they travelled: on connections that reads share, or on one of their own",
+            vec![
+                ("{lane=\"shared\"}", count(&counters.batches_shared)),
+                ("{lane=\"alone\"}", count(&counters.batches_alone)),
+            ],
+        ),
+        (
+            "plinth_wire_groups_total",
+            "Groups in which batches on shared connections travelled, one write each",
+            vec![("", count(&counters.groups))],
+        ),
+        (
+            "plinth_wire_reads_held_up_total",
+            "Reads on shared connections that sent those behind them elsewhere",
+            vec![
+                ("{reason=\"slow\"}", count(&counters.slow_reads)),
+                ("{reason=\"large\"}", count(&counters.large_reads)),
+            ],
+        ),
+        (
+            "plinth_wire_reads_repeated_total",
+            "Reads on shared connections that were run a second time, alone",
+            vec![("", count(&counters.repeated_reads))],
+        ),
+        (
+            "plinth_wire_connections_total",
+            "Connections to the database by what became of them",
+            vec![
+                ("{event=\"opened\"}", count(&counters.connections_opened)),
+                ("{event=\"failed\"}", count(&counters.connections_failed)),
+                ("{event=\"lost\"}", count(&counters.connections_lost)),
+            ],
+        ),
+        (
+            "plinth_wire_callers_refused_total",
+            "Callers who waited too long for a connection, or found too many waiting",
+            vec![("", count(&counters.callers_refused))],
+        ),
+    ] {
+        write_metric(text, name, COUNTER, help, &samples);
+    }
+}
+
+fn write_metric(text: &mut String, name: &str, kind: &str, help: &str, samples: &[(&str, f64)]) {
+    // Writing into a string cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        let _ = writeln!(text, "{name}{labels} {value:?}");
     }
 }
 

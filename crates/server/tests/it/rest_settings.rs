@@ -208,6 +208,9 @@ fn a_file_the_environment_and_the_database_configure_the_api() {
             "pgrst_db_pool_max 10.0",
             "pgrst_schema_cache_loads_total{status=\"SUCCESS\"}",
             "pgrst_jwt_cache_hits_total",
+            "# TYPE plinth_wire_connections_total counter",
+            "plinth_wire_connections_total{event=\"failed\"} 0.0",
+            "plinth_wire_batches_total{lane=\"shared\"}",
         ] {
             assert!(metrics.text().contains(name), "{name}: {}", metrics.text());
         }
