@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use plinth_doubles::mailbox::Mailbox;
 use plinth_postgres::{Cluster, Registry};
 use serde_json::json;
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ struct Plan {
     banner: bool,
     /// Print one line of JSON.
     json: bool,
+    /// Catch the mails of projects without a mail server.
+    inbox: bool,
 }
 
 /// `plinth up`
@@ -42,7 +45,7 @@ pub(super) async fn up(global: &GlobalArgs, args: &UpArgs, output: Output) -> an
     let projects = wanted_projects(&config, args)?;
     let first = projects.first().map(|(name, _)| name.clone());
     config.default_project = config.default_project.or(first);
-    run(config, Plan { projects, banner: !args.json, json: args.json }, output).await
+    run(config, Plan { projects, banner: !args.json, json: args.json, inbox: true }, output).await
 }
 
 /// `plinth serve`
@@ -53,7 +56,8 @@ pub(super) async fn serve_only(
 ) -> anyhow::Result<()> {
     let config = Config::try_from(global.raw_config(&args.listen)?)?;
     start_log(&config.log, "info")?;
-    run(config, Plan { projects: Vec::new(), banner: false, json: args.json }, output).await
+    run(config, Plan { projects: Vec::new(), banner: false, json: args.json, inbox: false }, output)
+        .await
 }
 
 fn wanted_projects(
@@ -129,8 +133,14 @@ async fn serve_cluster(
     let _note = leave_note(config, cluster, Some(address))?;
     // The port may be another one than was asked for.
     let served = Config { listen: address, ..config.clone() };
-    let projects = Projects::new(cluster.endpoint().clone(), served);
-    let gateway = Gateway::new(Site::Projects(projects.clone()), config.http.clone());
+    let inbox = match plan.inbox {
+        true => Some(Mailbox::local().await.context("cannot catch mails")?),
+        false => None,
+    };
+    let catcher = inbox.as_ref().map(Mailbox::smtp_address);
+    let projects = Projects::new(cluster.endpoint().clone(), served, catcher);
+    let gateway =
+        Gateway::new(Site::Projects(projects.clone()), config.http.clone()).with_inbox(inbox);
 
     // Owned here: leaving this function by any way aborts them.
     let mut tasks = JoinSet::new();

@@ -36,6 +36,11 @@ pub(super) fn client_address(
     Some(client)
 }
 
+/// Whether the other end of the connection is on this machine.
+pub(super) fn is_here(extensions: &Extensions) -> bool {
+    extensions.get().is_none_or(|Peer(peer)| peer.ip().to_canonical().is_loopback())
+}
+
 /// An address, perhaps with a port, as proxies write it.
 fn parse_hop(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');

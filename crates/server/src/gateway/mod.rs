@@ -9,6 +9,7 @@ mod context;
 mod cores;
 mod cors;
 mod data;
+mod inbox;
 mod jwt;
 mod keys;
 mod listen;
@@ -42,6 +43,7 @@ use bytes::{BufMut, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
+use plinth_doubles::mailbox::Mailbox;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -76,6 +78,8 @@ pub struct Gateway {
     under_way: Semaphore,
     bodies: Bodies,
     request_ids: RequestIds,
+    /// The mails that were caught, in development.
+    inbox: Option<Mailbox>,
 }
 
 impl Gateway {
@@ -83,7 +87,13 @@ impl Gateway {
     pub fn new(site: Site, limits: HttpConfig) -> Self {
         let under_way = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
         let bodies = Bodies::new(limits.body_bytes);
-        Self { site, limits, under_way, bodies, request_ids: RequestIds::new() }
+        Self { site, limits, under_way, bodies, request_ids: RequestIds::new(), inbox: None }
+    }
+
+    /// Shows the mails that `inbox` has caught at `/inbox`, to this machine.
+    #[must_use]
+    pub fn with_inbox(self, inbox: Option<Mailbox>) -> Self {
+        Self { inbox, ..self }
     }
 }
 
@@ -140,6 +150,12 @@ impl Gateway {
             Site::Alone(project) => return self.alone(project, parts, body).await,
             Site::Projects(projects) => projects,
         };
+        if let (Some(inbox), Some(path)) = (&self.inbox, inbox::path(parts.uri.path())) {
+            let mut answer = Box::pin(inbox::answer(inbox, &self.bodies, parts, path, body)).await;
+            // Nothing of it is for other origins.
+            answer.extensions_mut().insert(Dressed);
+            return answer;
+        }
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let target = resolve(host, parts.uri.path());
         if cors::is_preflight(&parts.method, &parts.headers) {

@@ -33,6 +33,8 @@ pub(super) enum Situation<'a> {
     BodyUnreadable,
     /// The client did not finish, or the answer did not come, in time.
     RequestTimeout,
+    /// Sign-in cannot be served; the log says why.
+    NoSignIn,
     /// Too many requests are under way.
     Busy,
 }
@@ -48,12 +50,15 @@ impl Situation<'_> {
             Self::BodyTooLarge(_) | Self::SignInTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyUnreadable => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoSignIn => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     fn body(self) -> Value {
         match self {
+            Self::NoSignIn => {
+                json!({"code": 503, "error_code": "unexpected_failure", "msg": "Sign-in cannot be served"})
+            }
             Self::NoRoute => json!({"message": "no Route matched with those values"}),
             Self::UnknownProject(name) => json!({
                 "message": format!("project `{name}` does not exist"),

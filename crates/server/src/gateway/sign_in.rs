@@ -3,13 +3,16 @@
 //! Links in mails and redirects of browsers carry no API key, so some paths are open to everybody. Elsewhere the key is
 //! checked here and the token is not: sign-in has its own words for a bad one, which clients act on.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, header};
 use hyper::body::Incoming;
 
+use super::answer_body::AnswerBody;
 use super::body::Bodies;
-use super::caller::{Access, Refusal};
+use super::caller::{Access, Refusal, bearer_token};
 use super::client_address::client_address;
 use super::keys;
 use super::response::{Answer, Situation};
@@ -92,13 +95,30 @@ pub(super) async fn answer(
 
 async fn serve(project: &Project, request: Request<Bytes>) -> Answer {
     let client = request.extensions().get().and_then(|Client(address)| *address);
-    tracing::trace!(
-        project.name = %project.name(),
-        http.path = request.uri().path(),
-        client.known = client.is_some(),
-        "a request of sign-in"
-    );
-    Situation::NotYet("auth").answer()
+    let auth = match project.auth() {
+        Ok(auth) => auth,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(project.name = %project.name(), error = %error, cause, "sign-in cannot be served");
+            return Situation::NoSignIn.answer();
+        }
+    };
+    let (parts, body) = request.into_parts();
+    let response = auth
+        .answer(plinth_auth::Request {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+            body,
+            bearer: bearer_token(&parts.headers).filter(|token| !token.is_empty()),
+            client_ip: client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        })
+        .await;
+    let mut answer = Answer::new(AnswerBody::from(response.body));
+    *answer.status_mut() = response.status;
+    *answer.headers_mut() = response.headers;
+    answer
 }
 
 #[cfg(test)]

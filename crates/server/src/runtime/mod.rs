@@ -1,6 +1,7 @@
 //! What is being served: the projects, each opened on its first request and closed when idle.
 
 mod backoff;
+mod desk;
 mod live;
 mod project;
 mod room;
@@ -10,6 +11,7 @@ mod sign_in;
 mod snapshot;
 
 pub use backoff::Backoff;
+pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE, sealer};
 pub use live::{Health, Live, LiveError, Reload, Target};
 pub use project::{Project, ProjectParts};
 pub use room::{Place, Room};
@@ -18,6 +20,7 @@ pub use sign_in::SignInParts;
 pub use snapshot::{RoleContext, Snapshot, SnapshotError, SnapshotOptions};
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -85,18 +88,27 @@ struct Factory {
     room: Arc<Room>,
     config: Config,
     settings: Arc<pgrst::Source>,
+    desk: Arc<Desk>,
 }
 
 impl Projects {
-    /// No projects yet, in the cluster at `endpoint`.
-    pub fn new(endpoint: Endpoint, config: Config) -> Arc<Self> {
+    /// No projects yet, in the cluster at `endpoint`. Mails of projects without a mail server go to `catcher`, if
+    /// there is one.
+    pub fn new(endpoint: Endpoint, config: Config, catcher: Option<SocketAddr>) -> Arc<Self> {
         let budget = Budget::new(config.pool.max_connections);
         let room = Room::new(config.pool.max_projects);
         Arc::new(Self {
             map: RwLock::default(),
             default_name: config.default_project.clone(),
             idle_timeout: config.pool.idle_timeout,
-            factory: Factory { endpoint, budget, room, settings: given(&config.rest), config },
+            factory: Factory {
+                endpoint,
+                budget,
+                room,
+                settings: given(&config.rest),
+                desk: Desk::new(config.data_dir.clone(), catcher),
+                config,
+            },
             migrated: AtomicBool::new(false),
             probed: tokio::sync::Mutex::default(),
         })
@@ -279,6 +291,9 @@ impl Factory {
                 max_connections,
                 ..pool_options(&self.config)
             },
+            name: Arc::from(project.name.as_str()),
+            config: self.config.auth.of(&project.name).clone(),
+            desk: self.desk.clone(),
             jwt_secret: project.keys.jwt_secret.clone(),
             external_url: format!("{}/p/{}/auth/v1", self.config.public_url(), project.name),
         }

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use plinth_auth::Auth;
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 use tokio::runtime::Handle;
 
+use super::desk::DeskError;
 use super::live::{Live, LiveError, Reload, Target};
 use super::room::Room;
 use super::sign_in::{SignIn, SignInParts};
@@ -147,6 +149,16 @@ impl Project {
     /// budget, as those of requests do. `None` for a project that was dropped, or a database that is served alone.
     pub fn auth_pool(&self) -> Option<Pool> {
         self.sign_in.as_ref()?.pool()
+    }
+
+    /// What answers the project's sign-in.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError`] when that cannot be made.
+    pub fn auth(&self) -> Result<Arc<Auth>, DeskError> {
+        self.last_used_ms.store(self.age_ms(), Ordering::Relaxed);
+        self.sign_in.as_ref().ok_or(DeskError::Absent)?.auth()
     }
 
     /// Where clients reach the project's sign-in, without a slash at the end; for links and issuers. `None` for a

@@ -1,11 +1,15 @@
 //! What sign-in needs of a project while it is served: connections of its own login, and the address that links in mails
 //! lead to.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use plinth_auth::Auth;
+use plinth_auth::config::AuthConfig;
 use plinth_postgres::{Secret, SigningKey};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+
+use super::desk::{Applicant, Desk, DeskError};
 
 /// Most connections of one project's sign-in. It is half of the cluster's budget at most, so that a flood of sign-ins
 /// leaves connections for requests.
@@ -13,6 +17,12 @@ pub(super) const MAX_CONNECTIONS: usize = 16;
 
 /// How a project's sign-in is served.
 pub struct SignInParts {
+    /// The project's name.
+    pub name: Arc<str>,
+    /// Its settings.
+    pub config: Arc<AuthConfig>,
+    /// What all projects share.
+    pub desk: Arc<Desk>,
     /// As whom it connects.
     pub connect: ConnectConfig,
     /// Bounds of its connections.
@@ -30,6 +40,8 @@ pub(super) struct SignIn {
     budget: Arc<Budget>,
     pool: RwLock<State>,
     signing_keys: RwLock<Arc<[SigningKey]>>,
+    /// What answers, and the keys that it was made with.
+    auth: Mutex<Option<(Arc<[SigningKey]>, Arc<Auth>)>>,
 }
 
 enum State {
@@ -40,7 +52,13 @@ enum State {
 
 impl SignIn {
     pub(super) fn new(parts: SignInParts, budget: Arc<Budget>) -> Self {
-        Self { parts, budget, pool: RwLock::new(State::Unused), signing_keys: RwLock::default() }
+        Self {
+            parts,
+            budget,
+            pool: RwLock::new(State::Unused),
+            signing_keys: RwLock::default(),
+            auth: Mutex::default(),
+        }
     }
 
     pub(super) fn external_url(&self) -> &str {
@@ -57,6 +75,28 @@ impl SignIn {
 
     pub(super) fn set_signing_keys(&self, keys: &[SigningKey]) {
         *self.signing_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(keys);
+    }
+
+    /// What answers, made when somebody asks for the first time, and anew when the signing keys change.
+    pub(super) fn auth(&self) -> Result<Arc<Auth>, DeskError> {
+        let keys = self.signing_keys();
+        let mut made = self.auth.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, auth)) = made.as_ref()
+            && Arc::ptr_eq(known, &keys)
+        {
+            return Ok(auth.clone());
+        }
+        let parts = &self.parts;
+        let auth = parts.desk.open(Applicant {
+            name: &parts.name,
+            config: &parts.config,
+            pool: self.pool().ok_or(DeskError::Absent)?,
+            secret: &parts.jwt_secret,
+            keys: &keys,
+            external_url: &parts.external_url,
+        })?;
+        *made = Some((keys, auth.clone()));
+        Ok(auth)
     }
 
     /// The pool, which opens its first connection when it is asked something; `None` when the project was dropped.

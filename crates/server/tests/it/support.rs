@@ -29,6 +29,8 @@ pub(crate) struct Instance {
 pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::try_from(RawConfig::default()).expect("the defaults are valid");
     config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    // The master key lies there.
+    config.data_dir = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     change(&mut config);
     config
 }
@@ -38,7 +40,7 @@ impl Instance {
     pub(crate) async fn start(endpoint: &Endpoint, projects: &[Project], config: Config) -> Self {
         let server = Server::bind(config.listen, false).await.expect("a free port");
         let config = Config { listen: server.address(), ..config };
-        let served = Projects::new(endpoint.clone(), config.clone());
+        let served = Projects::new(endpoint.clone(), config.clone(), None);
         served.sync(projects);
         served.set_migrated();
         Self::serve(server, served, config).await

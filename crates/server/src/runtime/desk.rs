@@ -1,0 +1,195 @@
+//! What the sign-in of all projects shares, and how one is made from its settings.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use plinth_auth::config::{AuthConfig, PasswordConfig};
+use plinth_auth::limits::{CodeGuard, LimitSettings, Limits};
+use plinth_auth::mail::{MailTemplates, Mailer, SmtpSettings};
+use plinth_auth::password::{Hasher, HasherSettings, PasswordRules};
+use plinth_auth::seal::Sealer;
+use plinth_auth::token::{Jwk, KeyState, SigningKeys};
+use plinth_auth::{Auth, Db, Parts};
+use plinth_postgres::{Secret, SigningKey, SigningKeyState};
+use plinth_wire::Pool;
+use tokio::runtime::Handle;
+
+/// What the private halves of signing keys are sealed for.
+pub const SIGNING_KEY_PURPOSE: &str = "signing_key";
+
+/// The file of the master key, below the data folder.
+const KEY_FILE: &str = "master.key";
+
+/// The variable that holds the master key instead.
+const KEY_VARIABLE: &str = "PLINTH_MASTER_KEY";
+
+/// Why a project's sign-in cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The project was dropped, or is served without sign-in.
+    #[error("the project has no sign-in")]
+    Absent,
+    /// There is no master key.
+    #[error("the master key cannot be had")]
+    MasterKey(#[from] plinth_auth::seal::MasterKeyError),
+    /// No threads for hashes.
+    #[error("passwords cannot be hashed")]
+    Hasher(#[from] plinth_auth::password::HasherError),
+    /// The project's secret signs nothing.
+    #[error("the project's tokens cannot be signed")]
+    Keys(#[from] plinth_auth::token::KeyError),
+    /// The project's mails make no sense.
+    #[error("the project's mails cannot be made")]
+    Templates(#[from] plinth_auth::mail::TemplateError),
+    /// The project's mail server makes no sense.
+    #[error("the project's mail server cannot be used")]
+    Smtp(#[from] plinth_auth::mail::SettingsError),
+}
+
+/// What the sign-in of all projects of an instance shares. Nothing of it is made before somebody signs in.
+pub struct Desk {
+    data_dir: PathBuf,
+    /// Takes the mails of projects without a mail server.
+    catcher: Option<SocketAddr>,
+    /// Where mails are sent from: not on a thread that serves clients.
+    background: Option<Handle>,
+    shared: OnceLock<Shared>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    hasher: Arc<Hasher>,
+    sealer: Arc<Sealer>,
+}
+
+/// What a project brings.
+pub(super) struct Applicant<'a> {
+    pub(super) name: &'a Arc<str>,
+    pub(super) config: &'a Arc<AuthConfig>,
+    pub(super) pool: Pool,
+    pub(super) secret: &'a Secret,
+    pub(super) keys: &'a [SigningKey],
+    pub(super) external_url: &'a str,
+}
+
+impl Desk {
+    /// For an instance whose master key is below `data_dir`, unless the environment has it.
+    pub fn new(data_dir: PathBuf, catcher: Option<SocketAddr>) -> Arc<Self> {
+        let background = Handle::try_current().ok();
+        Arc::new(Self { data_dir, catcher, background, shared: OnceLock::new() })
+    }
+
+    /// What secrets are sealed with.
+    ///
+    /// # Errors
+    ///
+    /// [`DeskError::MasterKey`] when it can neither be read nor be made.
+    pub fn sealer(&self) -> Result<Arc<Sealer>, DeskError> {
+        sealer(&self.data_dir)
+    }
+
+    fn shared(&self) -> Result<Shared, DeskError> {
+        if let Some(shared) = self.shared.get() {
+            return Ok(shared.clone());
+        }
+        let hasher = Arc::new(Hasher::start(HasherSettings::default())?);
+        let shared = Shared { hasher, sealer: self.sealer()? };
+        Ok(self.shared.get_or_init(|| shared).clone())
+    }
+
+    /// Makes the sign-in of a project.
+    pub(super) fn open(&self, project: Applicant<'_>) -> Result<Arc<Auth>, DeskError> {
+        let Shared { hasher, sealer } = self.shared()?;
+        let limits = LimitSettings::default();
+        let now = Instant::now();
+        let keys = signing_keys(&project, &sealer)?;
+        Ok(Arc::new(Auth::new(Parts {
+            project: project.name.clone(),
+            db: Db::new(Arc::new(project.pool)),
+            config: project.config.clone(),
+            keys: Arc::new(keys),
+            secret: project.secret.clone(),
+            external_url: project
+                .config
+                .external_url
+                .clone()
+                .unwrap_or_else(|| project.external_url.to_owned()),
+            hasher,
+            sealer,
+            mailer: self.mailer(project.config)?,
+            sms: None,
+            limits: Arc::new(Limits::new(limits.clone(), now)),
+            codes: Arc::new(CodeGuard::new(&limits, now)),
+            passwords: Arc::new(password_rules(&project.config.password)),
+        })))
+    }
+
+    fn mailer(&self, config: &AuthConfig) -> Result<Option<Mailer>, DeskError> {
+        let settings = match (&config.email.smtp, self.catcher) {
+            (Some(smtp), _) => SmtpSettings::from_config(smtp),
+            (None, Some(catcher)) => SmtpSettings::catcher(catcher),
+            (None, None) => return Ok(None),
+        };
+        let Some(background) = self.background.clone() else { return Ok(None) };
+        let templates = MailTemplates::from_config(&config.email)?;
+        Ok(Some(Mailer::start(settings, templates, background)?))
+    }
+}
+
+/// What secrets are sealed with: the key in the environment, else the one below `data_dir`, which is made when it
+/// is not there.
+///
+/// # Errors
+///
+/// [`DeskError::MasterKey`] when it can neither be read nor be made.
+pub fn sealer(data_dir: &std::path::Path) -> Result<Arc<Sealer>, DeskError> {
+    let given = std::env::var(KEY_VARIABLE).ok().filter(|text| !text.is_empty());
+    let sealer = match given {
+        Some(text) => Sealer::parse(&Secret::new(text))?,
+        None => {
+            // Without a cluster of our own nobody else makes the folder. That it cannot be made is seen below.
+            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+            Sealer::load_or_create(&data_dir.join(KEY_FILE))?
+        }
+    };
+    Ok(Arc::new(sealer))
+}
+
+/// The project's key pairs, opened. One that cannot be opened signs nothing any more.
+fn signing_keys(project: &Applicant<'_>, sealer: &Sealer) -> Result<SigningKeys, DeskError> {
+    let mut keys = Vec::with_capacity(project.keys.len());
+    for found in project.keys {
+        let (kid, sealed) = (&found.key.kid, found.key.sealed.expose());
+        let jwk = match sealer.open_text(SIGNING_KEY_PURPOSE, kid, sealed) {
+            Ok(text) => Jwk::parse(text.expose())?,
+            Err(error) => {
+                tracing::error!(
+                    project.name = %project.name,
+                    key.id = %kid,
+                    error = %error,
+                    "a signing key cannot be opened; was the master key exchanged?"
+                );
+                continue;
+            }
+        };
+        let state = match found.state {
+            SigningKeyState::Standby => KeyState::Standby,
+            SigningKeyState::InUse => KeyState::InUse,
+            SigningKeyState::PreviouslyUsed => KeyState::PreviouslyUsed,
+            SigningKeyState::Revoked => KeyState::Revoked,
+        };
+        keys.push(plinth_auth::token::SigningKey { jwk, state });
+    }
+    Ok(SigningKeys::with_keys(project.secret, &keys)?)
+}
+
+fn password_rules(config: &PasswordConfig) -> PasswordRules {
+    PasswordRules {
+        min_length: usize::try_from(config.minimum_length).unwrap_or(usize::MAX),
+        required_characters: config.required_characters.clone(),
+        leaked: None,
+    }
+}
