@@ -73,7 +73,104 @@ impl Letter {
     }
 }
 
+/// Something that has happened to an account, which its user is told where the project wants that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice<'a> {
+    /// There is a new password.
+    PasswordChanged,
+    /// There is a new address; the old one is told.
+    EmailChanged {
+        /// The address until now.
+        old: &'a str,
+    },
+    /// There is a new phone number.
+    PhoneChanged {
+        /// The number until now, empty when there was none.
+        old: &'a str,
+    },
+    /// An outside identity was linked.
+    IdentityLinked {
+        /// Of whom.
+        provider: &'a str,
+    },
+    /// An outside identity was unlinked.
+    IdentityUnlinked {
+        /// Of whom.
+        provider: &'a str,
+    },
+    /// A second factor was added.
+    FactorEnrolled {
+        /// `totp`, `phone` or `webauthn`.
+        kind: &'a str,
+    },
+    /// A second factor was removed.
+    FactorUnenrolled {
+        /// `totp`, `phone` or `webauthn`.
+        kind: &'a str,
+    },
+}
+
+impl Notice<'_> {
+    fn kind(self) -> MailKind {
+        match self {
+            Self::PasswordChanged => MailKind::PasswordChanged,
+            Self::EmailChanged { .. } => MailKind::EmailChanged,
+            Self::PhoneChanged { .. } => MailKind::PhoneChanged,
+            Self::IdentityLinked { .. } => MailKind::IdentityLinked,
+            Self::IdentityUnlinked { .. } => MailKind::IdentityUnlinked,
+            Self::FactorEnrolled { .. } => MailKind::MfaFactorEnrolled,
+            Self::FactorUnenrolled { .. } => MailKind::MfaFactorUnenrolled,
+        }
+    }
+
+    fn values(self) -> MailValues {
+        let none = MailValues::default();
+        match self {
+            Self::PasswordChanged => none,
+            Self::EmailChanged { old } => MailValues { old_email: old.to_owned(), ..none },
+            Self::PhoneChanged { old } => MailValues { old_phone: old.to_owned(), ..none },
+            Self::IdentityLinked { provider } | Self::IdentityUnlinked { provider } => {
+                MailValues { provider: provider.to_owned(), ..none }
+            }
+            Self::FactorEnrolled { kind } | Self::FactorUnenrolled { kind } => {
+                MailValues { factor_type: kind.to_owned(), ..none }
+            }
+        }
+    }
+}
+
 impl Call<'_> {
+    /// Tells `user`, as it is after the change, what has happened, where the project has switched that on
+    /// (`[auth.email.notification.*]`) and the address is proved. To be called once the change is committed. What goes wrong
+    /// is logged and does not undo the change; such mails are not counted, or a flood could keep them from coming.
+    pub(crate) fn notify(&self, user: &User, notice: Notice<'_>) {
+        let to = match notice {
+            Notice::EmailChanged { old } => old,
+            _ => user.email(),
+        };
+        let kind = notice.kind();
+        let wanted = self.auth.config().email.notifications.contains_key(kind.name());
+        if !wanted || to.is_empty() || !user.email_is_confirmed() {
+            return;
+        }
+        let Some(mailer) = self.auth.mailer() else {
+            tracing::error!(
+                mail.kind = kind.name(),
+                "a notice cannot be sent: no mail server is configured"
+            );
+            return;
+        };
+        let values = MailValues {
+            site_url: self.auth.config().site_url().to_owned(),
+            email: user.email().to_owned(),
+            phone: user.phone().to_owned(),
+            data: Value::Object(user.user_metadata()),
+            ..notice.values()
+        };
+        // A full queue is logged by the mailer.
+        let _ = mailer.send(Mail { kind, to: to.to_owned(), values });
+    }
+
     /// Mails a token to `to`. The mail is on its way when this returns, not there.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::flow;
 use crate::limits;
 use crate::one_time::{self, Kind, using_token};
 use crate::password::Verdict;
+use crate::post::Notice;
 use crate::request::Response;
 use crate::service::{Call, seconds};
 use crate::session;
@@ -101,6 +102,12 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Response> {
     let place = account::read(&mut work, user.id);
     let answers = call.auth.db().try_run(work).await.map_err(using_token)?;
     let mut updated: User = answers.json(place)?.ok_or_else(gone)?;
+    if password.is_some() {
+        call.notify(&updated, Notice::PasswordChanged);
+    }
+    if phone.is_some() && phone_applies {
+        call.notify(&updated, Notice::PhoneChanged { old: user.phone() });
+    }
     if let Some(Contact::Email(email)) = email.filter(|_| !email_applies) {
         call.limit_message(limits::Kind::Otp, &email)?;
         call.send_email_change(&updated, challenge.as_ref()).await?;

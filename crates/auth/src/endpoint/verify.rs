@@ -13,6 +13,7 @@ use crate::error::{Error, Result, code};
 use crate::flow;
 use crate::limits;
 use crate::one_time::{self, Kind, Token, expired, using_token};
+use crate::post::Notice;
 use crate::request::Response;
 use crate::service::{Call, seconds};
 use crate::session::{Session, SignIn};
@@ -58,12 +59,12 @@ pub(super) async fn post(call: &Call<'_>) -> Result<Response> {
         }
     };
     match used(call, &token)? {
-        Verified::SignsIn(user, mut work) => {
-            token.consume(&mut work);
-            Ok(Response::ok(&signed_in(call, &user, work).await?))
+        Verified::SignsIn(user, work) => {
+            let session = signed_in(call, &user, work).await?;
+            tell(call, &token);
+            Ok(Response::ok(&session))
         }
-        Verified::HalfWay(mut work) => {
-            token.consume(&mut work);
+        Verified::HalfWay(work) => {
             call.auth.db().try_run(work).await.map_err(using_token)?;
             Ok(Response::ok(&json!({"msg": HALF_WAY, "code": "200"})))
         }
@@ -91,15 +92,14 @@ async fn followed(call: &Call<'_>, redirect: &str, hash: &str) -> Result<String>
     let token = by_hash(call, kinds, hash).await?;
     let (user, mut work) = match used(call, &token)? {
         Verified::SignsIn(user, work) => (user, work),
-        Verified::HalfWay(mut work) => {
-            token.consume(&mut work);
+        Verified::HalfWay(work) => {
             call.auth.db().try_run(work).await.map_err(using_token)?;
             return Ok(with_fragment(redirect, &[("message", HALF_WAY)]));
         }
     };
-    token.consume(&mut work);
     if !token.is_pkce() {
         let session = signed_in(call, &user, work).await?;
+        tell(call, &token);
         return Ok(session_fragment(redirect, &session, &kind));
     }
     let method = method(&kind);
@@ -108,6 +108,7 @@ async fn followed(call: &Call<'_>, redirect: &str, hash: &str) -> Result<String>
     })?;
     let code = flow::grant(&mut work, flow.id, user.id);
     call.auth.db().try_run(work).await.map_err(using_token)?;
+    tell(call, &token);
     Ok(with_query(redirect, &[("code", &code)]))
 }
 
@@ -207,6 +208,8 @@ fn used(call: &Call<'_>, token: &Token) -> Result<Verified> {
         return Err(Error::forbidden(code::USER_BANNED, "User is banned"));
     }
     let mut work = Work::new();
+    // First: what it brings about forgets tokens, this one too.
+    token.consume(&mut work);
     let log =
         |work: &mut Work, action| audit::add(work, call.request, user, Action(action), Value::Null);
     match token.kind {
@@ -240,6 +243,23 @@ fn used(call: &Call<'_>, token: &Token) -> Result<Verified> {
         Kind::Reauthentication => return Err(expired()),
     }
     Ok(Verified::SignsIn(Box::new(user.clone()), work))
+}
+
+/// Tells the user of a change that is done.
+fn tell(call: &Call<'_>, token: &Token) {
+    let user = &token.user;
+    match token.kind {
+        Kind::EmailChangeNew | Kind::EmailChangeCurrent => {
+            let (email, email_confirmed_at) = (user.email_change.clone(), Some(call.now));
+            let changed = User { email, email_confirmed_at, ..user.clone() };
+            call.notify(&changed, Notice::EmailChanged { old: user.email() });
+        }
+        Kind::PhoneChange => {
+            let changed = User { phone: user.phone_change.clone(), ..user.clone() };
+            call.notify(&changed, Notice::PhoneChanged { old: user.phone() });
+        }
+        Kind::Confirmation | Kind::Recovery | Kind::Reauthentication => {}
+    }
 }
 
 /// Whether the other address has still to agree.

@@ -2,6 +2,7 @@
 
 mod external;
 mod mail;
+mod notices;
 mod refresh;
 mod routes;
 mod sign_in;

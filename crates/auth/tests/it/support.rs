@@ -3,16 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use plinth_auth::config::{Environment, Sources};
 use plinth_auth::limits::{CodeGuard, LimitSettings, Limits};
+use plinth_auth::mail::{MailTemplates, Mailer, SmtpSettings};
 use plinth_auth::password::{Cost, Hasher, HasherSettings, PasswordRules};
 use plinth_auth::seal::Sealer;
+use plinth_auth::sms::{SmsSender, TestSms};
 use plinth_auth::token::SigningKeys;
 use plinth_auth::{Auth, Db, Parts, Request};
+use plinth_doubles::mailbox::{Mailbox, Message};
 use plinth_testkit::{Template, TestDatabase, with_database};
 use plinth_wire::{Budget, Pool, PoolOptions, Secret};
 use serde_json::{Value, json};
@@ -26,9 +29,15 @@ const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191
 /// Where the sign-in says that it is.
 const EXTERNAL_URL: &str = "http://localhost:5400/p/test/auth/v1";
 
-/// A sign-in with its database.
+/// How long a mail may be on its way.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A sign-in with its database, its mail server and its phones.
 pub(crate) struct Site<'a> {
     auth: Auth,
+    mailbox: Mailbox,
+    mailer: Option<Mailer>,
+    phones: Arc<TestSms>,
     database: &'a TestDatabase,
     pool: Arc<Pool>,
 }
@@ -41,6 +50,83 @@ fn hasher() -> Arc<Hasher> {
         Arc::new(Hasher::start(settings).unwrap())
     });
     HASHER.clone()
+}
+
+/// How a sign-in differs from one that nobody has configured.
+pub(crate) struct Setup<'a> {
+    /// `config.toml`
+    pub(crate) config: &'a str,
+    /// How much is let through.
+    pub(crate) limits: LimitSettings,
+    /// Whether there is a mail server.
+    pub(crate) mail: bool,
+    /// Whether there is a carrier of text messages.
+    pub(crate) sms: bool,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        let limits = LimitSettings { email_sent: None, sms_sent: None, ..LimitSettings::default() };
+        Self { config: "", limits, mail: true, sms: true }
+    }
+}
+
+/// One request, when it is a special one.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) token: Option<&'a str>,
+    /// Instead of those that [`Site::send`] sends.
+    pub(crate) headers: &'a [(&'static str, &'a str)],
+    pub(crate) body: Bytes,
+    pub(crate) ip: IpAddr,
+}
+
+impl Default for Ask<'_> {
+    fn default() -> Self {
+        Self {
+            method: "GET",
+            target: "/",
+            token: None,
+            headers: &[
+                ("content-type", "application/json"),
+                ("x-supabase-api-version", "2024-01-01"),
+                ("user-agent", "tests"),
+            ],
+            body: Bytes::new(),
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}
+
+/// A mail that arrived.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) message: Arc<Message>,
+}
+
+impl Arrived {
+    /// The digits to type.
+    #[track_caller]
+    pub(crate) fn code(&self) -> String {
+        let digits = |word: &&str| word.len() >= 6 && word.bytes().all(|b| b.is_ascii_digit());
+        let words = self.message.text.split_whitespace();
+        words.into_iter().find(digits).unwrap_or_else(|| panic!("{}", self.message.text)).to_owned()
+    }
+
+    /// The link to follow, below the address of the sign-in: `/verify?…`.
+    #[track_caller]
+    pub(crate) fn link(&self) -> String {
+        let words = self.message.text.split_whitespace();
+        let mut links = words.filter_map(|word| word.strip_prefix(EXTERNAL_URL));
+        links.next().unwrap_or_else(|| panic!("{}", self.message.text)).to_owned()
+    }
+
+    /// A parameter of the link.
+    #[track_caller]
+    pub(crate) fn parameter(&self, name: &str) -> String {
+        parameter(self.link().split_once('?').unwrap().1, name)
+    }
 }
 
 /// What was answered.
@@ -68,26 +154,46 @@ pub(crate) fn with_site(test: impl AsyncFnOnce(&Site<'_>)) {
 /// Runs a test on a sign-in with settings as `config.toml` has them.
 #[track_caller]
 pub(crate) fn with_configured_site(config: &str, test: impl AsyncFnOnce(&Site<'_>)) {
+    with_setup(Setup { config, ..Setup::default() }, test);
+}
+
+/// Runs a test on a sign-in that is set up as the test wants it.
+#[track_caller]
+pub(crate) fn with_setup(setup: Setup<'_>, test: impl AsyncFnOnce(&Site<'_>)) {
     with_database(&Template::Platform, async |database| {
-        let site = Site::new(database, config);
+        let site = Site::new(database, setup).await;
         test(&site).await;
+        if let Some(mailer) = &site.mailer {
+            mailer.drain(SOON).await;
+        }
         site.pool.close();
     });
 }
 
 impl<'a> Site<'a> {
-    fn new(database: &'a TestDatabase, config: &str) -> Self {
+    async fn new(database: &'a TestDatabase, setup: Setup<'_>) -> Self {
         let project = database.project();
         let endpoint = database.cluster().cluster().endpoint();
         let connect = endpoint.wire(&project.auth_login, &project.database, "plinth auth");
         let options = PoolOptions { max_connections: 8, ..PoolOptions::default() };
         let pool = Arc::new(Pool::new(connect, Budget::new(8), options));
-        let table = toml::from_str::<toml::Table>(config).unwrap().remove("auth");
+        let table = toml::from_str::<toml::Table>(setup.config).unwrap().remove("auth");
         let table = table.and_then(|auth| auth.as_table().cloned()).unwrap_or_default();
         let sources = Sources::new(Environment::default());
         let sources = sources.table("test", Path::new(""), table);
         let config = sources.config().unwrap();
         let secret = project.keys.jwt_secret.clone();
+        let mailbox = Mailbox::local().await.unwrap();
+        let mailer = setup.mail.then(|| {
+            let templates = MailTemplates::from_config(&config.email).unwrap();
+            let server = SmtpSettings::catcher(mailbox.smtp_address());
+            Mailer::start(server, templates, tokio::runtime::Handle::current()).unwrap()
+        });
+        let phones = Arc::new(TestSms::default());
+        let sms: Option<Arc<dyn SmsSender>> = match setup.sms {
+            true => Some(phones.clone()),
+            false => None,
+        };
         let auth = Auth::new(Parts {
             project: project.name.as_str().into(),
             db: Db::new(pool.clone()),
@@ -96,14 +202,14 @@ impl<'a> Site<'a> {
             secret,
             external_url: EXTERNAL_URL.to_owned(),
             hasher: hasher(),
-            mailer: None,
-            sms: None,
-            limits: Arc::new(Limits::new(LimitSettings::default(), Instant::now())),
-            codes: Arc::new(CodeGuard::new(&LimitSettings::default(), Instant::now())),
+            mailer: mailer.clone(),
+            sms,
+            codes: Arc::new(CodeGuard::new(&setup.limits, Instant::now())),
+            limits: Arc::new(Limits::new(setup.limits, Instant::now())),
             passwords: Arc::new(PasswordRules { min_length: 6, ..PasswordRules::default() }),
             sealer: Arc::new(Sealer::parse(&Secret::new(SEALING_KEY)).unwrap()),
         });
-        Self { auth, database, pool }
+        Self { auth, mailbox, mailer, phones, database, pool }
     }
 
     /// What tokens say about who issued them.
@@ -127,25 +233,64 @@ impl<'a> Site<'a> {
         token: Option<&str>,
         body: Value,
     ) -> Answer {
-        let method: Method = method.parse().unwrap();
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let body = if method == "GET" { Bytes::new() } else { Bytes::from(body.to_string()) };
+        self.ask(Ask { method, target, token, body, ..Ask::default() }).await
+    }
+
+    /// Asks in a special way.
+    pub(crate) async fn ask(&self, ask: Ask<'_>) -> Answer {
+        let method: Method = ask.method.parse().unwrap();
+        let (path, query) = ask.target.split_once('?').unwrap_or((ask.target, ""));
         let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        headers.insert("x-supabase-api-version", HeaderValue::from_static("2024-01-01"));
-        headers.insert("user-agent", HeaderValue::from_static("tests"));
-        let body = if method == Method::GET { Bytes::new() } else { Bytes::from(body.to_string()) };
+        for (name, value) in ask.headers {
+            headers.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
         let request = Request {
             method: &method,
             path,
             query,
             headers: &headers,
-            body,
-            bearer: token,
-            client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            body: ask.body,
+            bearer: ask.token,
+            client_ip: ask.ip,
         };
         let response = self.auth.answer(request).await;
         let body = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
         Answer { status: response.status, headers: response.headers, body }
+    }
+
+    /// Every mail that was sent so far, the newest first.
+    pub(crate) async fn mails(&self) -> Vec<Arc<Message>> {
+        if let Some(mailer) = &self.mailer {
+            let deadline = Instant::now() + SOON;
+            while mailer.counts().pending > 0 {
+                assert!(Instant::now() < deadline, "{:?}", mailer.counts());
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        self.mailbox.messages()
+    }
+
+    /// The last mail to `address`.
+    pub(crate) async fn mail_to(&self, address: &str) -> Arrived {
+        let mails = self.mails().await;
+        let message = mails.into_iter().find(|message| message.is_for(address));
+        Arrived { message: message.unwrap_or_else(|| panic!("no mail to {address}")) }
+    }
+
+    /// The digits of the last message to `phone`.
+    pub(crate) fn code_to(&self, phone: &str) -> String {
+        self.phones.last_to(phone).unwrap_or_else(|| panic!("no message to {phone}")).code
+    }
+
+    /// Every text message that was sent so far, the oldest first.
+    pub(crate) fn messages(&self) -> Vec<plinth_auth::sms::SentSms> {
+        self.phones.sent()
+    }
+
+    /// Follows the link of a mail, as a browser does.
+    pub(crate) async fn follow(&self, link: &str) -> Answer {
+        self.ask(Ask { target: link, headers: &[], ..Ask::default() }).await
     }
 
     pub(crate) async fn post(&self, target: &str, body: Value) -> Answer {
@@ -200,6 +345,30 @@ impl Answer {
         self.body["message"].as_str().unwrap_or_default()
     }
 
+    /// Where the answer leads to.
+    #[track_caller]
+    pub(crate) fn location(&self) -> &str {
+        self.headers["location"].to_str().unwrap()
+    }
+
+    /// A parameter of the query of where the answer leads to; empty when there is none.
+    #[track_caller]
+    pub(crate) fn in_query(&self, name: &str) -> String {
+        let place = self.location().split('#').next().unwrap();
+        parameter(place.split_once('?').map_or("", |(_, query)| query), name)
+    }
+
+    /// A parameter of the fragment of where the answer leads to; empty when there is none.
+    #[track_caller]
+    pub(crate) fn in_fragment(&self, name: &str) -> String {
+        parameter(self.location().split_once('#').map_or("", |(_, fragment)| fragment), name)
+    }
+
+    /// Status and code of a refusal.
+    pub(crate) fn refusal(&self) -> (u16, String) {
+        (self.status.as_u16(), self.error())
+    }
+
     /// The access token of a session.
     pub(crate) fn token(&self) -> &str {
         self.body["access_token"].as_str().unwrap()
@@ -226,6 +395,12 @@ impl SignedIn {
     pub(crate) fn claims(&self) -> Value {
         claims(&self.token)
     }
+}
+
+/// The first value of a parameter; empty when there is none.
+fn parameter(query: &str, name: &str) -> String {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn claims(token: &str) -> Value {
