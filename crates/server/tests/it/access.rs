@@ -139,7 +139,7 @@ async fn sign_in_judges_tokens_by_itself_and_opens_some_paths_to_everybody() {
         let base = instance.api().below(&format!("/p/{}", one.name()));
         for (stranger, api) in without_token(&base, one.project(), two.project()) {
             let answer = api.get("/auth/v1/user").await.unwrap();
-            let words = ["bad_jwt", "no_authorization"];
+            let words = ["bad_jwt", "no_authorization", "user_not_found"];
             let code = answer.json()["error_code"].as_str().unwrap_or_default().to_owned();
             assert!(words.contains(&code.as_str()), "{stranger}: {}", answer.text());
         }
