@@ -1,4 +1,4 @@
-//! Users, sessions, tokens, factors, keys: the sign-in of a project.
+#![doc = include_str!("../README.md")]
 
 mod account;
 mod audit;
