@@ -1,8 +1,10 @@
 //! The command line.
 
+mod keys;
 mod output;
 mod rest;
 
+pub use keys::{KeyAlgorithm, KeysCommand, KeysTarget};
 pub use output::{Output, Paint, hinted};
 pub use rest::RestArgs;
 
@@ -72,6 +74,9 @@ pub enum Command {
     Psql(PsqlArgs),
     /// Sign an access token for a user of a project.
     Token(TokenArgs),
+    /// Keys that sign a project's tokens: list, add, rotate, revoke.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Print the effective configuration, secrets hidden.
     Config(ConfigArgs),
     /// Generate code for clients.

@@ -4,6 +4,7 @@ mod admin;
 mod banner;
 mod config;
 mod gen_types;
+mod keys;
 mod migrate;
 mod project;
 mod psql;
@@ -45,6 +46,7 @@ fn dispatch(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Migrate(command) => block_on(migrate::run(global, command, output))?,
         Command::Psql(args) => return block_on(psql::run(global, args, output)),
         Command::Token(args) => block_on(token::run(global, args, output))?,
+        Command::Keys(command) => block_on(keys::run(global, command, output))?,
         Command::Config(args) => config::run(global, args, output)?,
         Command::Gen(command) => block_on(gen_types::run(global, command, output))?,
         Command::Rest(args) => return block_on(rest::run(global, args, output)),

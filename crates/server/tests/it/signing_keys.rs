@@ -5,9 +5,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use plinth_postgres::{NewSigningKey, Secret};
 use plinth_testkit::api::Api;
 use plinth_testkit::token::{sign, sign_with_header};
-use plinth_testkit::{Template, with_database};
+use plinth_testkit::{Template, TestDatabase, with_database};
 use serde_json::{Value, json};
 
+use crate::cli::plinth;
 use crate::support::{Instance, as_owner, config, gist, until};
 
 const PUBLIC: &str = include_str!("../../src/gateway/jwt/testkeys/public.json");
@@ -143,4 +144,111 @@ fn tokens_of_key_pairs_count_until_their_key_is_revoked() {
         let _ = following.await;
         instance.stop().await;
     });
+}
+
+/// What `plinth keys …` prints, beside the instance of the test.
+fn keys(database: &TestDatabase, arguments: &[&str]) -> Result<Value, String> {
+    let endpoint = database.cluster().cluster().endpoint();
+    let url = endpoint.url(&endpoint.admin, "postgres");
+    let at = ["--database-url", url.expose(), "--data-dir", env!("CARGO_TARGET_TMPDIR")];
+    let whose = ["--project", &database.project().name, "-o", "json"];
+    let arguments = [&at[..], &["keys"], arguments, &whose].concat();
+    let done = plinth(&arguments, &[]).output().unwrap();
+    if !done.status.success() {
+        return Err(String::from_utf8(done.stderr).unwrap());
+    }
+    Ok(serde_json::from_slice(&done.stdout).unwrap())
+}
+
+fn header(token: &str) -> Value {
+    let header = jsonwebtoken::decode_header(token).unwrap();
+    json!({"alg": format!("{:?}", header.alg), "kid": header.kid})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_changes_its_key_while_somebody_is_signed_in() {
+    let database = TestDatabase::create(&Template::Platform).await.unwrap();
+    let (project, cluster) = (database.project(), database.cluster());
+    let registry = cluster.registry();
+    let endpoint = cluster.cluster().endpoint();
+    as_owner(
+        project,
+        endpoint,
+        "create function who() returns text language sql stable as 'select auth.uid()::text'",
+    )
+    .await;
+    let registered = registry.by_name(&project.name).await.unwrap().unwrap();
+    let instance = Instance::start(endpoint, &[registered], config(|_| {})).await;
+    let following = tokio::spawn(instance.projects.clone().follow(registry.clone()));
+    let key = project.keys.publishable_key.expose();
+    let auth = instance.api().below(&format!("/p/{}/auth/v1", project.name)).with("apikey", key);
+    let rest = instance.anon(project);
+    let who = async |token: &str| {
+        let answer = rest.bearer(token).get("/rpc/who").await.unwrap();
+        (answer.status == StatusCode::OK).then(|| answer.json().as_str().unwrap().to_owned())
+    };
+    let jwks = async || auth.get("/.well-known/jwks.json").await.unwrap().json();
+    let user = async |token: &str| auth.bearer(token).get("/user").await.unwrap().status;
+    let refreshed = async |token: &Value| {
+        let body = json!({"refresh_token": token});
+        let answer = auth.post("/token?grant_type=refresh_token", &body).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        answer.json()
+    };
+
+    let body = json!({"email": "ada@example.com", "password": "correct horse"});
+    let signed_in = auth.post("/signup", &body).await.unwrap().json();
+    let old = signed_in["access_token"].as_str().unwrap().to_owned();
+    let id = signed_in["user"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(header(&old), json!({"alg": "HS256", "kid": null}));
+    assert_eq!(jwks().await, json!({"keys": []}));
+    assert_eq!(keys(&database, &["list"]), Ok(json!([])));
+    assert!(keys(&database, &["rotate"]).unwrap_err().contains("plinth keys add"));
+
+    // On standby it is published, and signs nothing.
+    let added = keys(&database, &["add"]).unwrap();
+    let kid = added["kid"].as_str().unwrap().to_owned();
+    assert_eq!((&added["state"], &added["algorithm"]), (&json!("standby"), &json!("ES256")));
+    assert_eq!(added["public_jwk"].get("d"), None, "the private half is nobody's business");
+    until("it is published", async || (jwks().await["keys"][0]["kid"] == kid).then_some(())).await;
+    let still = refreshed(&signed_in["refresh_token"]).await;
+    assert_eq!(header(still["access_token"].as_str().unwrap())["alg"], "HS256");
+
+    assert_eq!(keys(&database, &["rotate"]).unwrap()["state"], "in_use");
+    let mut session = still;
+    let new = until("it signs", async || {
+        session = refreshed(&session["refresh_token"]).await;
+        let token = session["access_token"].as_str().unwrap().to_owned();
+        (header(&token) == json!({"alg": "ES256", "kid": kid})).then_some(token)
+    })
+    .await;
+    for token in [&old, &new] {
+        assert_eq!(user(token).await, StatusCode::OK);
+        assert_eq!(who(token).await.as_ref(), Some(&id));
+    }
+    assert_eq!(jwks().await["keys"][0]["kid"], kid);
+    assert!(keys(&database, &["revoke", &kid]).is_err(), "the one in use");
+
+    // The next one, of another kind; then the tokens of the first end.
+    keys(&database, &["add", "--algorithm", "eddsa"]).unwrap();
+    keys(&database, &["rotate"]).unwrap();
+    assert_eq!(keys(&database, &["revoke", &kid]).unwrap()["state"], "revoked");
+    until("its tokens are refused", async || who(&new).await.is_none().then_some(())).await;
+    assert_eq!(user(&new).await, StatusCode::FORBIDDEN);
+    let session = refreshed(&session["refresh_token"]).await;
+    let newest = session["access_token"].as_str().unwrap();
+    assert_eq!(header(newest)["alg"], "EdDSA");
+    for token in [old.as_str(), newest] {
+        assert_eq!(user(token).await, StatusCode::OK);
+        assert_eq!(who(token).await.as_ref(), Some(&id));
+    }
+    let states = keys(&database, &["list"]).unwrap();
+    let states = states.as_array().unwrap().iter().map(|key| key["state"].clone());
+    assert_eq!(states.collect::<Vec<_>>(), [json!("revoked"), json!("in_use")]);
+    assert_eq!(jwks().await["keys"].as_array().unwrap().len(), 1);
+
+    following.abort();
+    let _ = following.await;
+    instance.stop().await;
+    database.finish().await.unwrap();
 }
