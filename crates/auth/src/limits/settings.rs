@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Kind, Rate, Scope};
+use crate::config::{Rate as Share, RateLimitConfig};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -12,36 +13,36 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The numbers behind [`Limits`](super::Limits). Zero anywhere lets nothing pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitSettings {
-    /// Calls of the token endpoint (refresh, code exchange, password) per address in five minutes.
-    /// 150.
-    pub token_refresh: u32,
-    /// Sign-ups, one-time passwords, magic links, recoveries, resends and user updates per address
-    /// in five minutes, counted apart. 30.
-    pub sign_in_sign_ups: u32,
-    /// Verifications per address in five minutes. 30.
-    pub token_verifications: u32,
-    /// Anonymous sign-ins per address and hour. 30.
-    pub anonymous_users: u32,
-    /// Factor challenges, and verifications, per address and minute; also per factor. 15.
-    pub factor_challenge_and_verify: u32,
-    /// Single sign-on requests per address in five minutes. 30.
-    pub sso: u32,
-    /// Wallet sign-ins per address in five minutes. 30.
-    pub web3: u32,
-    /// Passkey ceremonies per address in five minutes. 30.
-    pub passkey: u32,
-    /// Registrations of OAuth clients per address in five minutes. 10.
-    pub oauth_registration: u32,
+    /// Calls of the token endpoint (refresh, code exchange, password) per address. 150 in five
+    /// minutes.
+    pub token_refresh: Share,
+    /// Sign-ups, one-time passwords, magic links, recoveries, resends and user updates per address,
+    /// counted apart. 30 in five minutes.
+    pub sign_in_sign_ups: Share,
+    /// Verifications per address. 30 in five minutes.
+    pub token_verifications: Share,
+    /// Anonymous sign-ins per address. 30 in an hour.
+    pub anonymous_users: Share,
+    /// Factor challenges, and verifications, per address; also per factor. 15 in a minute.
+    pub factor_challenge_and_verify: Share,
+    /// Single sign-on requests per address. 30 in five minutes.
+    pub sso: Share,
+    /// Wallet sign-ins per address. 30 in five minutes.
+    pub web3: Share,
+    /// Passkey ceremonies per address. 30 in five minutes.
+    pub passkey: Share,
+    /// Registrations of OAuth clients per address. 10 in five minutes.
+    pub oauth_registration: Share,
     /// Password attempts on one account in five minutes, from all addresses together. 30.
     pub password_per_identity: u32,
     /// Messages asked for, and verifications, on one account in five minutes, counted apart. 30.
     pub otp_per_identity: u32,
     /// Events of one kind that may come at once. 30.
     pub burst: u32,
-    /// E-mails of the whole instance in an hour. 30; `None` for no limit.
-    pub email_sent: Option<u32>,
-    /// Text messages of the whole instance in an hour. 30; `None` for no limit.
-    pub sms_sent: Option<u32>,
+    /// E-mails of the whole project. 30 in an hour; `None` for no limit.
+    pub email_sent: Option<Share>,
+    /// Text messages of the whole project. 30 in an hour; `None` for no limit.
+    pub sms_sent: Option<Share>,
     /// Wrong entries after which a typed code is dead. 10.
     pub code_attempts: u32,
     /// Wrong codes of one account in a day, whatever codes were sent meanwhile. 100.
@@ -54,20 +55,20 @@ pub struct LimitSettings {
 impl Default for LimitSettings {
     fn default() -> Self {
         Self {
-            token_refresh: 150,
-            sign_in_sign_ups: 30,
-            token_verifications: 30,
-            anonymous_users: 30,
-            factor_challenge_and_verify: 15,
-            sso: 30,
-            web3: 30,
-            passkey: 30,
-            oauth_registration: 10,
+            token_refresh: Share { count: 150, per: FIVE_MINUTES },
+            sign_in_sign_ups: Share { count: 30, per: FIVE_MINUTES },
+            token_verifications: Share { count: 30, per: FIVE_MINUTES },
+            anonymous_users: Share { count: 30, per: HOUR },
+            factor_challenge_and_verify: Share { count: 15, per: MINUTE },
+            sso: Share { count: 30, per: FIVE_MINUTES },
+            web3: Share { count: 30, per: FIVE_MINUTES },
+            passkey: Share { count: 30, per: FIVE_MINUTES },
+            oauth_registration: Share { count: 10, per: FIVE_MINUTES },
             password_per_identity: 30,
             otp_per_identity: 30,
             burst: 30,
-            email_sent: Some(30),
-            sms_sent: Some(30),
+            email_sent: Some(Share { count: 30, per: HOUR }),
+            sms_sent: Some(Share { count: 30, per: HOUR }),
             code_attempts: 10,
             wrong_codes_per_day: 100,
             capacity: 65_536,
@@ -76,6 +77,24 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
+    /// Those of a project's settings, with the default bounds where it has no say.
+    pub fn from_config(config: &RateLimitConfig) -> Self {
+        Self {
+            token_refresh: config.token_refresh,
+            sign_in_sign_ups: config.sign_in_sign_ups,
+            token_verifications: config.token_verifications,
+            anonymous_users: config.anonymous_users,
+            factor_challenge_and_verify: config.mfa_verifications,
+            sso: config.sso,
+            web3: config.web3,
+            passkey: config.passkey,
+            oauth_registration: config.oauth_client_registrations,
+            email_sent: Some(config.email_sent),
+            sms_sent: Some(config.sms_sent),
+            ..Self::default()
+        }
+    }
+
     /// The rate of `kind` per address or per identity; `None` where there is no limit.
     pub fn rate(&self, kind: Kind, scope: Scope) -> Option<Rate> {
         match scope {
@@ -85,23 +104,21 @@ impl LimitSettings {
     }
 
     fn per_address(&self, kind: Kind) -> Rate {
-        let five_minutes = |count| Rate::new(count, FIVE_MINUTES, self.burst);
-        match kind {
-            Kind::Token | Kind::Password => five_minutes(self.token_refresh),
+        let share = match kind {
+            Kind::Token | Kind::Password => self.token_refresh,
             Kind::SignUp | Kind::Otp | Kind::MagicLink | Kind::Recover | Kind::Resend => {
-                five_minutes(self.sign_in_sign_ups)
+                self.sign_in_sign_ups
             }
-            Kind::UserUpdate => five_minutes(self.sign_in_sign_ups),
-            Kind::Verify => five_minutes(self.token_verifications),
-            Kind::Anonymous => hourly(self.anonymous_users),
-            Kind::FactorChallenge | Kind::FactorVerify => {
-                Rate::new(self.factor_challenge_and_verify, MINUTE, self.burst)
-            }
-            Kind::Sso => five_minutes(self.sso),
-            Kind::Web3 => five_minutes(self.web3),
-            Kind::Passkey => five_minutes(self.passkey),
-            Kind::OAuthRegistration => five_minutes(self.oauth_registration),
-        }
+            Kind::UserUpdate => self.sign_in_sign_ups,
+            Kind::Verify => self.token_verifications,
+            Kind::Anonymous => return at_once(self.anonymous_users),
+            Kind::FactorChallenge | Kind::FactorVerify => self.factor_challenge_and_verify,
+            Kind::Sso => self.sso,
+            Kind::Web3 => self.web3,
+            Kind::Passkey => self.passkey,
+            Kind::OAuthRegistration => self.oauth_registration,
+        };
+        Rate::new(share.count, share.per, self.burst)
     }
 
     fn per_identity(&self, kind: Kind) -> Option<Rate> {
@@ -114,11 +131,9 @@ impl LimitSettings {
             | Kind::Resend
             | Kind::UserUpdate
             | Kind::Verify => five_minutes(self.otp_per_identity),
-            Kind::FactorChallenge | Kind::FactorVerify => Some(Rate::new(
-                self.factor_challenge_and_verify,
-                MINUTE,
-                self.factor_challenge_and_verify,
-            )),
+            Kind::FactorChallenge | Kind::FactorVerify => {
+                Some(at_once(self.factor_challenge_and_verify))
+            }
             Kind::Token
             | Kind::SignUp
             | Kind::Anonymous
@@ -130,11 +145,11 @@ impl LimitSettings {
     }
 
     pub(super) fn emails(&self) -> Option<Rate> {
-        self.email_sent.map(hourly)
+        self.email_sent.map(at_once)
     }
 
     pub(super) fn messages(&self) -> Option<Rate> {
-        self.sms_sent.map(hourly)
+        self.sms_sent.map(at_once)
     }
 
     pub(super) fn wrong_codes(&self) -> Rate {
@@ -142,7 +157,29 @@ impl LimitSettings {
     }
 }
 
-/// An hourly count may be used up at once, as GoTrue's are.
-fn hourly(count: u32) -> Rate {
-    Rate::new(count, HOUR, count)
+/// What may be used up at once, as GoTrue's hourly counts may.
+fn at_once(share: Share) -> Rate {
+    Rate::new(share.count, share.per, share.count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AuthConfig;
+
+    #[test]
+    fn a_project_that_says_nothing_has_the_defaults() {
+        let config = AuthConfig::default().rate_limit;
+        assert_eq!(LimitSettings::from_config(&config), LimitSettings::default());
+    }
+
+    #[test]
+    fn a_rate_keeps_its_time() {
+        let mut config = AuthConfig::default().rate_limit;
+        config.email_sent = Share { count: 2, per: DAY };
+        config.sign_in_sign_ups = Share { count: 7, per: MINUTE };
+        let settings = LimitSettings::from_config(&config);
+        assert_eq!(settings.emails(), Some(Rate::new(2, DAY, 2)));
+        assert_eq!(settings.rate(Kind::Otp, Scope::Address), Some(Rate::new(7, MINUTE, 30)));
+    }
 }

@@ -109,7 +109,8 @@ fn what_is_not_known_is_not_limited() {
 
 #[test]
 fn the_instance_sends_so_many_messages_in_an_hour() {
-    let (limits, now) = limits(LimitSettings { sms_sent: Some(2), ..LimitSettings::default() });
+    let two = crate::config::Rate { count: 2, per: Duration::from_secs(3600) };
+    let (limits, now) = limits(LimitSettings { sms_sent: Some(two), ..LimitSettings::default() });
     assert_eq!((0..100).filter(|_| limits.check_email(now).is_allowed()).count(), 30);
     assert_eq!(limits.check_email(now), Decision::Refused { retry_after: 120 });
     assert_eq!((0..100).filter(|_| limits.check_sms(now).is_allowed()).count(), 2);
@@ -119,8 +120,9 @@ fn the_instance_sends_so_many_messages_in_an_hour() {
 
 #[test]
 fn no_limit_is_no_limit_and_zero_is_nothing() {
+    let none = crate::config::Rate { count: 0, per: Duration::from_secs(3600) };
     let settings =
-        LimitSettings { email_sent: None, sms_sent: Some(0), ..LimitSettings::default() };
+        LimitSettings { email_sent: None, sms_sent: Some(none), ..LimitSettings::default() };
     let (limits, now) = limits(settings);
     assert!((0..1000).all(|_| limits.check_email(now).is_allowed()));
     assert_eq!(limits.check_sms(now), Decision::Refused { retry_after: 3600 });
