@@ -1,4 +1,5 @@
-//! What happened, in `auth.audit_log_entries`, in the transaction in which it happened.
+//! What happened, in `auth.audit_log_entries`, in the transaction in which it happened. Projects that keep no such log
+//! switch it off at their [`crate::db::Db`].
 
 use serde_json::{Value, json};
 
@@ -65,5 +66,5 @@ fn entry(
     if !traits.is_null() {
         payload["traits"] = traits;
     }
-    work.add(ENTRY, &[&payload, &request.client_ip.to_string()]);
+    work.note(ENTRY, &[&payload, &request.client_ip.to_string()]);
 }

@@ -16,12 +16,14 @@ const ROLE: &str = "supabase_auth_admin";
 #[derive(Clone)]
 pub struct Db {
     pool: Arc<Pool>,
+    notes: bool,
 }
 
 /// Statements that are one transaction and one round trip.
 #[derive(Debug, Default)]
 pub struct Work {
     statements: Vec<Statement>,
+    notes: Vec<Statement>,
 }
 
 impl Work {
@@ -39,10 +41,20 @@ impl Work {
 
     /// Adds a statement; returns its place among the results.
     pub fn add(&mut self, sql: &str, params: &[&dyn Param]) -> usize {
-        let params = params.iter().map(|param| param.text()).collect();
-        self.statements.push(Statement { sql: sql.into(), params, format: Format::Text });
+        self.statements.push(statement(sql, params));
         self.statements.len() - 1
     }
+
+    /// Adds an entry to the log of what happened, which is written after the statements, in the same
+    /// transaction, unless the project keeps no log.
+    pub(crate) fn note(&mut self, sql: &str, params: &[&dyn Param]) {
+        self.notes.push(statement(sql, params));
+    }
+}
+
+fn statement(sql: &str, params: &[&dyn Param]) -> Statement {
+    let params = params.iter().map(|param| param.text()).collect();
+    Statement { sql: sql.into(), params, format: Format::Text }
 }
 
 /// What the statements of a [`Work`] answered, in order.
@@ -98,7 +110,13 @@ fn parse<T: DeserializeOwned>(value: &Bytes) -> Result<T> {
 impl Db {
     /// Over a pool whose sessions work as the owner of the `auth` tables.
     pub fn new(pool: Arc<Pool>) -> Self {
-        Self { pool }
+        Self { pool, notes: true }
+    }
+
+    /// The same database, with or without a log of what happened in `auth.audit_log_entries`.
+    #[must_use]
+    pub fn with_log(self, notes: bool) -> Self {
+        Self { notes, ..self }
     }
 
     /// Runs `work`: all of it or nothing.
@@ -107,7 +125,13 @@ impl Db {
     ///
     /// Every [`WireError`], for callers who know what their statements may raise.
     pub async fn try_run(&self, work: Work) -> Result<Answers, WireError> {
-        let statements = work.statements;
+        let Work { mut statements, notes } = work;
+        if self.notes {
+            statements.extend(notes);
+        }
+        if statements.is_empty() {
+            return Ok(Answers(Vec::new()));
+        }
         let batch = Batch { role: ROLE.into(), statements, lane: Lane::Write, rollback: false };
         self.pool.run(batch).await.map(Answers)
     }
