@@ -4,7 +4,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::{Db, Work};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::service::Call;
+use crate::session::saving_user;
 use crate::user::{Object, USER, User, provider_metadata};
 
 const INSERT_USER: &str = "\
@@ -89,6 +91,31 @@ pub(crate) fn insert(work: &mut Work, user: &NewUser<'_>) {
             &user.is_anonymous,
         ],
     );
+}
+
+impl Call<'_> {
+    /// Makes a user, after the project's hook had its say, and reads it as the project's triggers left it.
+    /// `more` is done in the same transaction. Every user but an administrator's is made here.
+    ///
+    /// # Errors
+    ///
+    /// What the hooks say to the client; see [`saving_user`] for what the database says.
+    pub(crate) async fn new_user(
+        &self,
+        new: &NewUser<'_>,
+        more: impl FnOnce(&mut Work),
+    ) -> Result<User> {
+        self.before_user_created(new).await?;
+        let mut work = Work::new();
+        insert(&mut work, new);
+        more(&mut work);
+        let place = read(&mut work, new.id);
+        let answers = self.auth.db().try_run(work).await.map_err(saving_user)?;
+        let user = answers.json(place)?;
+        let user = user.ok_or_else(|| Error::internal("Database error saving new user"))?;
+        self.after_user_created(&user).await?;
+        Ok(user)
+    }
 }
 
 /// Adds an identity to a user.

@@ -1,15 +1,20 @@
 //! Whether a person solved a challenge: hCaptcha and Cloudflare Turnstile.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use plinth_wire::Secret;
 use reqwest::Client;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
+use crate::config::CaptchaConfig;
 use crate::outgoing;
 
-/// How long a verification may take in all.
+/// Tokens that are verified at a time; whoever comes then has to come again.
+const MAX_AT_ONCE: usize = 64;
+/// How long a verification may take in all, unless the settings say.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer tokens are refused unseen; those of both providers are a quarter of it at most.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -42,6 +47,11 @@ impl CaptchaProvider {
     }
 }
 
+/// The settings name a provider that is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("`auth.captcha.provider` must be `hcaptcha` or `turnstile`")]
+pub struct UnknownProvider;
+
 /// Why a request is not let through.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptchaError {
@@ -51,6 +61,9 @@ pub enum CaptchaError {
     /// The provider says no, with its error codes. 400 `captcha_failed`.
     #[error("captcha protection: request disallowed ({})", .0.join(", "))]
     Refused(Vec<String>),
+    /// Too many are being asked about at the moment. 429.
+    #[error("captcha verification is busy, try again in a moment")]
+    Busy,
     /// The provider could not be asked or understood. 500.
     #[error("captcha verification process failed")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -62,6 +75,8 @@ pub struct Captcha {
     client: Client,
     url: String,
     secret: Secret,
+    timeout: Duration,
+    places: Arc<Semaphore>,
 }
 
 /// What providers answer.
@@ -76,7 +91,19 @@ struct Verdict {
 impl Captcha {
     /// Asks `provider` with the site's `secret`.
     pub fn new(client: Client, provider: CaptchaProvider, secret: Secret) -> Self {
-        Self { client, url: provider.url().to_owned(), secret }
+        let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        Self { client, url: provider.url().to_owned(), secret, timeout: TIMEOUT, places }
+    }
+
+    /// Asks the provider of a project's settings.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownProvider`] for a name that is none of [`CaptchaProvider`]'s.
+    pub fn from_config(client: Client, config: &CaptchaConfig) -> Result<Self, UnknownProvider> {
+        let provider = CaptchaProvider::of_name(&config.provider).ok_or(UnknownProvider)?;
+        let captcha = Self::new(client, provider, config.secret.clone());
+        Ok(Self { timeout: config.timeout, ..captcha })
     }
 
     /// Asks at another URL, for tests.
@@ -97,7 +124,9 @@ impl Captcha {
         if token.len() > MAX_TOKEN {
             return Err(CaptchaError::Refused(vec!["invalid-input-response".to_owned()]));
         }
-        let verdict = tokio::time::timeout(TIMEOUT, self.ask(token, ip))
+        // Anybody can send made-up tokens: they may not make more than so many calls at a time.
+        let _place = self.places.try_acquire().map_err(|_taken| CaptchaError::Busy)?;
+        let verdict = tokio::time::timeout(self.timeout, self.ask(token, ip))
             .await
             .map_err(|late| CaptchaError::Unavailable(late.into()))?
             .map_err(CaptchaError::Unavailable)?;

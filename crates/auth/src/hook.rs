@@ -6,6 +6,7 @@
 
 mod answer;
 mod claims;
+mod configured;
 mod error;
 mod function;
 mod http;
@@ -14,6 +15,7 @@ mod signature;
 mod uri;
 
 pub use answer::{Outcome, interpret};
+pub use configured::{Hooks, HooksError};
 pub use error::HookError;
 pub use function::{FUNCTION_TIMEOUT, FunctionHook};
 pub use http::{HttpHook, MAX_ANSWER};
@@ -25,6 +27,8 @@ pub use uri::{UriError, parse};
 pub enum HookKind {
     /// Before an account is made. May refuse.
     BeforeUserCreated,
+    /// Once an account is there. It stays, whatever is answered; an error ends the request.
+    AfterUserCreated,
     /// Whenever an access token is issued. Gives the claims.
     CustomAccessToken,
     /// Instead of sending a text message.
@@ -39,8 +43,9 @@ pub enum HookKind {
 
 impl HookKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BeforeUserCreated,
+        Self::AfterUserCreated,
         Self::CustomAccessToken,
         Self::SendSms,
         Self::SendEmail,
@@ -52,6 +57,7 @@ impl HookKind {
     pub const fn key(self) -> &'static str {
         match self {
             Self::BeforeUserCreated => "before_user_created",
+            Self::AfterUserCreated => "after_user_created",
             Self::CustomAccessToken => "custom_access_token",
             Self::SendSms => "send_sms",
             Self::SendEmail => "send_email",
@@ -64,6 +70,7 @@ impl HookKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::BeforeUserCreated => "before-user-created",
+            Self::AfterUserCreated => "after-user-created",
             Self::CustomAccessToken => "customize-access-token",
             Self::SendSms => "send-sms",
             Self::SendEmail => "send-email",

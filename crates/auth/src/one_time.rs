@@ -43,6 +43,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// What a message with such a code is called where a hook sends it.
+    pub(crate) fn message(self) -> &'static str {
+        match self {
+            Self::PhoneChange => "phone_change",
+            Self::Reauthentication => "reauthentication",
+            _ => "sms",
+        }
+    }
+
     /// Its name in the database.
     pub(crate) fn name(self) -> &'static str {
         match self {

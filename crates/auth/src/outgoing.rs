@@ -6,7 +6,8 @@ mod guarded;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Response};
+pub use reqwest::{Client, Error as ClientError};
+use reqwest::{ClientBuilder, Response};
 
 pub use address::is_public;
 pub use guarded::{Answer, BODY_LIMIT, Outgoing, OutgoingError, OutgoingPolicy};

@@ -4,6 +4,7 @@ use plinth_wire::Secret;
 use serde_json::Value;
 
 use crate::error::{Error, Result, code};
+use crate::hook::payload::{EmailData, SmsData};
 use crate::mail::{LinkType, Mail, MailKind, MailValues, confirmation_url};
 use crate::one_time::Issued;
 use crate::service::Call;
@@ -47,6 +48,18 @@ impl Letter {
             Self::MagicLink | Self::Reauthentication => "magiclink",
             Self::Recovery => "recovery",
             Self::EmailChange => "email_change",
+        }
+    }
+
+    /// What a hook is told about the mail.
+    fn action_type(self) -> &'static str {
+        match self {
+            Self::Confirmation => "signup",
+            Self::Invite => "invite",
+            Self::MagicLink => "magiclink",
+            Self::Recovery => "recovery",
+            Self::EmailChange => "email_change",
+            Self::Reauthentication => "reauthentication",
         }
     }
 
@@ -184,6 +197,17 @@ impl Call<'_> {
         issued: &Issued,
     ) -> Result<()> {
         let redirect_to = self.redirect_to();
+        let data = EmailData {
+            token: &issued.code,
+            token_hash: &issued.hash,
+            redirect_to: &redirect_to,
+            email_action_type: letter.action_type(),
+            site_url: self.auth.external_url(),
+            ..EmailData::default()
+        };
+        if self.send_email_hook(user, &data).await? {
+            return Ok(());
+        }
         let path = "/verify";
         let url = confirmation_url(
             self.auth.external_url(),
@@ -211,7 +235,42 @@ impl Call<'_> {
         mailer.send(mail).map_err(|_refused| Error::internal("Error sending email"))
     }
 
-    /// Sends a code to `phone`; returns the carrier's name of the message. Numbers whose codes are set
+    /// Mails the tokens of a change of address: to the new one, and, where both have to agree, to the
+    /// present one. A hook is told of both at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::mail`].
+    pub(crate) async fn mail_change(
+        &self,
+        user: &User,
+        to_new: &Issued,
+        to_current: Option<&Issued>,
+    ) -> Result<()> {
+        let new = user.email_change.as_deref().unwrap_or_default();
+        let Some(to_current) = to_current else {
+            return self.mail(Letter::EmailChange, user, new, to_new).await;
+        };
+        let redirect_to = self.redirect_to();
+        // As GoTrue has it: the digest beside a code belongs to the other address.
+        let data = EmailData {
+            token: &to_current.code,
+            token_hash: &to_new.hash,
+            token_new: &to_new.code,
+            token_hash_new: &to_current.hash,
+            redirect_to: &redirect_to,
+            email_action_type: Letter::EmailChange.action_type(),
+            site_url: self.auth.external_url(),
+            ..EmailData::default()
+        };
+        if self.send_email_hook(user, &data).await? {
+            return Ok(());
+        }
+        self.mail(Letter::EmailChange, user, new, to_new).await?;
+        self.mail(Letter::EmailChange, user, user.email(), to_current).await
+    }
+
+    /// Sends a code to `phone`; `about` is what a hook is told about why. Returns the carrier's name of the message. Numbers whose codes are set
     /// are sent nothing.
     ///
     /// # Errors
@@ -219,6 +278,8 @@ impl Call<'_> {
     /// 422 when it cannot be sent.
     pub(crate) async fn text(
         &self,
+        user: &User,
+        about: &str,
         phone: &str,
         issued: &Issued,
         channel: &str,
@@ -228,6 +289,10 @@ impl Call<'_> {
             Error::unprocessable(code::SMS_SEND_FAILED, message)
         };
         if self.test_code(phone).is_some() {
+            return Ok(None);
+        }
+        let data = SmsData { otp: &issued.code, sms_type: about, phone };
+        if self.send_sms_hook(user, &data).await? {
             return Ok(None);
         }
         let sender = self.auth.sms().ok_or_else(|| failed("no provider is configured"))?;

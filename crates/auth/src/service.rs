@@ -6,10 +6,12 @@ use http::{HeaderName, StatusCode};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::captcha::Captcha;
 use crate::config::AuthConfig;
 use crate::db::Db;
 use crate::endpoint;
 use crate::error::{Error, Result, code};
+use crate::hook::Hooks;
 use crate::limits::{CodeGuard, Limits};
 use crate::mail::Mailer;
 use crate::password::{Hasher, PasswordRules};
@@ -59,6 +61,10 @@ pub struct Parts {
     pub passwords: Arc<PasswordRules>,
     /// Seals what the database must not know, such as the secrets of authenticator apps.
     pub sealer: Arc<Sealer>,
+    /// Code of the project that takes part.
+    pub hooks: Arc<Hooks>,
+    /// Judges whether a person asks; without one, nobody does.
+    pub captcha: Option<Captcha>,
 }
 
 /// The sign-in of one project.
@@ -127,6 +133,7 @@ impl Auth {
             Guard::User => Some(call.signed_in().await?),
             Guard::Admin => Some(call.admin()?),
         };
+        call.captcha(route).await?;
         let response = endpoint::answer(route.endpoint, &call).await?;
         Ok(match &call.caller {
             Some(Caller { claims, session: Some(_), .. }) => {
@@ -168,6 +175,14 @@ impl Auth {
         self.parts.sms.as_deref()
     }
 
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.parts.hooks
+    }
+
+    pub(crate) fn captcha(&self) -> Option<&Captcha> {
+        self.parts.captcha.as_ref()
+    }
+
     pub(crate) fn passwords(&self) -> &PasswordRules {
         &self.parts.passwords
     }
@@ -191,20 +206,6 @@ impl Auth {
     /// What of a provider's token can be given to the user again.
     pub(crate) fn opened(&self, sealed: Option<&str>, _flow: Uuid) -> Option<String> {
         sealed.map(str::to_owned)
-    }
-
-    /// Signs the claims, after the project's hook had its say.
-    pub(crate) async fn access_token(
-        &self,
-        user: &User,
-        claims: Claims,
-        _method: &str,
-    ) -> Result<String> {
-        let _ = user;
-        self.keys().sign(&claims).map_err(|error| {
-            tracing::error!(error = %error, "an access token cannot be signed");
-            Error::internal("Error generating jwt token")
-        })
     }
 }
 

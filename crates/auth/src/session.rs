@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::audit::{self, Action};
 use crate::db::Work;
 use crate::error::{Error, Result, code};
+use crate::hook::HookKind;
 use crate::refresh::RefreshToken;
 use crate::service::{Call, seconds};
 use crate::token::{AccessToken, AmrEntry, Claims};
@@ -32,6 +33,8 @@ on conflict (session_id, authentication_method) do update set updated_at = now()
 
 const SIGNED_IN: &str =
     "update auth.users set last_sign_in_at = now(), updated_at = now() where id = $1::uuid";
+
+const END: &str = "delete from auth.sessions where id = $1::uuid";
 
 const END_OTHERS: &str = "delete from auth.sessions where user_id = $1::uuid and id <> $2::uuid and oauth_client_id is null";
 
@@ -137,7 +140,10 @@ impl Call<'_> {
         );
         work.add(INSERT_AMR, &[&session, &how.method]);
         work.add(SIGNED_IN, &[&user.id]);
-        if self.auth.config().sessions.single_per_user && how.oauth_client.is_none() {
+        let single = self.auth.config().sessions.single_per_user && how.oauth_client.is_none();
+        // A sign-in that the hook may still refuse must not end the others.
+        let undecided = self.has_hook(HookKind::CustomAccessToken);
+        if single && !undecided {
             work.add(END_OTHERS, &[&user.id, &session]);
         }
         let provider = json!({"provider": how.provider});
@@ -145,15 +151,40 @@ impl Call<'_> {
         let place = work.add(&read("s.id = $1::uuid"), &[&session]);
         let answers = self.auth.db().try_run(work).await.map_err(failed)?;
         let found: Found = answers.json(place)?.ok_or_else(no_session)?;
-        self.session(&found.session, &found.user).await
+        let signed_in = match self.session(&found.session, &found.user).await {
+            Ok(signed_in) => signed_in,
+            Err(error) => {
+                self.auth.db().query(END, &[&session]).await?;
+                return Err(error);
+            }
+        };
+        if single && undecided {
+            self.auth.db().query(END_OTHERS, &[&user.id, &session]).await?;
+        }
+        Ok(signed_in)
     }
 
-    /// The tokens of a session. When the hook on access tokens refuses, the session is ended.
+    /// The tokens of a session. When the hook on access tokens refuses, the session stays as it is.
     ///
     /// # Errors
     ///
     /// Those of the hook.
     pub(crate) async fn session(&self, session: &SessionRow, user: &User) -> Result<Session> {
+        let method = session.amr.first().map(|amr| amr.method.as_str()).unwrap_or_default();
+        self.session_by(session, user, method).await
+    }
+
+    /// As [`Call::session`]; `method` is what the hook is told about how the tokens came to be asked for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the hook.
+    pub(crate) async fn session_by(
+        &self,
+        session: &SessionRow,
+        user: &User,
+        method: &str,
+    ) -> Result<Session> {
         let now = self.now.as_second();
         let config = self.auth.config();
         let lifetime = seconds(config.token.lifetime);
@@ -175,15 +206,7 @@ impl Call<'_> {
             client_id: client.as_deref(),
             scope: session.scopes.as_deref(),
         });
-        let method = session.amr.first().map(|amr| amr.method.as_str()).unwrap_or_default();
-        let access_token = match self.auth.access_token(user, claims, method).await {
-            Ok(token) => token,
-            Err(error) => {
-                let end = "delete from auth.sessions where id = $1::uuid";
-                self.auth.db().query(end, &[&session.id]).await?;
-                return Err(error);
-            }
-        };
+        let access_token = self.access_token(user, claims, method).await?;
         let number = session.refresh_token_counter.unwrap_or_default();
         Ok(Session {
             access_token,

@@ -99,16 +99,15 @@ async fn create(call: &Call<'_>, contact: &Contact, data: Object) -> Result<User
         user_metadata: data,
         ..NewUser::default()
     };
-    let mut work = Work::new();
-    account::insert(&mut work, &new);
-    let identity = account::identity_data(new.id, provider, contact.text(), &new.user_metadata);
-    account::insert_identity(&mut work, new.id, provider, &new.id.to_string(), identity);
-    if contact.autoconfirms(call.auth.config()) && contact.email().is_some() {
-        account::confirm_email(&mut work, new.id);
-    }
-    let place = account::read(&mut work, new.id);
-    let answers = call.auth.db().try_run(work).await.map_err(saving_user)?;
-    answers.json(place)?.ok_or_else(|| Error::internal("Database error saving new user"))
+    let confirmed = contact.autoconfirms(call.auth.config()) && contact.email().is_some();
+    call.new_user(&new, |work| {
+        let identity = account::identity_data(new.id, provider, contact.text(), &new.user_metadata);
+        account::insert_identity(work, new.id, provider, &new.id.to_string(), identity);
+        if confirmed {
+            account::confirm_email(work, new.id);
+        }
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -268,12 +267,10 @@ impl Call<'_> {
         self.begin_flow(&mut work, user, Letter::EmailChange, challenge);
         self.auth.db().try_run(work).await.map_err(saving_user)?;
         self.renewed(&new);
-        self.mail(Letter::EmailChange, user, &new, &to_new).await?;
-        if let Some(issued) = to_current {
+        if to_current.is_some() {
             self.renewed(user.email());
-            self.mail(Letter::EmailChange, user, user.email(), &issued).await?;
         }
-        Ok(())
+        self.mail_change(user, &to_new, to_current.as_ref()).await
     }
 
     /// Makes a code and sends it to `phone`; returns the provider's name of the message.
@@ -294,7 +291,7 @@ impl Call<'_> {
         let issued = self.issue_code(&mut work, user, kind, phone)?;
         self.auth.db().try_run(work).await.map_err(saving_user)?;
         self.renewed(phone);
-        self.text(phone, &issued, channel).await
+        self.text(user, kind.message(), phone, &issued, channel).await
     }
 
     fn issue_code(&self, work: &mut Work, user: &User, kind: Kind, phone: &str) -> Result<Issued> {

@@ -64,7 +64,9 @@ async fn proved(call: &Call<'_>, user: Option<User>, password: &Secret) -> Resul
         hasher.verify_nothing(password.expose()).await.map_err(|_busy| busy())?;
         return Err(wrong());
     };
-    match hasher.verify(password.expose(), &hash).await.map_err(|_busy| busy())? {
+    let verdict = hasher.verify(password.expose(), &hash).await.map_err(|_busy| busy())?;
+    call.password_hook(user.id, matches!(verdict, Verdict::Match { .. })).await?;
+    match verdict {
         Verdict::Match { rehash } => Ok((user, rehash)),
         Verdict::Mismatch | Verdict::Unsupported => Err(wrong()),
     }

@@ -159,7 +159,7 @@ async fn respond(
     reuse: Option<&'static str>,
 ) -> Result<Response> {
     found.session.refresh_token_counter = Some(number);
-    let session = call.session(&found.session, &found.user).await?;
+    let session = call.session_by(&found.session, &found.user, "token_refresh").await?;
     let response = Response::ok(&session)
         .with(USER_ID, &found.user.id.to_string())
         .with(SESSION_ID, &found.session.id.to_string())

@@ -15,7 +15,7 @@ use crate::one_time::Kind;
 use crate::post::Letter;
 use crate::request::Response;
 use crate::service::Call;
-use crate::session::{SignIn, saving_user};
+use crate::session::SignIn;
 use crate::user::{Object, User, provider_metadata};
 
 #[derive(Deserialize)]
@@ -85,17 +85,23 @@ async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> R
         user_metadata: data,
         ..NewUser::default()
     };
-    let mut work = Work::new();
-    account::insert(&mut work, &new);
     let provider = contact.provider();
-    let identity = account::identity_data(new.id, provider, contact.text(), &new.user_metadata);
-    account::insert_identity(&mut work, new.id, provider, &new.id.to_string(), identity);
-    if contact.autoconfirms(call.auth.config()) {
+    let confirmed = contact.autoconfirms(call.auth.config());
+    let made = call.new_user(&new, |work| {
+        let identity = account::identity_data(new.id, provider, contact.text(), &new.user_metadata);
+        account::insert_identity(work, new.id, provider, &new.id.to_string(), identity);
         match contact {
-            Contact::Email(_) => account::confirm_email(&mut work, new.id),
-            Contact::Phone(_) => account::confirm_phone(&mut work, new.id),
+            Contact::Email(_) if confirmed => account::confirm_email(work, new.id),
+            Contact::Phone(_) if confirmed => account::confirm_phone(work, new.id),
+            _ => {}
         }
-        let user = made(call, work, &new).await?;
+    });
+    let user = made.await.map_err(|error| match error.code {
+        // Somebody else was quicker by a moment.
+        code::EMAIL_EXISTS | code::PHONE_EXISTS => already(),
+        _ => error,
+    })?;
+    if confirmed {
         let mut work = Work::new();
         audit::add(
             &mut work,
@@ -107,19 +113,7 @@ async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> R
         let session = call.sign_in(work, &user, SignIn::by("password", provider)).await?;
         return Ok(Response::ok(&session));
     }
-    let user = made(call, work, &new).await?;
     again(call, asked, &user).await
-}
-
-/// Makes the user and reads it as the project's triggers left it.
-async fn made(call: &Call<'_>, mut work: Work, new: &NewUser<'_>) -> Result<User> {
-    let place = account::read(&mut work, new.id);
-    let answers = call.auth.db().try_run(work).await.map_err(|error| match saving_user(error) {
-        // Somebody else was quicker by a moment.
-        error if [code::EMAIL_EXISTS, code::PHONE_EXISTS].contains(&error.code) => already(),
-        error => error,
-    })?;
-    answers.json(place)?.ok_or_else(|| Error::internal("Database error saving new user"))
 }
 
 /// Sends the confirmation, for the first time or once more; the password stays as it was.
@@ -175,9 +169,7 @@ async fn anonymous(call: &Call<'_>, data: Object) -> Result<Response> {
     }
     call.limit(limits::Kind::Anonymous, None)?;
     let new = NewUser { user_metadata: data, is_anonymous: true, ..NewUser::default() };
-    let mut work = Work::new();
-    account::insert(&mut work, &new);
-    let user = made(call, work, &new).await?;
+    let user = call.new_user(&new, |_| {}).await?;
     let mut work = Work::new();
     audit::add(&mut work, call.request, &user, Action("user_signedup"), Value::Null);
     let session = call.sign_in(work, &user, SignIn::by("anonymous", "anonymous")).await?;

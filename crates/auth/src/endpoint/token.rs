@@ -7,7 +7,7 @@ use crate::service::Call;
 
 /// Answers by `grant_type`.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
-    match grant_type(call).as_deref() {
+    match call.grant_type().as_deref() {
         Some("password") => password_grant::answer(call).await,
         Some("refresh_token") => refresh_grant::answer(call).await,
         Some("pkce") => pkce_grant::answer(call).await,
@@ -19,14 +19,16 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     }
 }
 
-/// From the query, or from a form as RFC 6749 has it.
-fn grant_type(call: &Call<'_>) -> Option<String> {
-    call.request.parameter("grant_type").or_else(|| {
-        let kind = call.request.header("content-type")?;
-        if !kind.starts_with("application/x-www-form-urlencoded") {
-            return None;
-        }
-        let mut pairs = url::form_urlencoded::parse(&call.request.body);
-        pairs.find(|(name, _)| name == "grant_type").map(|(_, value)| value.into_owned())
-    })
+impl Call<'_> {
+    /// `grant_type`, from the query, or from a form as RFC 6749 has it.
+    pub(crate) fn grant_type(&self) -> Option<String> {
+        self.request.parameter("grant_type").or_else(|| {
+            let kind = self.request.header("content-type")?;
+            if !kind.starts_with("application/x-www-form-urlencoded") {
+                return None;
+            }
+            let mut pairs = url::form_urlencoded::parse(&self.request.body);
+            pairs.find(|(name, _)| name == "grant_type").map(|(_, value)| value.into_owned())
+        })
+    }
 }

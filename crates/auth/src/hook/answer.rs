@@ -52,7 +52,9 @@ pub fn interpret(kind: HookKind, answer: Option<&[u8]>) -> Result<Outcome, HookE
             Outcome::Reject { message, .. } => Err(HookError::Refused { status: 400, message }),
             outcome => Ok(outcome),
         },
-        HookKind::SendSms | HookKind::SendEmail => Ok(Outcome::Proceed),
+        HookKind::AfterUserCreated | HookKind::SendSms | HookKind::SendEmail => {
+            Ok(Outcome::Proceed)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a hook's answer cannot be followed.
 
+use super::function::FUNCTION_TIMEOUT;
 use super::http::{MAX_ANSWER, TIMEOUT};
 
 /// What clients are told when a hook refuses or fails. Messages and codes are GoTrue's.
@@ -16,6 +17,20 @@ pub enum HookError {
     /// No answer within five seconds.
     #[error("Failed to reach hook within maximum time of {:.6} seconds", TIMEOUT.as_secs_f64())]
     Timeout,
+    /// A function ran for longer than [`FUNCTION_TIMEOUT`].
+    #[error("Failed to reach hook within maximum time of {:.6} seconds", FUNCTION_TIMEOUT.as_secs_f64())]
+    FunctionTimeout,
+    /// A function is not there, may not be called, or raised an error. What it said is for the log.
+    #[error("Error running hook URI: pg-functions://postgres/{schema}/{function}")]
+    Function {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        function: String,
+        /// What the database said.
+        #[source]
+        source: plinth_wire::WireError,
+    },
     /// No connection, three times.
     #[error("Failed to reach hook after maximum retries")]
     Unreachable(#[source] reqwest::Error),
@@ -59,9 +74,10 @@ impl HookError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Refused { status, .. } => *status,
-            Self::Timeout | Self::Unreachable(_) | Self::TooLarge => 422,
+            Self::Timeout | Self::FunctionTimeout | Self::Unreachable(_) | Self::TooLarge => 422,
             Self::NoContentType | Self::ContentType(_) => 400,
-            Self::Unavailable
+            Self::Function { .. }
+            | Self::Unavailable
             | Self::InvalidPayload
             | Self::Unauthorized
             | Self::Status(_)
@@ -78,11 +94,12 @@ impl HookError {
             // GoTrue has no code for what hooks say, and fills in by the status.
             Self::Refused { status: 500, .. } => "unexpected_failure",
             Self::Refused { .. } => "unknown",
-            Self::Timeout => "hook_timeout",
+            Self::Timeout | Self::FunctionTimeout => "hook_timeout",
             Self::Unreachable(_) => "hook_timeout_after_retry",
             Self::TooLarge => "hook_payload_over_size_limit",
             Self::NoContentType | Self::ContentType(_) => "hook_payload_invalid_content_type",
-            Self::Unavailable
+            Self::Function { .. }
+            | Self::Unavailable
             | Self::InvalidPayload
             | Self::Unauthorized
             | Self::Status(_)

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use plinth_wire::WireError;
+
+use super::HookError;
 use super::uri::UriError;
 
 /// How long a function may run. To be set as `statement_timeout` of its transaction.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// SQLSTATE of a statement that took too long.
+const QUERY_CANCELED: &str = "57014";
 
 /// Characters of a name (PostgreSQL's `NAMEDATALEN` less one).
 const MAX_NAME: usize = 63;
@@ -35,6 +41,24 @@ impl FunctionHook {
         // A plain name has no quote in it; quoting keeps its case and frees it from being a keyword.
         let sql = format!(r#"select "{schema}"."{function}"($1::jsonb)::text"#);
         Ok(Self { schema: schema.to_owned(), function: function.to_owned(), sql })
+    }
+
+    /// What it means that [`FunctionHook::sql`] failed.
+    ///
+    /// # Errors
+    ///
+    /// `source` again, when the database is at fault and not the function.
+    pub fn failed(&self, source: WireError) -> Result<HookError, WireError> {
+        match source {
+            WireError::Database(error) if error.code == QUERY_CANCELED => {
+                Ok(HookError::FunctionTimeout)
+            }
+            WireError::Database(_) => {
+                let (schema, function) = (self.schema.clone(), self.function.clone());
+                Ok(HookError::Function { schema, function, source })
+            }
+            other => Err(other),
+        }
     }
 
     /// `schema.function`, for logs.

@@ -86,6 +86,11 @@ pub fn before_user_created(metadata: &Metadata, user: Value) -> Value {
     with(metadata, HookKind::BeforeUserCreated, [("user", user)])
 }
 
+/// Once an account is there: its user.
+pub fn after_user_created(metadata: &Metadata, user: Value) -> Value {
+    with(metadata, HookKind::AfterUserCreated, [("user", user)])
+}
+
 /// Before an access token is signed: its claims, and how the user signed in (an AMR method).
 pub fn custom_access_token(
     metadata: &Metadata,

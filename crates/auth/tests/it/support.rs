@@ -10,11 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use plinth_auth::config::{Environment, Sources};
 use plinth_auth::limits::{CodeGuard, LimitSettings, Limits};
 use plinth_auth::mail::{MailTemplates, Mailer, SmtpSettings};
-use plinth_auth::password::{Cost, Hasher, HasherSettings, PasswordRules};
+use plinth_auth::password::{Cost, Hasher, HasherSettings};
 use plinth_auth::seal::Sealer;
 use plinth_auth::sms::{SmsSender, TestSms};
 use plinth_auth::token::SigningKeys;
-use plinth_auth::{Auth, Db, Parts, Request};
+use plinth_auth::{Auth, Basis, Db, Parts, Request};
 use plinth_doubles::mailbox::{Mailbox, Message};
 use plinth_testkit::{Template, TestDatabase, with_database};
 use plinth_wire::{Budget, Pool, PoolOptions, Secret};
@@ -62,12 +62,14 @@ pub(crate) struct Setup<'a> {
     pub(crate) mail: bool,
     /// Whether there is a carrier of text messages.
     pub(crate) sms: bool,
+    /// What else differs, such as addresses of servers that are the test's own.
+    pub(crate) adjust: &'a dyn Fn(&mut Parts),
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
         let limits = LimitSettings { email_sent: None, sms_sent: None, ..LimitSettings::default() };
-        Self { config: "", limits, mail: true, sms: true }
+        Self { config: "", limits, mail: true, sms: true, adjust: &|_| {} }
     }
 }
 
@@ -194,21 +196,25 @@ impl<'a> Site<'a> {
             true => Some(phones.clone()),
             false => None,
         };
-        let auth = Auth::new(Parts {
+        let basis = Basis {
             project: project.name.as_str().into(),
             db: Db::new(pool.clone()),
-            config: Arc::new(config),
             keys: Arc::new(SigningKeys::new(&secret).unwrap()),
             secret,
             external_url: EXTERNAL_URL.to_owned(),
             hasher: hasher(),
-            mailer: mailer.clone(),
-            sms,
-            codes: Arc::new(CodeGuard::new(&setup.limits, Instant::now())),
-            limits: Arc::new(Limits::new(setup.limits, Instant::now())),
-            passwords: Arc::new(PasswordRules { min_length: 6, ..PasswordRules::default() }),
             sealer: Arc::new(Sealer::parse(&Secret::new(SEALING_KEY)).unwrap()),
-        });
+            client: plinth_auth::outgoing::client().unwrap(),
+            mail_catcher: None,
+            background: None,
+        };
+        let mut parts = Parts::from_config(basis, Arc::new(config)).unwrap();
+        parts.mailer.clone_from(&mailer);
+        parts.sms = sms;
+        parts.codes = Arc::new(CodeGuard::new(&setup.limits, Instant::now()));
+        parts.limits = Arc::new(Limits::new(setup.limits, Instant::now()));
+        (setup.adjust)(&mut parts);
+        let auth = Auth::new(parts);
         Self { auth, mailbox, mailer, phones, database, pool }
     }
 

@@ -4,15 +4,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
-use plinth_auth::config::{AuthConfig, PasswordConfig};
-use plinth_auth::limits::{CodeGuard, LimitSettings, Limits};
-use plinth_auth::mail::{MailTemplates, Mailer, SmtpSettings};
-use plinth_auth::password::{Hasher, HasherSettings, PasswordRules};
+use plinth_auth::config::AuthConfig;
+use plinth_auth::outgoing;
+use plinth_auth::password::{Hasher, HasherSettings};
 use plinth_auth::seal::Sealer;
 use plinth_auth::token::{Jwk, KeyState, SigningKeys};
-use plinth_auth::{Auth, Db, Parts};
+use plinth_auth::{Auth, Basis, Db, Parts, PartsError};
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
 use plinth_wire::Pool;
 use tokio::runtime::Handle;
@@ -41,12 +39,12 @@ pub enum DeskError {
     /// The project's secret signs nothing.
     #[error("the project's tokens cannot be signed")]
     Keys(#[from] plinth_auth::token::KeyError),
-    /// The project's mails make no sense.
-    #[error("the project's mails cannot be made")]
-    Templates(#[from] plinth_auth::mail::TemplateError),
-    /// The project's mail server makes no sense.
-    #[error("the project's mail server cannot be used")]
-    Smtp(#[from] plinth_auth::mail::SettingsError),
+    /// The project's settings make no sense.
+    #[error("the project's settings of sign-in cannot be used")]
+    Settings(#[from] PartsError),
+    /// No TLS for what sign-in calls.
+    #[error("sign-in cannot call other servers")]
+    Client(#[source] outgoing::ClientError),
 }
 
 /// What the sign-in of all projects of an instance shares. Nothing of it is made before somebody signs in.
@@ -63,6 +61,7 @@ pub struct Desk {
 struct Shared {
     hasher: Arc<Hasher>,
     sealer: Arc<Sealer>,
+    client: outgoing::Client,
 }
 
 /// What a project brings.
@@ -96,46 +95,28 @@ impl Desk {
             return Ok(shared.clone());
         }
         let hasher = Arc::new(Hasher::start(HasherSettings::default())?);
-        let shared = Shared { hasher, sealer: self.sealer()? };
+        let client = outgoing::client().map_err(DeskError::Client)?;
+        let shared = Shared { hasher, sealer: self.sealer()?, client };
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
     /// Makes the sign-in of a project.
     pub(super) fn open(&self, project: Applicant<'_>) -> Result<Arc<Auth>, DeskError> {
-        let Shared { hasher, sealer } = self.shared()?;
-        let limits = LimitSettings::default();
-        let now = Instant::now();
+        let Shared { hasher, sealer, client } = self.shared()?;
         let keys = signing_keys(&project, &sealer)?;
-        Ok(Arc::new(Auth::new(Parts {
+        let basis = Basis {
             project: project.name.clone(),
             db: Db::new(Arc::new(project.pool)),
-            config: project.config.clone(),
             keys: Arc::new(keys),
             secret: project.secret.clone(),
-            external_url: project
-                .config
-                .external_url
-                .clone()
-                .unwrap_or_else(|| project.external_url.to_owned()),
+            external_url: project.external_url.to_owned(),
             hasher,
             sealer,
-            mailer: self.mailer(project.config)?,
-            sms: None,
-            limits: Arc::new(Limits::new(limits.clone(), now)),
-            codes: Arc::new(CodeGuard::new(&limits, now)),
-            passwords: Arc::new(password_rules(&project.config.password)),
-        })))
-    }
-
-    fn mailer(&self, config: &AuthConfig) -> Result<Option<Mailer>, DeskError> {
-        let settings = match (&config.email.smtp, self.catcher) {
-            (Some(smtp), _) => SmtpSettings::from_config(smtp),
-            (None, Some(catcher)) => SmtpSettings::catcher(catcher),
-            (None, None) => return Ok(None),
+            client,
+            mail_catcher: self.catcher,
+            background: self.background.clone(),
         };
-        let Some(background) = self.background.clone() else { return Ok(None) };
-        let templates = MailTemplates::from_config(&config.email)?;
-        Ok(Some(Mailer::start(settings, templates, background)?))
+        Ok(Arc::new(Auth::new(Parts::from_config(basis, project.config.clone())?)))
     }
 }
 
@@ -184,12 +165,4 @@ fn signing_keys(project: &Applicant<'_>, sealer: &Sealer) -> Result<SigningKeys,
         keys.push(plinth_auth::token::SigningKey { jwk, state });
     }
     Ok(SigningKeys::with_keys(project.secret, &keys)?)
-}
-
-fn password_rules(config: &PasswordConfig) -> PasswordRules {
-    PasswordRules {
-        min_length: usize::try_from(config.minimum_length).unwrap_or(usize::MAX),
-        required_characters: config.required_characters.clone(),
-        leaked: None,
-    }
 }
