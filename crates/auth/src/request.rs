@@ -64,17 +64,23 @@ impl Request<'_> {
     /// 400 `bad_json` when it is not what the endpoint reads.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let body = if self.body.is_empty() { &b"{}"[..] } else { &self.body };
-        serde_json::from_slice(body).map_err(|_unreadable| {
-            Error::bad_request(code::BAD_JSON, "Could not parse request body as JSON")
-        })
+        let unreadable =
+            || Error::bad_request(code::BAD_JSON, "Could not parse request body as JSON");
+        // Structs would be read from lists too, field by field, which nobody means.
+        let body = if body == b"null" { &b"{}"[..] } else { body };
+        if body.trim_ascii_start().first() != Some(&b'{') || has_nul(body) {
+            return Err(unreadable());
+        }
+        serde_json::from_slice(body).map_err(|_unreadable| unreadable())
     }
 
-    /// The first value of a parameter of the query, decoded; `None` when it is absent or empty.
+    /// The first value of a parameter of the query, decoded; `None` when it is absent, empty, or a text
+    /// that PostgreSQL cannot have.
     pub fn parameter(&self, name: &str) -> Option<String> {
         url::form_urlencoded::parse(self.query.as_bytes())
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
-            .filter(|value| !value.is_empty())
+            .filter(|value| !value.is_empty() && !value.contains('\0'))
     }
 
     /// A header as text.
@@ -87,6 +93,20 @@ impl Request<'_> {
         let agent = self.header(header::USER_AGENT.as_str()).unwrap_or_default();
         agent.get(..512).unwrap_or(agent)
     }
+}
+
+/// Whether a text in a JSON document has a NUL character, which no text of PostgreSQL can have.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(escape) = rest.iter().position(|byte| *byte == b'\\') {
+        rest = &rest[escape + 1..];
+        if rest.starts_with(b"u0000") {
+            return true;
+        }
+        // An escaped backslash escapes nothing.
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 /// What is answered.
@@ -187,6 +207,21 @@ mod tests {
             assert_eq!(ApiVersion::of(&headers), version, "{text}");
         }
         assert_eq!(ApiVersion::of(&HeaderMap::new()), ApiVersion::Initial);
+    }
+
+    #[test]
+    fn a_text_with_a_nul_character_is_noticed() {
+        for (json, expected) in [
+            (r#"{"a": "b\u0000c"}"#, true),
+            (r#"{"a\u0000": 1}"#, true),
+            (r#"{"a": "\\\u0000"}"#, true),
+            (r#"{"a": "\\u0000"}"#, false),
+            (r#"{"a": "\u00001"}"#, true),
+            (r#"{"a": "\u0001"}"#, false),
+            (r#"{"a": "\"#, false),
+        ] {
+            assert_eq!(has_nul(json.as_bytes()), expected, "{json}");
+        }
     }
 
     #[test]

@@ -274,6 +274,9 @@ pub(crate) fn saving_user(error: WireError) -> Error {
             code::EMAIL_EXISTS,
             "A user with this email address has already been registered",
         ),
+        ("23505", Some("users_pkey")) => {
+            Error::unprocessable(code::USER_ALREADY_EXISTS, "A user with this id already exists")
+        }
         ("23505", Some("identities_provider_id_provider_unique")) => Error::unprocessable(
             code::IDENTITY_ALREADY_EXISTS,
             "Identity is already linked to another user",

@@ -25,6 +25,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0009_storage_listing",
     "0010_login_settings",
     "0011_auth_schemas",
+    "0012_auth_lists",
 ];
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Tests on a real PostgreSQL, a real mail server and a real identity provider.
 
+mod admin;
 mod external;
 mod mail;
 mod notices;

@@ -58,7 +58,10 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    pub(super) fn apply(&self, work: &mut Work) {
+    /// # Errors
+    ///
+    /// 400 for a text that is too long.
+    pub(super) fn apply(&self, work: &mut Work) -> Result<()> {
         let id = self.user.id;
         let mut set = |column: &str, cast: &str, value: &dyn crate::db::Param| {
             let sql = format!(
@@ -69,11 +72,11 @@ impl Change<'_> {
         if let Some(hash) = &self.hash {
             set("encrypted_password", "", hash);
         }
-        if let Some(role) = self.body.role.as_ref().filter(|role| !role.is_empty()) {
-            set("role", "", role);
+        if let Some(role) = self.body.role()? {
+            set("role", "", &role);
         }
-        if let Some(aud) = self.body.aud.as_ref().filter(|aud| !aud.is_empty()) {
-            set("aud", "", aud);
+        if let Some(aud) = self.body.aud()? {
+            set("aud", "", &aud);
         }
         if let Some(changes) = self.body.user_metadata.clone() {
             let metadata = Value::Object(merged(self.user.user_metadata(), changes));
@@ -95,6 +98,11 @@ impl Change<'_> {
         if self.body.phone_confirm {
             account::confirm_phone(work, id);
         }
+        if self.hash.is_some() {
+            // Whoever is signed in knows the old password, or found somebody's token.
+            work.add("delete from auth.sessions where user_id = $1::uuid", &[&id]);
+        }
+        Ok(())
     }
 }
 

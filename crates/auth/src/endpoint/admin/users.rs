@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use plinth_wire::Secret;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::user::{Object, User, merged, provider_metadata};
 #[derive(Deserialize)]
 pub(super) struct Body {
     #[serde(default)]
-    id: Option<Uuid>,
+    id: Option<String>,
     #[serde(default)]
     pub(super) email: Option<String>,
     #[serde(default)]
@@ -32,23 +32,65 @@ pub(super) struct Body {
     password: Option<String>,
     #[serde(default)]
     password_hash: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub(super) email_confirm: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub(super) phone_confirm: bool,
     #[serde(default)]
     pub(super) user_metadata: Option<Object>,
     #[serde(default)]
     pub(super) app_metadata: Option<Object>,
     #[serde(default)]
-    pub(super) role: Option<String>,
+    role: Option<String>,
     #[serde(default)]
-    pub(super) aud: Option<String>,
+    aud: Option<String>,
     #[serde(default)]
     ban_duration: Option<String>,
 }
 
+/// Clients of typed languages write down what nobody set.
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Characters of the columns for roles, audiences and hashes.
+const MAX_NAME: usize = 255;
+
+/// The text of `field`, unless it is empty.
+fn name<'a>(field: &str, text: Option<&'a String>) -> Result<Option<&'a str>> {
+    match text.map(String::as_str).filter(|text| !text.is_empty()) {
+        Some(text) if text.chars().count() > MAX_NAME => {
+            Err(Error::validation(format!("{field} is longer than {MAX_NAME} characters")))
+        }
+        text => Ok(text),
+    }
+}
+
 impl Body {
+    /// The id that the user is to have, when somebody cares.
+    fn id(&self) -> Result<Uuid> {
+        match self.id.as_deref().filter(|text| !text.is_empty()).map(str::parse::<Uuid>) {
+            None => Ok(Uuid::new_v4()),
+            Some(Ok(id)) if id.is_nil() => Err(Error::validation("ID cannot be a nil uuid")),
+            Some(Ok(id)) => Ok(id),
+            Some(Err(_not_a_uuid)) => {
+                Err(Error::validation("ID must conform to the uuid v4 format"))
+            }
+        }
+    }
+
+    /// Database role of the user's tokens.
+    pub(super) fn role(&self) -> Result<Option<&str>> {
+        name("role", self.role.as_ref())
+    }
+
+    /// Audience of the user's tokens.
+    pub(super) fn aud(&self) -> Result<Option<&str>> {
+        name("aud", self.aud.as_ref())
+    }
+
     fn email(&self) -> Result<Option<String>> {
         let given = self.email.as_deref().filter(|text| !text.is_empty());
         given.map(|text| Ok(email_contact(text)?.text().to_owned())).transpose()
@@ -72,7 +114,7 @@ impl Body {
                 Ok(Some(call.hash(&text).await?))
             }
             (None, Some(hash)) => {
-                if !password::is_supported(&hash) {
+                if hash.len() > MAX_NAME || !password::is_supported(&hash) {
                     return Err(Error::validation("Unsupported or malformed password hash"));
                 }
                 Ok(Some(hash))
@@ -101,14 +143,14 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Response> {
         .collect();
     let metadata = provider_metadata(own.iter().map(|(provider, _)| *provider));
     let new = NewUser {
-        id: body.id.unwrap_or_else(Uuid::new_v4),
+        id: body.id()?,
         email: email.as_deref(),
         phone: phone.as_deref(),
         password_hash: hash,
         app_metadata: merged(metadata, body.app_metadata.clone().unwrap_or_default()),
         user_metadata: body.user_metadata.clone().unwrap_or_default(),
-        role: body.role.as_deref().unwrap_or("authenticated"),
-        aud: body.aud.as_deref().unwrap_or("authenticated"),
+        role: body.role()?.unwrap_or("authenticated"),
+        aud: body.aud()?.unwrap_or("authenticated"),
         ..NewUser::default()
     };
     let mut work = Work::new();
@@ -144,7 +186,7 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Response> {
     let (email, phone) = (body.email()?, body.phone()?);
     let mut work = Work::new();
     let change = Change { user: &user, body: &body, email, phone, hash };
-    change.apply(&mut work);
+    change.apply(&mut work)?;
     if let Some(ban) = body.ban()? {
         ban.apply(&mut work, user.id);
     }
@@ -163,7 +205,7 @@ async fn respond(call: &Call<'_>, mut work: Work, user: Uuid) -> Result<Response
 
 #[derive(Deserialize)]
 struct Deletion {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     should_soft_delete: bool,
 }
 
@@ -171,6 +213,9 @@ struct Deletion {
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Response> {
     let user = named(call).await?;
     let Deletion { should_soft_delete } = call.request.json()?;
+    if should_soft_delete && user.deleted_at.is_some() {
+        return Ok(Response::done());
+    }
     let mut work = Work::new();
     let traits =
         json!({"user_id": user.id, "user_email": user.email(), "user_phone": user.phone()});
