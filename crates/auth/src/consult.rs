@@ -162,6 +162,13 @@ impl Call<'_> {
         self.ask_sender(HookKind::SendSms, asked).await
     }
 
+    /// Tells the hook that sends mails of something that has happened, and waits for nothing. `false` when
+    /// there is none.
+    pub(crate) fn notice_hook(&self, user: &User, data: &EmailData<'_>) -> bool {
+        let asked = |metadata: &Metadata| payload::send_email(metadata, json!(user.view()), data);
+        self.ask_in_background(HookKind::SendEmail, asked)
+    }
+
     /// Asks a hook that sends something. Where strangers may ask about users, nobody waits for it: neither
     /// what it says nor how long it takes tells whether there is such a user.
     async fn ask_sender(
@@ -170,14 +177,18 @@ impl Call<'_> {
         asked: impl FnOnce(&Metadata) -> Value,
     ) -> Result<bool> {
         let path = self.request.path.trim_end_matches('/');
-        if !["/recover", "/resend"].contains(&path) {
-            return Ok(self.ask(kind, asked).await?.is_some());
+        if ["/recover", "/resend"].contains(&path) {
+            return Ok(self.ask_in_background(kind, asked));
         }
+        Ok(self.ask(kind, asked).await?.is_some())
+    }
+
+    fn ask_in_background(&self, kind: HookKind, asked: impl FnOnce(&Metadata) -> Value) -> bool {
         let hooks = self.auth.hooks();
-        let Some(hook) = hooks.get(kind).cloned() else { return Ok(false) };
+        let Some(hook) = hooks.get(kind).cloned() else { return false };
         let Ok(place) = hooks.background.clone().try_acquire_owned() else {
             tracing::error!(hook = kind.key(), "too many calls are under way, one was not made");
-            return Ok(true);
+            return true;
         };
         let (db, payload) = (self.auth.db().clone(), asked(&self.metadata()));
         tokio::spawn(async move {
@@ -185,7 +196,7 @@ impl Call<'_> {
             drop(consult(&db, &hook, kind, &payload).await);
             drop(place);
         });
-        Ok(true)
+        true
     }
 
     /// Asks the hook of `kind`; `None` when there is none.

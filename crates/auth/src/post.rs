@@ -123,7 +123,23 @@ pub(crate) enum Notice<'a> {
     },
 }
 
-impl Notice<'_> {
+impl<'a> Notice<'a> {
+    /// What a hook is told.
+    fn data(self, action_type: &'a str) -> EmailData<'a> {
+        let none = EmailData { email_action_type: action_type, ..EmailData::default() };
+        match self {
+            Self::PasswordChanged => none,
+            Self::EmailChanged { old } => EmailData { old_email: old, ..none },
+            Self::PhoneChanged { old } => EmailData { old_phone: old, ..none },
+            Self::IdentityLinked { provider } | Self::IdentityUnlinked { provider } => {
+                EmailData { provider, ..none }
+            }
+            Self::FactorEnrolled { kind } | Self::FactorUnenrolled { kind } => {
+                EmailData { factor_type: kind, ..none }
+            }
+        }
+    }
+
     fn kind(self) -> MailKind {
         match self {
             Self::PasswordChanged => MailKind::PasswordChanged,
@@ -164,6 +180,9 @@ impl Call<'_> {
         let kind = notice.kind();
         let wanted = self.auth.config().email.notifications.contains_key(kind.name());
         if !wanted || to.is_empty() || !user.email_is_confirmed() {
+            return;
+        }
+        if self.notice_hook(user, &notice.data(&format!("{}_notification", kind.name()))) {
             return;
         }
         let Some(mailer) = self.auth.mailer() else {

@@ -2,10 +2,12 @@
 
 mod admin;
 mod external;
+mod hooks;
 mod mail;
 mod notices;
 mod refresh;
 mod routes;
 mod sign_in;
 mod sign_up;
+mod strangers;
 mod support;

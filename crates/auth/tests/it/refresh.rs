@@ -122,3 +122,18 @@ fn a_banned_user_cannot_refresh() {
         assert_eq!(site.refresh(&user.refresh).await.status, StatusCode::OK);
     });
 }
+
+#[test]
+fn a_new_sign_in_ends_the_others_where_a_user_has_one_session() {
+    with_configured_site("[auth.sessions]\nsingle_per_user = true", async |site: &Site| {
+        let first = site.sign_up("ada@example.com").await;
+        let eve = site.sign_up("eve@example.com").await;
+        let body = json!({"email": "ada@example.com", "password": crate::support::PASSWORD});
+        let second = site.post("/token?grant_type=password", body).await.signed_in();
+        assert_eq!(site.get("/user", &first.token).await.error(), "session_not_found");
+        assert_eq!(site.refresh(&first.refresh).await.error(), "session_not_found");
+        for alive in [&second, &eve] {
+            assert_eq!(site.get("/user", &alive.token).await.status, StatusCode::OK);
+        }
+    });
+}
