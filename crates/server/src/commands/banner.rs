@@ -6,8 +6,9 @@ use std::time::Duration;
 use plinth_postgres::Project;
 
 use super::admin::Admin;
-use super::status::{facts, origin};
+use super::status::facts;
 use crate::cli::Output;
+use crate::config::local_origin;
 use crate::config::{ClusterConfig, Config};
 
 /// Keys that are shown for every project, as local development tools do.
@@ -34,7 +35,7 @@ pub(super) fn print(
     let http = admin.http.unwrap_or(config.listen);
     let paint = output.paint;
     let mut text = String::new();
-    let ready = format!("Plinth is ready at {}", origin(http));
+    let ready = format!("Plinth is ready at {}", local_origin(http));
     let _ = writeln!(
         text,
         "\n{} {}",
@@ -51,7 +52,7 @@ pub(super) fn print(
     for project in projects {
         let facts = facts(admin, project, http);
         let mark = if default == Some(&project.name) {
-            format!("  also at {}", origin(http))
+            format!("  also at {}", local_origin(http))
         } else {
             String::new()
         };

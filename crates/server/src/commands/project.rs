@@ -132,7 +132,8 @@ async fn list(
     let projects = admin.registry.list().await?.projects;
     let default = status::default_name(config, &projects);
     let http = admin.http.unwrap_or(config.listen);
-    let url = |project: &Project| format!("{}/p/{}", status::origin(http), project.name);
+    let url =
+        |project: &Project| format!("{}/p/{}", crate::config::local_origin(http), project.name);
     match format {
         Format::Json => {
             let rows: Vec<_> = projects

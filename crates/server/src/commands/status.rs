@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::admin::{Admin, Need, oldest};
 use crate::cli::{Format, GlobalArgs, ListenArgs, Output, StatusArgs};
-use crate::config::Config;
+use crate::config::{Config, local_origin};
 
 /// Prints the status of all projects or of one.
 pub(super) async fn run(
@@ -57,7 +57,7 @@ pub(super) async fn print(
         output.text(&pretty(output, &project.name, &facts(admin, project, http)));
     }
     if let Some(default) = default {
-        output.line(format!("{default} also answers at {}", origin(http)));
+        output.line(format!("{default} also answers at {}", local_origin(http)));
     }
     Ok(())
 }
@@ -89,7 +89,7 @@ pub(super) fn default_name(config: &Config, projects: &[Project]) -> Option<Stri
 
 /// Everything that a client or a tool needs to know of a project. Secrets are part of it.
 pub(super) fn facts(admin: &Admin, project: &Project, http: SocketAddr) -> Map<String, Value> {
-    let api = format!("{}/p/{}", origin(http), project.name);
+    let api = format!("{}/p/{}", local_origin(http), project.name);
     let keys = &project.keys;
     let mut facts = Map::new();
     let mut add = |name: &str, value: &str| {
@@ -104,14 +104,6 @@ pub(super) fn facts(admin: &Admin, project: &Project, http: SocketAddr) -> Map<S
     add("PUBLISHABLE_KEY", keys.publishable_key.expose());
     add("SECRET_KEY", keys.secret_key.expose());
     facts
-}
-
-/// How clients on this machine call the server.
-pub(super) fn origin(http: SocketAddr) -> String {
-    if http.ip().is_unspecified() {
-        return format!("http://127.0.0.1:{}", http.port());
-    }
-    format!("http://{http}")
 }
 
 /// `KEY="value"` lines; no value holds a quote, a backslash or a dollar sign, being URLs and keys,
@@ -165,13 +157,5 @@ mod tests {
         let facts = json!({"A": "plain", "B": "a\"b\\c$d`e"});
         let lines = env_lines(facts.as_object().unwrap());
         assert_eq!(lines, "A=\"plain\"\nB=\"a\\\"b\\\\c\\$d\\`e\"\n");
-    }
-
-    #[test]
-    fn an_address_that_means_every_interface_is_shown_as_one_that_works() {
-        assert_eq!(origin("0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80");
-        assert_eq!(origin("[::]:80".parse().unwrap()), "http://127.0.0.1:80");
-        assert_eq!(origin("[::1]:80".parse().unwrap()), "http://[::1]:80");
-        assert_eq!(origin("10.0.0.1:5400".parse().unwrap()), "http://10.0.0.1:5400");
     }
 }

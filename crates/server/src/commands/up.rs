@@ -225,7 +225,7 @@ async fn announce(
     }
     if plan.json {
         let mut ready = status::overview(admin, default.as_deref(), &registered, address);
-        ready["api"] = json!(status::origin(address));
+        ready["api"] = json!(crate::config::local_origin(address));
         output.line(ready);
     } else if plan.banner {
         banner::print(admin, config, default.as_deref(), &registered, begun.elapsed(), output);

@@ -221,11 +221,19 @@ impl TryFrom<RawConfig> for Config {
 }
 
 impl Config {
-    /// Where clients reach this instance, without a slash at the end. Links in mails begin with it.
+    /// Where clients reach this instance, without a slash at the end. Links in mails begin with it, and so does the
+    /// issuer of tokens, which apps compare with the URL that they were given: by `plinth status`, if by nothing else.
     pub fn public_url(&self) -> String {
-        let here = || format!("http://localhost:{}", self.listen.port());
-        self.public_url.clone().unwrap_or_else(here)
+        self.public_url.clone().unwrap_or_else(|| local_origin(self.listen))
     }
+}
+
+/// How clients on this machine call a server that listens there.
+pub fn local_origin(listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        return format!("http://127.0.0.1:{}", listen.port());
+    }
+    format!("http://{listen}")
 }
 
 fn rest_config(raw: &RawRest) -> Result<plinth_rest::Config, ConfigError> {
@@ -370,7 +378,7 @@ mod tests {
             Config::try_from(raw).map(|config| config.public_url())
         };
         for (text, url) in [
-            (None, "http://localhost:5400"),
+            (None, "http://127.0.0.1:5400"),
             (Some("https://example.org"), "https://example.org"),
             (Some("https://example.org/"), "https://example.org"),
             (Some(" http://Example.org:8080/plinth/ "), "http://example.org:8080/plinth"),
@@ -388,6 +396,18 @@ mod tests {
         ] {
             let error = public(Some(text)).unwrap_err().to_string();
             assert!(error.contains("http.public_url"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn everywhere_means_this_machine_to_its_clients() {
+        for (listen, origin) in [
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:80", "http://127.0.0.1:80"),
+            ("[::1]:80", "http://[::1]:80"),
+            ("10.0.0.1:5400", "http://10.0.0.1:5400"),
+        ] {
+            assert_eq!(local_origin(listen.parse().unwrap()), origin);
         }
     }
 

@@ -95,11 +95,8 @@ fn its_links_begin_with_what_the_configuration_says() {
         "",
         |_| {},
         async |instance, database| {
-            let here = format!(
-                "http://localhost:{}/p/{}/auth/v1",
-                instance.address.port(),
-                database.project().name
-            );
+            let name = &database.project().name;
+            let here = format!("http://{}/p/{name}/auth/v1", instance.address);
             assert_eq!(served(instance, database).external_url(), Some(here.as_str()));
         },
     );
