@@ -14,6 +14,15 @@ from (values
 ) as person (id, email, name, since)
 on conflict (id) do nothing;
 
+-- How they sign in.
+insert into auth.identities
+    (provider_id, user_id, identity_data, provider, last_sign_in_at, created_at, updated_at)
+select u.id::text, u.id, jsonb_build_object('sub', u.id, 'email', u.email, 'email_verified', true), 'email',
+       u.created_at, u.created_at, u.created_at
+from auth.users u
+where u.email in ('ada@example.com', 'ben@example.com', 'eve@example.com')
+on conflict do nothing;
+
 -- Partitions for the months that the log below reaches back to.
 select public.create_activity_log_partition((current_date - make_interval(months => ago))::date)
 from generate_series(0, 4) as ago;
