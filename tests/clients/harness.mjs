@@ -53,7 +53,7 @@ async function freePort() {
 async function launch(state) {
   const log = await open(path.join(state.folder, 'log'), 'a');
   const started = Date.now();
-  const child = spawn(binary, ['up', '--data-dir', state.dataDir, '--listen', `127.0.0.1:${state.port}`], {
+  const child = spawn(binary, ['up', '--config', path.join(here, 'plinth.toml'), '--data-dir', state.dataDir, '--listen', `127.0.0.1:${state.port}`], {
     cwd: root, env, detached: true, stdio: ['ignore', log.fd, log.fd],
   });
   await log.close();
@@ -199,6 +199,32 @@ export const visitor = (of, options = {}) => createClient(of.API_URL, of.PUBLISH
 export const signedIn = (of, person, options = {}) =>
   createClient(of.API_URL, of.PUBLISHABLE_KEY, { accessToken: async () => sign(of, person), ...options });
 
+/** What a browser keeps for a client: a storage of its own. */
+const storage = () => {
+  const kept = new Map();
+  return {
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => { kept.set(key, value); },
+    removeItem: (key) => { kept.delete(key); },
+  };
+};
+
+/** A client as a browser has one, which signs up and in by itself; `auth` are options of supabase.auth. */
+export const browser = (of, auth = {}) => createClient(of.API_URL, of.PUBLISHABLE_KEY, {
+  auth: { storage: storage(), autoRefreshToken: false, detectSessionInUrl: false, ...auth },
+});
+
+/** An address that nobody else has. */
+export const address = (name = 'nina') => `${name}-${randomUUID().slice(0, 8)}@example.com`;
+export const password = 'correct horse battery staple';
+
+/** A client of somebody who has just signed up by it, with their user and session. */
+export async function signedUp(of, { auth, ...credentials } = {}) {
+  const client = browser(of, auth);
+  const { user, session } = ok(await client.auth.signUp({ email: address(), password, ...credentials }));
+  return { client, user, session };
+}
+
 /** A client with the secret key. */
 export const backend = (of, options = {}) => createClient(of.API_URL, of.SECRET_KEY, { ...quiet, ...options });
 
@@ -211,6 +237,28 @@ export async function database(of, work) {
   } finally {
     await client.end();
   }
+}
+
+/** A project for sign-in, which plinth.toml has settings of, with a table of the users' own rows. Made when it is missing. */
+export async function sandbox(name) {
+  const { projects: known } = JSON.parse(await plinth('status', '-o', 'json'));
+  if (known[name]) return project(name);
+  await plinth('project', 'create', name);
+  forgetProjects();
+  const of = await project(name);
+  await database(of, (db) => db.query(`
+    create table public.notes (
+      id bigint generated always as identity primary key,
+      user_id uuid not null default auth.uid() references auth.users (id) on delete cascade,
+      content text not null);
+    alter table public.notes enable row level security;
+    create policy own on public.notes to authenticated using (user_id = (select auth.uid()));`));
+  const until = Date.now() + 10_000;
+  while ((await backend(of).from('notes').select('id')).error) {
+    if (Date.now() > until) throw new Error(`${name} does not show its table`);
+    await sleep(20);
+  }
+  return of;
 }
 
 /** Signs somebody up whom no other test knows; everything that is theirs goes when the test `t` ends. */

@@ -7,7 +7,7 @@ import test from 'node:test';
 import { promisify } from 'node:util';
 import { blueprints, here, root, server } from './harness.mjs';
 
-test('the tour shows ada her rows and eve none of them, in each of the five', async (t) => {
+test('the tour signs ada in and nina up in each of the five, and shows nina nothing of ada\'s', async (t) => {
   await mkdir(path.join(here, '.work'), { recursive: true });
   const cwd = await mkdtemp(path.join(here, '.work/tour-'));
   t.after(() => rm(cwd, { recursive: true, force: true }));
@@ -22,7 +22,7 @@ test('the tour shows ada her rows and eve none of them, in each of the five', as
   const lines = stdout.trim().split('\n');
   assert.equal(lines.length, blueprints.length, stdout);
   for (const line of lines) {
-    const [, project, own, seen, gone] = /^(\w+): ada sees (\d+) \w+, eve sees (\d+) and could delete (\d+)$/.exec(line) ?? assert.fail(line);
+    const [, project, own, seen, gone] = /^(\w+): ada sees (\d+) \w+, nina-\d+@example\.com sees (\d+) and could delete (\d+)$/.exec(line) ?? assert.fail(line);
     assert.ok(blueprints.includes(project));
     assert.ok(Number(own) > 0, line);
     assert.deepEqual([seen, gone], ['0', '0'], line);
