@@ -27,6 +27,7 @@ pub mod code {
         CONFLICT = "conflict",
         CURRENT_PASSWORD_INVALID = "current_password_invalid",
         CURRENT_PASSWORD_REQUIRED = "current_password_required",
+        EMAIL_ADDRESS_NOT_AUTHORIZED = "email_address_not_authorized",
         EMAIL_ADDRESS_INVALID = "email_address_invalid",
         EMAIL_CONFLICT_IDENTITY_NOT_DELETABLE = "email_conflict_identity_not_deletable",
         EMAIL_EXISTS = "email_exists",

@@ -44,17 +44,39 @@ impl Call<'_> {
         first.unwrap_or(self.request.client_ip)
     }
 
-    /// Counts a request that sends something to `address`; whether anybody is there makes no difference.
+    /// Counts a request of `kind` that sends something to `address`. To be called before anybody is
+    /// looked for: whether somebody is there makes no difference to what is counted and refused.
     ///
     /// # Errors
     ///
-    /// 429 when there were too many, or the last was a moment ago.
+    /// As those of [`Call::limit`] and [`Call::pace`].
     pub(crate) fn limit_message(&self, kind: Kind, address: &str) -> Result<()> {
         self.limit(kind, Some(address))?;
-        let config = self.auth.config();
+        self.pace(kind, address, address)
+    }
+
+    /// Counts a message to `address` that `whom` has asked for, as [`Call::limit_message`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Call::deliverable`]; 429 when the last was a moment ago, or the project has sent too many.
+    pub(crate) fn pace(&self, kind: Kind, whom: &str, address: &str) -> Result<()> {
+        self.deliverable(address)?;
         let by_mail = address.contains('@');
+        self.pause(paced(kind, by_mail), whom, by_mail)?;
+        match by_mail {
+            true => self.count_mail(),
+            // Numbers whose codes are set are sent nothing.
+            false if self.test_code(address).is_some() => Ok(()),
+            false => self.count_sms(),
+        }
+    }
+
+    /// Whether the last message of this kind was long enough ago.
+    fn pause(&self, kind: Kind, whom: &str, by_mail: bool) -> Result<()> {
+        let config = self.auth.config();
         let pause = if by_mail { config.email.max_frequency } else { config.sms.max_frequency };
-        match self.auth.limits().check_frequency(kind, address, pause, Instant::now()) {
+        match self.auth.limits().check_frequency(kind, whom, pause, Instant::now()) {
             Decision::Allowed => Ok(()),
             Decision::Refused { retry_after } => {
                 let message = format!(
@@ -67,6 +89,34 @@ impl Call<'_> {
                 Err(Error::too_many(code, message, retry_after))
             }
         }
+    }
+
+    /// Whether something could be sent to `address`, whoever is there.
+    ///
+    /// # Errors
+    ///
+    /// 400 when the project sends mails to others only, 500 when it has no mail server, 422 when it has no carrier of
+    /// messages.
+    pub(crate) fn deliverable(&self, address: &str) -> Result<()> {
+        let config = self.auth.config();
+        if address.contains('@') {
+            if !is_authorized(&config.email.authorized_addresses, address) {
+                let message =
+                    format!("Email address {address:?} cannot be used as it is not authorized");
+                return Err(Error::bad_request(code::EMAIL_ADDRESS_NOT_AUTHORIZED, message));
+            }
+            if self.auth.mailer().is_none() && !config.hooks.contains_key("send_email") {
+                tracing::error!("a mail cannot be sent: no mail server is configured");
+                return Err(Error::internal("Error sending email: no mail server is configured"));
+            }
+            return Ok(());
+        }
+        let carried = self.auth.sms().is_some() || config.hooks.contains_key("send_sms");
+        if carried || self.test_code(address).is_some() {
+            return Ok(());
+        }
+        let message = "Error sending confirmation OTP to provider: no provider is configured";
+        Err(Error::unprocessable(code::SMS_SEND_FAILED, message))
     }
 
     /// Counts a mail.
@@ -152,5 +202,48 @@ impl Call<'_> {
     /// 429 when too many are being hashed.
     pub(crate) async fn hash(&self, password: &Secret) -> Result<String> {
         self.auth.hasher().hash(password.expose()).await.map_err(|_busy| busy())
+    }
+}
+
+/// Requests that send the same kind of message share a pause.
+fn paced(kind: Kind, by_mail: bool) -> Kind {
+    match kind {
+        Kind::SignUp | Kind::Resend if by_mail => Kind::SignUp,
+        Kind::Otp | Kind::MagicLink | Kind::Recover if by_mail => Kind::Otp,
+        // One code for all of them.
+        Kind::SignUp | Kind::Resend | Kind::Otp => Kind::Otp,
+        kind => kind,
+    }
+}
+
+/// Whether mail may go to `address`: to all when nobody is listed. A label (`ada+label@example.com`) makes no difference.
+fn is_authorized(listed: &[String], address: &str) -> bool {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let plain = local.split('+').next().unwrap_or_default();
+    let same = |listed: &str| {
+        let (local, at) = listed.rsplit_once('@').unwrap_or((listed, ""));
+        at.eq_ignore_ascii_case(domain) && local.eq_ignore_ascii_case(plain)
+    };
+    listed.is_empty() || listed.iter().any(|listed| same(listed.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_goes_to_those_who_are_listed_if_any_is() {
+        let listed = ["Ada@Example.com".to_owned()];
+        for (address, authorized) in [
+            ("ada@example.com", true),
+            ("ada+test@example.com", true),
+            ("eve@example.com", false),
+            ("ada@example.com.evil.example", false),
+            ("eve+ada@example.com", false),
+            ("ada@evil.example", false),
+        ] {
+            assert_eq!(is_authorized(&listed, address), authorized, "{address}");
+            assert!(is_authorized(&[], address));
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Tokens in mails and messages: good for one use and a short time, stored as digests.
 //!
-//! A mail carries two forms of the same token: a few digits to type, and the digest of address and digits in a link. A
-//! digest that begins with `pkce_` belongs to a sign-in that only the client which began it can finish (RFC 7636).
+//! A mail carries two forms of the same token: a few digits to type, and their digest in a link. The digest is keyed by the
+//! project's secret, or whoever tries all digits of a known address would need no more than their links; the database has a
+//! digest of it, so that reading the database is not enough to follow a link, nor to find the digits. A digest that
+//! begins with `pkce_` belongs to a sign-in that only the client which began it can finish (RFC 7636).
 
+use aws_lc_rs::{digest, hmac};
 use jiff::Timestamp;
 use plinth_wire::WireError;
 use serde::Deserialize;
@@ -10,7 +13,8 @@ use uuid::Uuid;
 
 use crate::db::{Db, Work};
 use crate::error::{Error, Result, code};
-use crate::random::{NoRandomness, numeric_code, same, token_hash};
+use crate::random::{NoRandomness, hex, numeric_code};
+use crate::service::Call;
 use crate::user::{USER, User};
 
 /// What marks digests of sign-ins that their client must finish.
@@ -18,6 +22,40 @@ pub(crate) const PKCE: &str = "pkce_";
 
 /// SQLSTATE of the division by zero that fails a transaction whose token was used meanwhile.
 const DIVISION_BY_ZERO: &str = "22012";
+
+/// Bytes of a digest in a link.
+const LINK_BYTES: usize = 28;
+/// Sets this use of the project's secret apart from others.
+const PURPOSE: &[u8] = b"plinth one-time tokens";
+
+/// Makes the digests in the links of one project.
+#[derive(Clone)]
+pub(crate) struct TokenKey(hmac::Key);
+
+impl TokenKey {
+    /// Derived from the secret of the project.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, PURPOSE).as_ref()))
+    }
+
+    /// The digest in the link whose digits are `code`.
+    fn link(&self, kind: Kind, address: &str, code: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [kind.name(), address, code] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let tag = context.sign();
+        hex(tag.as_ref().get(..LINK_BYTES).unwrap_or_default())
+    }
+}
+
+/// What the database has of the digest in a link.
+fn stored(link: &str) -> String {
+    let (mark, plain) = link.strip_prefix(PKCE).map_or(("", link), |plain| (PKCE, plain));
+    format!("{mark}{}", hex(digest::digest(&digest::SHA224, plain.as_bytes()).as_ref()))
+}
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -92,7 +130,7 @@ pub(crate) struct Token {
     pub user: User,
     /// What it is for.
     pub kind: Kind,
-    /// The digest.
+    /// What is stored of the digest.
     pub hash: String,
     /// The address or number that it was sent to.
     pub relates_to: String,
@@ -100,25 +138,41 @@ pub(crate) struct Token {
     pub created_at: Timestamp,
 }
 
-/// Makes a token of `digits` for `user`, to be sent to `address`. One of the same kind that was made
-/// before is worth nothing any more.
-pub(crate) fn issue(
-    work: &mut Work,
-    user: Uuid,
-    kind: Kind,
-    address: &str,
-    digits: u32,
-    pkce: bool,
-) -> Result<Issued> {
-    let code = numeric_code(u8::try_from(digits).unwrap_or(u8::MAX)).map_err(no_randomness)?;
-    let digest = token_hash(address, &code);
-    let hash = if pkce { format!("{PKCE}{digest}") } else { digest };
-    issue_as(work, user, kind, address, &hash);
-    Ok(Issued { code, hash })
+impl Call<'_> {
+    /// Makes a token for `user`, to be sent to `address`. One of the same kind that was made before is worth nothing
+    /// any more. Numbers whose codes are set get those.
+    ///
+    /// # Errors
+    ///
+    /// 500 when the machine has no randomness.
+    pub(crate) fn issue(
+        &self,
+        work: &mut Work,
+        user: Uuid,
+        kind: Kind,
+        address: &str,
+        pkce: bool,
+    ) -> Result<Issued> {
+        let code = match self.test_code(address) {
+            Some(code) => code.to_owned(),
+            None => numeric_code(self.digits(address)).map_err(no_randomness)?,
+        };
+        let digest = self.auth.token_key().link(kind, address, &code);
+        let hash = if pkce { format!("{PKCE}{digest}") } else { digest };
+        insert(work, user, kind, address, &stored(&hash));
+        Ok(Issued { code, hash })
+    }
+
+    /// How many digits are sent to `address`.
+    fn digits(&self, address: &str) -> u8 {
+        let config = self.auth.config();
+        let by_mail = address.contains('@');
+        let digits = if by_mail { config.email.otp_length } else { config.sms.otp_length };
+        u8::try_from(digits).unwrap_or(u8::MAX)
+    }
 }
 
-/// As [`issue`], with digits that are known already.
-pub(crate) fn issue_as(work: &mut Work, user: Uuid, kind: Kind, address: &str, hash: &str) {
+fn insert(work: &mut Work, user: Uuid, kind: Kind, address: &str, hash: &str) {
     let (name, sent_at) = (kind.name(), kind.sent_at());
     let note = format!(
         "update auth.users set {name} = $2, {sent_at} = now(), updated_at = now() where id = $1::uuid"
@@ -146,36 +200,54 @@ fn no_randomness(error: NoRandomness) -> Error {
 /// # Errors
 ///
 /// Those of the database.
-pub(crate) async fn find_by_hash(db: &Db, hash: &str) -> Result<Option<Token>> {
+pub(crate) async fn find_by_link(db: &Db, link: &str) -> Result<Option<Token>> {
     let sql = format!(
         "select jsonb_build_object('user', {USER}, {TOKEN}) \
          from auth.one_time_tokens t join auth.users u on u.id = t.user_id \
          where t.token_hash = $1 and u.deleted_at is null"
     );
-    db.query(&sql, &[&hash]).await?.json(0)
+    db.query(&sql, &[&stored(link)]).await?.json(0)
 }
 
-/// The token of `user` whose digits were sent to `address`.
+/// Tokens of one of these kinds whose digits were sent to `address`; one, unless two people want to change to the same
+/// address and were sent the same digits. Nobody is looked for by the address, so it takes no longer when somebody is there.
 ///
 /// # Errors
 ///
 /// Those of the database.
 pub(crate) async fn find_by_code(
     db: &Db,
-    user: Uuid,
+    key: &TokenKey,
+    kinds: &[Kind],
     address: &str,
     code: &str,
-) -> Result<Option<Token>> {
+) -> Result<Vec<Token>> {
     let sql = format!(
         "select jsonb_build_object('user', {USER}, {TOKEN}) \
-         from auth.one_time_tokens t join auth.users u on u.id = t.user_id where t.user_id = $1::uuid"
+         from auth.one_time_tokens t join auth.users u on u.id = t.user_id \
+         where t.token_hash = any ($1::text[]) and t.relates_to = $2 and u.deleted_at is null"
     );
-    let tokens: Vec<Token> = db.query(&sql, &[&user]).await?.json_rows(0)?;
-    let digest = token_hash(address, code);
-    Ok(tokens.into_iter().find(|token| {
-        let stored = token.hash.strip_prefix(PKCE).unwrap_or(&token.hash);
-        token.relates_to == address && same(stored, &digest)
-    }))
+    let links = kinds.iter().map(|kind| key.link(*kind, address, code));
+    let digests = links.flat_map(|link| [stored(&link), stored(&format!("{PKCE}{link}"))]);
+    // Hexadecimal digits need no quotes in an array's text.
+    let digests = format!("{{{}}}", digests.collect::<Vec<_>>().join(","));
+    db.query(&sql, &[&digests, &address]).await?.json_rows(0)
+}
+
+/// Tokens of one of these kinds that were sent to `address`, for carriers that compare the digits themselves.
+///
+/// # Errors
+///
+/// Those of the database.
+pub(crate) async fn find_by_address(db: &Db, kinds: &[Kind], address: &str) -> Result<Vec<Token>> {
+    let sql = format!(
+        "select jsonb_build_object('user', {USER}, {TOKEN}) \
+         from auth.one_time_tokens t join auth.users u on u.id = t.user_id \
+         where t.relates_to = $1 and t.token_type::text = any ($2::text[]) and u.deleted_at is null \
+         order by t.created_at desc limit 1"
+    );
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    db.query(&sql, &[&address, &format!("{{{}}}", names.join(","))]).await?.json_rows(0)
 }
 
 impl Token {
@@ -214,4 +286,37 @@ pub(crate) fn using_token(error: WireError) -> Error {
 /// 403: wrong, used or too old; which of them is not said.
 pub(crate) fn expired() -> Error {
     Error::forbidden(code::OTP_EXPIRED, "Token has expired or is invalid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_follows_from_its_digits_for_who_knows_the_secret() {
+        let key = TokenKey::new(b"secret");
+        let link = key.link(Kind::Recovery, "ada@example.com", "123456");
+        assert_eq!(link.len(), 56);
+        assert_eq!(
+            link,
+            TokenKey::new(b"secret").link(Kind::Recovery, "ada@example.com", "123456")
+        );
+        for other in [
+            TokenKey::new(b"other").link(Kind::Recovery, "ada@example.com", "123456"),
+            key.link(Kind::Confirmation, "ada@example.com", "123456"),
+            key.link(Kind::Recovery, "eve@example.com", "123456"),
+            key.link(Kind::Recovery, "ada@example.com", "123457"),
+            key.link(Kind::Recovery, "ada@example.co", "m123456"),
+        ] {
+            assert_ne!(link, other);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_no_link() {
+        let link = TokenKey::new(b"secret").link(Kind::Recovery, "ada@example.com", "123456");
+        assert_ne!(stored(&link), link);
+        assert_eq!(stored(&format!("pkce_{link}")), format!("pkce_{}", stored(&link)));
+        assert_ne!(stored(&stored(&link)), stored(&link));
+    }
 }

@@ -61,14 +61,6 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     Ok(bytes)
 }
 
-/// What is stored of a one-time code: SHA-224, in hexadecimal, of the address that it was sent to and the code.
-pub fn token_hash(address: &str, code: &str) -> String {
-    let mut context = digest::Context::new(&digest::SHA224);
-    context.update(address.as_bytes());
-    context.update(code.as_bytes());
-    hex(context.finish().as_ref())
-}
-
 /// What is stored of a token that is random enough by itself: its SHA-256, in hexadecimal.
 pub fn secret_hash(token: &str) -> String {
     hex(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
@@ -79,7 +71,8 @@ pub fn same(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     verify_slices_are_equal(one.as_ref(), other.as_ref()).is_ok()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -114,12 +107,6 @@ mod tests {
         let tokens: HashSet<String> = (0..1_000).map(|_| refresh_token().unwrap()).collect();
         assert_eq!(tokens.len(), 1_000);
         assert!(tokens.iter().all(|token| token.len() == 22));
-    }
-
-    #[test]
-    fn a_token_hash_is_sha_224_of_address_and_code() {
-        let expected = "14430f867bf6cd519848fe112e9b20dfa81c634f830777807737dc24";
-        assert_eq!(token_hash("ann@example.com", "123456"), expected);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::error::{Error, Result, code};
 use crate::hook::Hooks;
 use crate::limits::{CodeGuard, Limits};
 use crate::mail::Mailer;
+use crate::one_time::TokenKey;
 use crate::password::{Hasher, PasswordRules};
 use crate::refresh::RefreshKey;
 use crate::request::{ApiVersion, Request, Response};
@@ -72,6 +73,7 @@ pub struct Auth {
     parts: Parts,
     issuer: String,
     refresh: RefreshKey,
+    tokens: TokenKey,
 }
 
 /// Who asks, once that is known.
@@ -102,7 +104,8 @@ impl Auth {
         let issuer =
             parts.config.token.issuer.clone().unwrap_or_else(|| parts.external_url.clone());
         let refresh = RefreshKey::new(parts.secret.expose().as_bytes());
-        Self { parts, issuer, refresh }
+        let tokens = TokenKey::new(parts.secret.expose().as_bytes());
+        Self { parts, issuer, refresh, tokens }
     }
 
     /// Answers one request.
@@ -189,6 +192,10 @@ impl Auth {
 
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.parts.sealer
+    }
+
+    pub(crate) fn token_key(&self) -> &TokenKey {
+        &self.tokens
     }
 
     pub(crate) fn refresh_key(&self) -> &RefreshKey {

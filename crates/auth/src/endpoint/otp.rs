@@ -5,6 +5,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::absent::or_default;
 use crate::account::{self, NewUser};
 use crate::audit::{self, Action};
 use crate::contact::{Contact, Given, email_contact, phone_contact};
@@ -12,11 +13,12 @@ use crate::db::Work;
 use crate::error::{Error, Result, code};
 use crate::flow::{self, Challenge, NewFlow};
 use crate::limits;
-use crate::one_time::{self, Issued, Kind};
+use crate::one_time::{Issued, Kind};
 use crate::post::Letter;
 use crate::request::Response;
 use crate::service::Call;
 use crate::session::saving_user;
+use crate::sms::Channel;
 use crate::user::{Object, User, provider_metadata};
 
 #[derive(Deserialize)]
@@ -56,6 +58,11 @@ async fn send_otp(call: &Call<'_>, contact: Contact, body: OtpBody) -> Result<Re
         return Err(Error::bad_request(code::PHONE_PROVIDER_DISABLED, message));
     }
     contact.enabled(config, "logins")?;
+    if contact.email().is_some() && !config.email.magic_link {
+        let message = "Login with magic link is disabled";
+        return Err(Error::unprocessable(code::EMAIL_PROVIDER_DISABLED, message));
+    }
+    let channel = channel(body.channel.as_deref())?;
     let challenge = body.pkce.challenge()?;
     call.limit_message(limits::Kind::Otp, contact.text())?;
     let found = contact.find(call.auth.db()).await?;
@@ -81,10 +88,28 @@ async fn send_otp(call: &Call<'_>, contact: Contact, body: OtpBody) -> Result<Re
             Ok(Response::done())
         }
         Contact::Phone(phone) => {
-            let message =
-                call.send_code(&user, Kind::Confirmation, phone, body.channel.as_deref()).await?;
-            Ok(Response::ok(&json!({"message_id": message})))
+            let message = call.send_code(&user, Kind::Confirmation, phone, channel).await?;
+            Ok(sent(message))
         }
+    }
+}
+
+/// By what a code is to go.
+///
+/// # Errors
+///
+/// 400 when we know no such way.
+pub(super) fn channel(name: Option<&str>) -> Result<Channel> {
+    Channel::of_name(name.unwrap_or_default()).ok_or_else(|| {
+        Error::validation("Invalid channel, supported values are 'sms' or 'whatsapp'")
+    })
+}
+
+/// The answer to who was sent a code, with the carrier's name of the message if it gave one.
+fn sent(message: Option<String>) -> Response {
+    match message {
+        Some(id) => Response::ok(&json!({"message_id": id})),
+        None => Response::done(),
     }
 }
 
@@ -112,7 +137,7 @@ async fn create(call: &Call<'_>, contact: &Contact, data: Object) -> Result<User
 
 #[derive(Deserialize)]
 struct RecoverBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     email: String,
     #[serde(flatten)]
     pkce: flow::Given,
@@ -139,7 +164,7 @@ pub(super) async fn recover(call: &Call<'_>) -> Result<Response> {
 
 #[derive(Deserialize)]
 struct ResendBody {
-    #[serde(default, rename = "type")]
+    #[serde(default, rename = "type", deserialize_with = "or_default")]
     kind: String,
     #[serde(flatten)]
     given: Given,
@@ -155,6 +180,10 @@ pub(super) async fn resend(call: &Call<'_>) -> Result<Response> {
     let contact = match (body.kind.as_str(), given(&body.given.email), given(&body.given.phone)) {
         ("signup" | "email_change", Some(email), None) => email_contact(&email)?,
         ("sms" | "phone_change", None, Some(phone)) => phone_contact(&phone)?,
+        (_, Some(_), Some(_)) => {
+            let message = "Only an email address or phone number should be provided.";
+            return Err(Error::validation(message));
+        }
         ("signup" | "email_change", _, _) => {
             return Err(Error::validation("Type provided requires an email address"));
         }
@@ -167,6 +196,7 @@ pub(super) async fn resend(call: &Call<'_>) -> Result<Response> {
             ));
         }
     };
+    contact.enabled(call.auth.config(), "logins")?;
     call.limit_message(limits::Kind::Resend, contact.text())?;
     let Some(user) = contact.find(call.auth.db()).await? else {
         return Ok(Response::done());
@@ -180,18 +210,27 @@ pub(super) async fn resend(call: &Call<'_>) -> Result<Response> {
             call.send_email_change(&user, challenge.as_ref()).await?;
         }
         ("sms", Contact::Phone(phone)) if !contact.is_confirmed(&user) => {
-            let message = call.send_code(&user, Kind::Confirmation, phone, None).await?;
-            return Ok(Response::ok(&json!({"message_id": message})));
+            resend_code(call, &user, Kind::Confirmation, phone).await?;
         }
         ("phone_change", _) => {
             if let Some(new) = user.phone_change.clone().filter(|new| !new.is_empty()) {
-                let message = call.send_code(&user, Kind::PhoneChange, &new, None).await?;
-                return Ok(Response::ok(&json!({"message_id": message})));
+                resend_code(call, &user, Kind::PhoneChange, &new).await?;
             }
         }
         _ => {}
     }
     Ok(Response::done())
+}
+
+/// Sends a code once more. The carrier's name of the message, and that it refused, would tell that somebody is there.
+async fn resend_code(call: &Call<'_>, user: &User, kind: Kind, phone: &str) -> Result<()> {
+    match call.send_code(user, kind, phone, Channel::Sms).await {
+        Err(error) if error.code == code::SMS_SEND_FAILED => {
+            tracing::warn!(error = %error.message, "a code cannot be sent once more");
+            Ok(())
+        }
+        sent => sent.map(drop),
+    }
 }
 
 /// `GET /reauthenticate`: a nonce that a sensitive change asks for.
@@ -216,8 +255,14 @@ pub(super) async fn reauthenticate(call: &Call<'_>) -> Result<Response> {
         return Err(Error::unprocessable(code::PHONE_NOT_CONFIRMED, message));
     }
     call.limit_message(limits::Kind::UserUpdate, phone)?;
-    let message = call.send_code(user, Kind::Reauthentication, phone, None).await?;
-    Ok(Response::ok(&json!({"message_id": message})))
+    let message = call.send_code(user, Kind::Reauthentication, phone, Channel::Sms).await?;
+    Ok(sent(message))
+}
+
+/// The tokens of a change of address.
+pub(crate) struct ChangeTokens {
+    to_new: Issued,
+    to_current: Option<Issued>,
 }
 
 impl Call<'_> {
@@ -229,11 +274,8 @@ impl Call<'_> {
         letter: Letter,
         challenge: Option<&Challenge>,
     ) -> Result<()> {
-        self.count_mail()?;
         let mut work = Work::new();
-        let digits = self.auth.config().email.otp_length;
-        let issued =
-            one_time::issue(&mut work, user.id, kind, user.email(), digits, challenge.is_some())?;
+        let issued = self.issue(&mut work, user.id, kind, user.email(), challenge.is_some())?;
         self.begin_flow(&mut work, user, letter, challenge);
         audit::add(&mut work, self.request, user, Action(letter.action()), Value::Null);
         self.auth.db().try_run(work).await.map_err(saving_user)?;
@@ -241,36 +283,52 @@ impl Call<'_> {
         self.mail(letter, user, user.email(), &issued).await
     }
 
-    /// Makes the tokens of a change of address and mails them: to the new one, and, unless that was
-    /// switched off, to the present one.
+    /// Makes the tokens of a change of address anew and mails them.
     pub(crate) async fn send_email_change(
         &self,
         user: &User,
         challenge: Option<&Challenge>,
     ) -> Result<()> {
-        self.count_mail()?;
-        let config = self.auth.config();
-        let new = user.email_change.clone().unwrap_or_default();
-        let (digits, pkce) = (config.email.otp_length, challenge.is_some());
         let mut work = Work::new();
-        let to_new = one_time::issue(&mut work, user.id, Kind::EmailChangeNew, &new, digits, pkce)?;
-        let mut to_current: Option<Issued> = None;
-        if config.email.double_confirm_changes && !user.email().is_empty() {
-            let kind = Kind::EmailChangeCurrent;
-            to_current =
-                Some(one_time::issue(&mut work, user.id, kind, user.email(), digits, pkce)?);
-        }
+        let tokens = self.begin_email_change(&mut work, user, challenge)?;
+        self.auth.db().try_run(work).await.map_err(saving_user)?;
+        self.mail_email_change(user, &tokens).await
+    }
+
+    /// Makes the tokens of a change to `user.email_change`: for the new address, and, unless that was switched off, for the
+    /// present one.
+    pub(crate) fn begin_email_change(
+        &self,
+        work: &mut Work,
+        user: &User,
+        challenge: Option<&Challenge>,
+    ) -> Result<ChangeTokens> {
+        let pkce = challenge.is_some();
+        let new = user.email_change.as_deref().unwrap_or_default();
+        let to_new = self.issue(work, user.id, Kind::EmailChangeNew, new, pkce)?;
+        let both = self.auth.config().email.double_confirm_changes && !user.email().is_empty();
+        let to_current = match both {
+            true => {
+                Some(self.issue(work, user.id, Kind::EmailChangeCurrent, user.email(), pkce)?)
+            }
+            false => None,
+        };
         // Whoever agreed before has to agree again: the tokens of before are worth nothing.
         let nobody_agreed =
             "update auth.users set email_change_confirm_status = 0 where id = $1::uuid";
         work.add(nobody_agreed, &[&user.id]);
-        self.begin_flow(&mut work, user, Letter::EmailChange, challenge);
-        self.auth.db().try_run(work).await.map_err(saving_user)?;
+        self.begin_flow(work, user, Letter::EmailChange, challenge);
+        Ok(ChangeTokens { to_new, to_current })
+    }
+
+    /// Mails the tokens of a change of address.
+    pub(crate) async fn mail_email_change(&self, user: &User, tokens: &ChangeTokens) -> Result<()> {
+        let new = user.email_change.clone().unwrap_or_default();
         self.renewed(&new);
-        if to_current.is_some() {
+        if tokens.to_current.is_some() {
             self.renewed(user.email());
         }
-        self.mail_change(user, &to_new, to_current.as_ref()).await
+        self.mail_change(user, &tokens.to_new, tokens.to_current.as_ref()).await
     }
 
     /// Makes a code and sends it to `phone`; returns the provider's name of the message.
@@ -279,37 +337,19 @@ impl Call<'_> {
         user: &User,
         kind: Kind,
         phone: &str,
-        channel: Option<&str>,
+        channel: Channel,
     ) -> Result<Option<String>> {
-        let channel = channel.filter(|channel| !channel.is_empty()).unwrap_or("sms");
-        if !["sms", "whatsapp"].contains(&channel) {
-            let message = "Invalid channel, supported values are 'sms' or 'whatsapp'";
-            return Err(Error::validation(message));
-        }
-        self.count_sms()?;
         let mut work = Work::new();
-        let issued = self.issue_code(&mut work, user, kind, phone)?;
+        let issued = self.issue(&mut work, user.id, kind, phone, false)?;
         self.auth.db().try_run(work).await.map_err(saving_user)?;
         self.renewed(phone);
-        self.text(user, kind.message(), phone, &issued, channel).await
-    }
-
-    fn issue_code(&self, work: &mut Work, user: &User, kind: Kind, phone: &str) -> Result<Issued> {
-        let config = self.auth.config();
-        match self.test_code(phone) {
-            Some(code) => {
-                let hash = crate::random::token_hash(phone, code);
-                one_time::issue_as(work, user.id, kind, phone, &hash);
-                Ok(Issued { code: code.to_owned(), hash })
-            }
-            None => one_time::issue(work, user.id, kind, phone, config.sms.otp_length, false),
-        }
+        self.text(user, kind.message(), phone, &issued, channel.name()).await
     }
 
     /// The code that was set for a number, so that it can be tried without messages.
     pub(crate) fn test_code(&self, phone: &str) -> Option<&str> {
         let sms = &self.auth.config().sms;
-        let over = sms.test_otp_valid_until.is_some_and(|until| until < self.now);
+        let over = sms.test_otp_valid_until.is_some_and(|until| until <= self.now);
         if over { None } else { sms.test_otp.get(phone).map(plinth_wire::Secret::expose) }
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::contact::Given;
 use crate::db::Work;
+use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::limits;
 use crate::password::Verdict;
@@ -27,7 +28,7 @@ const SET_PASSWORD: &str = "update auth.users set encrypted_password = $2 where 
 /// Signs in by address or number and password. Whoever does not know the password learns nothing: not
 /// whether the user exists, nor that it is banned or not confirmed.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
-    let body: Body = call.request.json()?;
+    let body: Body = fields(call)?;
     let one = "Only an email address or phone number should be provided on login.";
     let contact = body.given.contact("missing email or phone", one)?;
     contact.enabled(call.auth.config(), "logins")?;

@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
+use crate::absent::or_default;
 use crate::account;
 use crate::db::Work;
+use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::flow;
 use crate::limits;
@@ -14,15 +16,15 @@ use crate::session::SignIn;
 
 #[derive(Deserialize)]
 struct Body {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     auth_code: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     code_verifier: String,
 }
 
 /// Exchanges a code and what the client has kept for a session, once.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
-    let body: Body = call.request.json()?;
+    let body: Body = fields(call)?;
     if body.auth_code.is_empty() || body.code_verifier.is_empty() {
         let message = "invalid request: both auth code and code verifier should be non-empty";
         return Err(Error::validation(message));

@@ -3,6 +3,7 @@
 use http::HeaderName;
 use serde::Deserialize;
 
+use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::limits;
 use crate::refresh::RefreshToken;
@@ -55,7 +56,7 @@ enum Verdict {
 /// Exchanges a refresh token for the next one.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     call.limit(limits::Kind::Token, None)?;
-    let Body { refresh_token } = call.request.json()?;
+    let Body { refresh_token } = fields(call)?;
     if refresh_token.len() < 12 {
         return Err(Error::validation("Refresh token is not valid"));
     }

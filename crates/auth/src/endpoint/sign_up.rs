@@ -8,6 +8,7 @@ use crate::account::{self, NewUser};
 use crate::audit::{self, Action};
 use crate::contact::{Contact, Given};
 use crate::db::Work;
+use crate::endpoint::otp::channel;
 use crate::error::{Error, Result, code};
 use crate::flow::{self, Challenge};
 use crate::limits;
@@ -16,6 +17,7 @@ use crate::post::Letter;
 use crate::request::Response;
 use crate::service::Call;
 use crate::session::SignIn;
+use crate::sms::Channel;
 use crate::user::{Object, User, provider_metadata};
 
 #[derive(Deserialize)]
@@ -51,7 +53,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     if challenge.is_some() && contact.phone().is_some() {
         return Err(Error::validation("PKCE not supported for phone signups"));
     }
-    let asked = Asked { contact, challenge, channel: body.channel };
+    let channel = channel(body.channel.as_deref())?;
+    let asked = Asked { contact, challenge, channel };
     let contact = &asked.contact;
     contact.enabled(config, "signups")?;
     call.limit(limits::Kind::SignUp, Some(contact.text()))?;
@@ -59,6 +62,9 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     let password = password.ok_or_else(|| Error::validation("Signup requires a valid password"))?;
     let password = Secret::new(password);
     call.check_password(&password).await?;
+    if !contact.autoconfirms(config) {
+        call.pace(limits::Kind::SignUp, contact.text(), contact.text())?;
+    }
     // Hashed in any case, so that the time does not tell whether there is such a user.
     let hash = call.hash(&password).await?;
     match contact.find(call.auth.db()).await? {
@@ -72,7 +78,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
 struct Asked {
     contact: Contact,
     challenge: Option<Challenge>,
-    channel: Option<String>,
+    channel: Channel,
 }
 
 async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> Result<Response> {
@@ -119,15 +125,13 @@ async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> R
 /// Sends the confirmation, for the first time or once more; the password stays as it was.
 async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<Response> {
     let contact = &asked.contact;
-    call.limit_message(limits::Kind::SignUp, contact.text())?;
     match contact {
         Contact::Email(_) => {
             let challenge = asked.challenge.as_ref();
             call.send_link(user, Kind::Confirmation, Letter::Confirmation, challenge).await?;
         }
         Contact::Phone(phone) => {
-            let channel = asked.channel.as_deref();
-            call.send_code(user, Kind::Confirmation, phone, channel).await?;
+            call.send_code(user, Kind::Confirmation, phone, asked.channel).await?;
         }
     }
     let user = account::find(call.auth.db(), user.id).await?;

@@ -1,9 +1,13 @@
 //! `POST /token`: a session, by the kind of grant.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::endpoint::{password_grant, pkce_grant, refresh_grant};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, code};
 use crate::request::Response;
 use crate::service::Call;
+use crate::user::Object;
 
 /// Answers by `grant_type`.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
@@ -11,24 +15,42 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
         Some("password") => password_grant::answer(call).await,
         Some("refresh_token") => refresh_grant::answer(call).await,
         Some("pkce") => pkce_grant::answer(call).await,
-        _ => Err(Error::oauth(
-            http::StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "unsupported_grant_type",
-        )),
+        _ => Err(Error::bad_request(code::INVALID_CREDENTIALS, "unsupported_grant_type")),
     }
 }
 
 impl Call<'_> {
     /// `grant_type`, from the query, or from a form as RFC 6749 has it.
     pub(crate) fn grant_type(&self) -> Option<String> {
-        self.request.parameter("grant_type").or_else(|| {
-            let kind = self.request.header("content-type")?;
-            if !kind.starts_with("application/x-www-form-urlencoded") {
-                return None;
-            }
-            let mut pairs = url::form_urlencoded::parse(&self.request.body);
-            pairs.find(|(name, _)| name == "grant_type").map(|(_, value)| value.into_owned())
-        })
+        let said = self.request.parameter("grant_type");
+        said.or_else(|| form(self)?.remove("grant_type")?.as_str().map(str::to_owned))
     }
+}
+
+/// What the body says: JSON, or a form as RFC 6749 has it.
+///
+/// # Errors
+///
+/// 400 `bad_json` when it is neither.
+pub(super) fn fields<T: DeserializeOwned>(call: &Call<'_>) -> Result<T> {
+    let Some(form) = form(call) else { return call.request.json() };
+    serde_json::from_value(Value::Object(form)).map_err(|_other| {
+        Error::bad_request(code::BAD_JSON, "Could not parse request body as a form")
+    })
+}
+
+/// The body when it is a form; of fields that are repeated, the first.
+fn form(call: &Call<'_>) -> Option<Object> {
+    let kind = call.request.header("content-type")?;
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return None;
+    }
+    let mut form = Object::new();
+    for (name, value) in url::form_urlencoded::parse(&call.request.body) {
+        // PostgreSQL has no texts with it.
+        if !value.contains('\0') {
+            form.entry(name).or_insert_with(|| value.into_owned().into());
+        }
+    }
+    Some(form)
 }

@@ -8,6 +8,7 @@ use crate::account;
 use crate::audit::{self, Action};
 use crate::contact::{Contact, email_contact, phone_contact};
 use crate::db::Work;
+use crate::endpoint::otp::channel;
 use crate::error::{Error, Result, code};
 use crate::flow;
 use crate::limits;
@@ -66,6 +67,16 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Response> {
     if sensitive {
         may_change(call, user)?;
     }
+    let email_applies = user.is_anonymous && !call.auth.config().email.confirmations;
+    let phone_applies = !call.auth.config().sms.confirmations;
+    let channel = channel(body.channel.as_deref())?;
+    for (contact, applies) in [(&email, email_applies), (&phone, phone_applies)] {
+        let Some(contact) = contact else { continue };
+        free(call, user, contact).await?;
+        if !applies {
+            call.pace(limits::Kind::UserUpdate, &user.id.to_string(), contact.text())?;
+        }
+    }
     let mut work = Work::new();
     if let Some(password) = &password {
         if user.is_anonymous && email.is_none() && phone.is_none() {
@@ -80,43 +91,44 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Response> {
         let set = "update auth.users set raw_user_meta_data = $2::jsonb, updated_at = now() where id = $1::uuid";
         work.add(set, &[&user.id, &metadata]);
     }
-    let email_applies = user.is_anonymous && !call.auth.config().email.confirmations;
+    // The wish and the tokens that prove it are one transaction: an older agreement must not be taken for one to this wish.
+    let mut email_tokens = None;
     if let Some(Contact::Email(email)) = &email {
-        free(call, user, &Contact::Email(email.clone())).await?;
         wish(&mut work, user, "email_change", email);
+        let wishing = User { email_change: Some(email.clone()), ..user.clone() };
         if email_applies {
-            let wishing = User { email_change: Some(email.clone()), ..user.clone() };
             account::change_email(&mut work, &wishing);
+        } else {
+            email_tokens =
+                Some(call.begin_email_change(&mut work, &wishing, challenge.as_ref())?);
         }
     }
-    let phone_applies = !call.auth.config().sms.confirmations;
+    let mut phone_token = None;
     if let Some(Contact::Phone(phone)) = &phone {
-        free(call, user, &Contact::Phone(phone.clone())).await?;
         wish(&mut work, user, "phone_change", phone);
         if phone_applies {
             let wishing = User { phone_change: Some(phone.clone()), ..user.clone() };
             account::change_phone(&mut work, &wishing);
+        } else {
+            phone_token = Some(call.issue(&mut work, user.id, Kind::PhoneChange, phone, false)?);
         }
     }
     audit::add(&mut work, call.request, user, Action("user_modified"), Value::Null);
     let place = account::read(&mut work, user.id);
     let answers = call.auth.db().try_run(work).await.map_err(using_token)?;
-    let mut updated: User = answers.json(place)?.ok_or_else(gone)?;
+    let updated: User = answers.json(place)?.ok_or_else(gone)?;
     if password.is_some() {
         call.notify(&updated, Notice::PasswordChanged);
     }
     if phone.is_some() && phone_applies {
         call.notify(&updated, Notice::PhoneChanged { old: user.phone() });
     }
-    if let Some(Contact::Email(email)) = email.filter(|_| !email_applies) {
-        call.limit_message(limits::Kind::Otp, &email)?;
-        call.send_email_change(&updated, challenge.as_ref()).await?;
-        updated = account::find(call.auth.db(), user.id).await?.ok_or_else(gone)?;
+    if let Some(tokens) = &email_tokens {
+        call.mail_email_change(&updated, tokens).await?;
     }
-    if let Some(Contact::Phone(phone)) = phone.filter(|_| !phone_applies) {
-        call.limit_message(limits::Kind::Otp, &phone)?;
-        call.send_code(&updated, Kind::PhoneChange, &phone, body.channel.as_deref()).await?;
-        updated = account::find(call.auth.db(), user.id).await?.ok_or_else(gone)?;
+    if let (Some(Contact::Phone(phone)), Some(token)) = (&phone, &phone_token) {
+        call.renewed(phone);
+        call.text(&updated, Kind::PhoneChange.message(), phone, token, channel.name()).await?;
     }
     Ok(Response::ok(&updated.view()))
 }
@@ -208,10 +220,12 @@ async fn reauthenticated(call: &Call<'_>, user: &User, body: &Body, work: &mut W
         Error::unprocessable(code::REAUTHENTICATION_NOT_VALID, message)
     };
     call.begin_attempt(address).map_err(|_dead| wrong())?;
-    let found = one_time::find_by_code(call.auth.db(), user.id, address, nonce).await?;
+    let (db, key) = (call.auth.db(), call.auth.token_key());
+    let found = one_time::find_by_code(db, key, &[Kind::Reauthentication], address, nonce).await?;
     let expiry = seconds(call.auth.config().email.otp_expiry);
     let token = found
-        .filter(|token| token.kind == Kind::Reauthentication && !token.is_expired(call.now, expiry))
+        .into_iter()
+        .find(|token| token.user.id == user.id && !token.is_expired(call.now, expiry))
         .ok_or_else(wrong)?;
     call.attempt_was_right(address);
     token.consume(work);

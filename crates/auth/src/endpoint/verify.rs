@@ -1,10 +1,12 @@
 //! `/verify`: the other end of a mail or a message.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
+use plinth_wire::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use crate::absent::or_default;
 use crate::account;
 use crate::audit::{self, Action};
 use crate::contact::{Contact, Given};
@@ -21,11 +23,11 @@ use crate::user::User;
 
 #[derive(Deserialize)]
 struct Body {
-    #[serde(default, rename = "type")]
+    #[serde(default, rename = "type", deserialize_with = "or_default")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     token: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     token_hash: String,
     #[serde(flatten)]
     given: Given,
@@ -60,7 +62,7 @@ pub(super) async fn post(call: &Call<'_>) -> Result<Response> {
     };
     match used(call, &token)? {
         Verified::SignsIn(user, work) => {
-            let session = signed_in(call, &user, work).await?;
+            let session = signed_in(call, &token, &user, work).await?;
             tell(call, &token);
             Ok(Response::ok(&session))
         }
@@ -71,8 +73,12 @@ pub(super) async fn post(call: &Call<'_>) -> Result<Response> {
     }
 }
 
-/// `GET /verify`: the link of a mail. Always answered with a redirect, to a place that is allowed.
+/// `GET /verify`: the link of a mail. Always answered with a redirect, to a place that is allowed. `HEAD` is safe
+/// (RFC 9110 §9.2.1), and asked by what scans mails: it uses nothing up and learns nothing.
 pub(super) async fn get(call: &Call<'_>) -> Result<Response> {
+    if call.request.method == Method::HEAD {
+        return Ok(Response::empty(StatusCode::OK));
+    }
     let redirect = call.redirect_to();
     let hash = call.request.parameter("token").unwrap_or_default();
     let pkce = hash.starts_with(one_time::PKCE);
@@ -98,7 +104,7 @@ async fn followed(call: &Call<'_>, redirect: &str, hash: &str) -> Result<String>
         }
     };
     if !token.is_pkce() {
-        let session = signed_in(call, &user, work).await?;
+        let session = signed_in(call, &token, &user, work).await?;
         tell(call, &token);
         return Ok(session_fragment(redirect, &session, &kind));
     }
@@ -140,7 +146,7 @@ fn method(kind: &str) -> &'static str {
 async fn by_hash(call: &Call<'_>, kinds: &[Kind], hash: &str) -> Result<Token> {
     call.limit(limits::Kind::Verify, None)?;
     let invalid = || Error::forbidden(code::OTP_EXPIRED, "Email link is invalid or has expired");
-    let found = one_time::find_by_hash(call.auth.db(), hash).await?.ok_or_else(invalid)?;
+    let found = one_time::find_by_link(call.auth.db(), hash).await?.ok_or_else(invalid)?;
     let fits = kinds.contains(&found.kind) && !is_over(call, &found);
     if fits { Ok(found) } else { Err(invalid()) }
 }
@@ -158,29 +164,36 @@ async fn by_code(call: &Call<'_>, kinds: &[Kind], body: &Body) -> Result<Token> 
     call.limit(limits::Kind::Verify, Some(address))?;
     // Every attempt counts before it is looked at, so that parallel ones cannot share a last chance.
     call.begin_attempt(address)?;
-    let candidates = candidates(call, &contact, &body.kind).await?;
-    for user in candidates {
-        let found = one_time::find_by_code(call.auth.db(), user, address, &body.token).await?;
-        if let Some(token) =
-            found.filter(|token| kinds.contains(&token.kind) && !is_over(call, token))
-        {
-            call.attempt_was_right(address);
-            return Ok(token);
-        }
-    }
-    Err(expired())
+    let found = typed(call, kinds, &contact, &body.token).await?;
+    let token = found.into_iter().find(|token| !is_over(call, token)).ok_or_else(expired)?;
+    call.attempt_was_right(address);
+    Ok(token)
 }
 
-/// Who may have been sent a code at `contact`: its user, and whoever wants to change to it.
-async fn candidates(call: &Call<'_>, contact: &Contact, kind: &str) -> Result<Vec<uuid::Uuid>> {
-    if !kind.ends_with("_change") {
-        let user = contact.find(call.auth.db()).await?;
-        return Ok(user.into_iter().map(|user| user.id).collect());
+/// The tokens whose digits were typed.
+async fn typed(
+    call: &Call<'_>,
+    kinds: &[Kind],
+    contact: &Contact,
+    code: &str,
+) -> Result<Vec<Token>> {
+    let (auth, address) = (call.auth, contact.text());
+    let carrier = auth.sms().filter(|carrier| carrier.makes_codes());
+    match (contact, carrier) {
+        // The carrier has sent digits of its own.
+        (Contact::Phone(phone), Some(carrier)) if call.test_code(phone).is_none() => {
+            let right = carrier.check(phone, &Secret::new(code.to_owned())).await;
+            match right {
+                Ok(true) => one_time::find_by_address(auth.db(), kinds, address).await,
+                Ok(false) => Ok(Vec::new()),
+                Err(error) => {
+                    tracing::warn!(error = %error, "a code cannot be checked");
+                    Ok(Vec::new())
+                }
+            }
+        }
+        _ => one_time::find_by_code(auth.db(), auth.token_key(), kinds, address, code).await,
     }
-    let sql = "select to_json(t.user_id) from auth.one_time_tokens t \
-               where t.relates_to = $1 and t.token_type in ('email_change_token_new', 'email_change_token_current', \
-               'phone_change_token') limit 8";
-    call.auth.db().query(sql, &[&contact.text()]).await?.json_rows(0)
 }
 
 /// Too old, or sent to where the user is not any more.
@@ -219,12 +232,16 @@ fn used(call: &Call<'_>, token: &Token) -> Result<Verified> {
             } else {
                 account::confirm_phone(&mut work, user.id);
             }
-            let invited = user.invited_at.is_some() && !user.email_is_confirmed();
-            log(&mut work, if invited { "invite_accepted" } else { "user_signedup" });
+            // Codes by phone are sent to who has signed up long ago, too.
+            if user.confirmed_at.is_none() {
+                let invited = user.invited_at.is_some();
+                log(&mut work, if invited { "invite_accepted" } else { "user_signedup" });
+            }
         }
         Kind::Recovery => {
             if !user.email_is_confirmed() {
                 account::confirm_email(&mut work, user.id);
+                log(&mut work, "user_signedup");
             }
         }
         Kind::EmailChangeNew | Kind::EmailChangeCurrent => {
@@ -269,8 +286,9 @@ fn needs_both(call: &Call<'_>, user: &User) -> bool {
         && user.email_change_confirm_status.unwrap_or_default() == 0
 }
 
-async fn signed_in(call: &Call<'_>, user: &User, work: Work) -> Result<Session> {
-    call.sign_in_with(work, user, SignIn::by("otp", "email"), using_token).await
+async fn signed_in(call: &Call<'_>, token: &Token, user: &User, work: Work) -> Result<Session> {
+    let provider = if token.relates_to.contains('@') { "email" } else { "phone" };
+    call.sign_in_with(work, user, SignIn::by("otp", provider), using_token).await
 }
 
 /// The address of a page with a session in its fragment, which browsers do not send to servers.

@@ -11,3 +11,4 @@ mod sign_in;
 mod sign_up;
 mod strangers;
 mod support;
+mod verify;

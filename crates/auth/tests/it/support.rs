@@ -26,6 +26,24 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// What secrets are sealed with: 32 bytes in hexadecimal.
 const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
+/// Addresses and numbers have to be confirmed; as many mails and messages as a test likes.
+pub(crate) const CONFIRM: &str = "\
+[auth]
+site_url = \"http://localhost:3000\"
+[auth.email]
+enable_confirmations = true
+max_frequency = \"0s\"
+[auth.sms]
+enable_signup = true
+enable_confirmations = true
+max_frequency = \"0s\"
+";
+
+/// What a client keeps that begins a sign-in by PKCE.
+pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// Its digest (RFC 7636, appendix B).
+pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
 /// Where the sign-in says that it is.
 const EXTERNAL_URL: &str = "http://localhost:5400/p/test/auth/v1";
 
@@ -309,6 +327,52 @@ impl<'a> Site<'a> {
 
     pub(crate) async fn refresh(&self, token: &str) -> Answer {
         self.post("/token?grant_type=refresh_token", json!({"refresh_token": token})).await
+    }
+
+    /// A new user with [`PASSWORD`], whose address is confirmed, signed in.
+    pub(crate) async fn confirmed(&self, email: &str) -> SignedIn {
+        let body = json!({"email": email, "password": PASSWORD});
+        let answer = self.post("/signup", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let code = self.mail_to(email).await.code();
+        let answer = self.verify("signup", email, &code).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.signed_in()
+    }
+
+    /// Types the code of a mail.
+    pub(crate) async fn verify(&self, kind: &str, email: &str, code: &str) -> Answer {
+        self.post("/verify", json!({"type": kind, "email": email, "token": code})).await
+    }
+
+    /// Types the code of a text message.
+    pub(crate) async fn verify_phone(&self, kind: &str, phone: &str, code: &str) -> Answer {
+        self.post("/verify", json!({"type": kind, "phone": phone, "token": code})).await
+    }
+
+    /// Gives the digest of a link without following it.
+    pub(crate) async fn verify_hash(&self, kind: &str, hash: &str) -> Answer {
+        self.post("/verify", json!({"type": kind, "token_hash": hash})).await
+    }
+
+    /// Changes the user who has `token`.
+    pub(crate) async fn put(&self, token: &str, body: Value) -> Answer {
+        self.send("PUT", "/user", Some(token), body).await
+    }
+
+    /// Tokens and codes that were sent so far are older than any may be.
+    pub(crate) async fn grow_old(&self) {
+        self.sql(
+            "update auth.one_time_tokens set created_at = created_at - interval '8 days'; \
+             update auth.flow_state set created_at = created_at - interval '8 days', \
+             auth_code_issued_at = auth_code_issued_at - interval '8 days'",
+        )
+        .await;
+    }
+
+    /// How often the log has an action.
+    pub(crate) async fn logged(&self, action: &str) -> i64 {
+        self.count(&format!("auth.audit_log_entries where payload ->> 'action' = '{action}'")).await
     }
 
     /// A new user with [`PASSWORD`], signed in.
