@@ -26,6 +26,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0010_login_settings",
     "0011_auth_schemas",
     "0012_auth_lists",
+    "0013_auth_totp",
 ];
 
 #[cfg(test)]
