@@ -12,6 +12,11 @@ use crate::error::{Error, Result};
 /// The database role that owns the `auth` tables.
 const ROLE: &str = "supabase_auth_admin";
 
+/// SQLSTATE `division_by_zero`.
+const DIVISION_BY_ZERO: &str = "22012";
+/// SQLSTATE `unique_violation`.
+const UNIQUE_VIOLATION: &str = "23505";
+
 /// The project's database, as the owner of the `auth` tables.
 #[derive(Clone)]
 pub struct Db {
@@ -152,6 +157,21 @@ impl Db {
     /// As [`Db::run`].
     pub async fn query(&self, sql: &str, params: &[&dyn Param]) -> Result<Answers> {
         self.run(Work::of(sql, params)).await
+    }
+}
+
+/// Whether a transaction failed because a condition in it did not hold: `select 1 / count(*)` of what should be there.
+pub(crate) fn condition_failed(error: &WireError) -> bool {
+    matches!(error, WireError::Database(database) if database.code == DIVISION_BY_ZERO)
+}
+
+/// The unique constraint or index that a statement violated.
+pub(crate) fn taken(error: &WireError) -> Option<&str> {
+    match error {
+        WireError::Database(database) if database.code == UNIQUE_VIOLATION => {
+            Some(database.constraint.as_deref().unwrap_or_default())
+        }
+        _ => None,
     }
 }
 

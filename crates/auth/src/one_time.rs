@@ -11,7 +11,7 @@ use plinth_wire::WireError;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::db::{Db, Work};
+use crate::db::{Db, Work, condition_failed};
 use crate::error::{Error, Result, code};
 use crate::random::{NoRandomness, hex, numeric_code};
 use crate::service::Call;
@@ -19,9 +19,6 @@ use crate::user::{USER, User};
 
 /// What marks digests of sign-ins that their client must finish.
 pub(crate) const PKCE: &str = "pkce_";
-
-/// SQLSTATE of the division by zero that fails a transaction whose token was used meanwhile.
-const DIVISION_BY_ZERO: &str = "22012";
 
 /// Bytes of a digest in a link.
 const LINK_BYTES: usize = 28;
@@ -277,10 +274,7 @@ impl Token {
 
 /// What it means that a transaction failed that uses a token.
 pub(crate) fn using_token(error: WireError) -> Error {
-    match &error {
-        WireError::Database(database) if database.code == DIVISION_BY_ZERO => expired(),
-        _ => crate::session::saving_user(error),
-    }
+    if condition_failed(&error) { expired() } else { crate::session::saving_user(error) }
 }
 
 /// 403: wrong, used or too old; which of them is not said.

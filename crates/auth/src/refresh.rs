@@ -21,6 +21,10 @@ const MAX_BYTES: usize = 1 + 16 + 10 + MAC_BYTES + CHECKSUM_BYTES;
 /// Sets this use of the project's secret apart from others.
 const PURPOSE: &[u8] = b"plinth refresh tokens";
 
+/// By how much a session's number grows when a second factor is proved, instead of by one: so far from its number, a
+/// token of before is neither the one before nor one of some requests at once, and gets no part in the factor.
+pub(crate) const STEP_UP: i64 = 1024;
+
 /// Makes and reads the refresh tokens of one project.
 #[derive(Clone)]
 pub(crate) struct RefreshKey(hmac::Key);

@@ -22,8 +22,9 @@ use crate::routes::{Guard, ROUTES, Resolved, resolve};
 use crate::seal::Sealer;
 use crate::session::{self, Found, SessionRow};
 use crate::sms::SmsSender;
-use crate::token::{Claims, SigningKeys, TokenError};
+use crate::token::{AssuranceLevel, Claims, SigningKeys, TokenError};
 use crate::user::User;
+use crate::webauthn::{RelyingParty, RelyingPartySettings};
 
 const USER_ID: HeaderName = HeaderName::from_static("sb-auth-user-id");
 const SESSION_ID: HeaderName = HeaderName::from_static("sb-auth-session-id");
@@ -74,6 +75,8 @@ pub struct Auth {
     issuer: String,
     refresh: RefreshKey,
     tokens: TokenKey,
+    /// What WebAuthn ceremonies are for; none when the settings do not make one.
+    relying_party: Option<RelyingParty>,
 }
 
 /// Who asks, once that is known.
@@ -105,7 +108,8 @@ impl Auth {
             parts.config.token.issuer.clone().unwrap_or_else(|| parts.external_url.clone());
         let refresh = RefreshKey::new(parts.secret.expose().as_bytes());
         let tokens = TokenKey::new(parts.secret.expose().as_bytes());
-        Self { parts, issuer, refresh, tokens }
+        let relying_party = relying_party(&parts.config);
+        Self { parts, issuer, refresh, tokens, relying_party }
     }
 
     /// Answers one request.
@@ -198,6 +202,15 @@ impl Auth {
         &self.tokens
     }
 
+    /// What WebAuthn ceremonies are for.
+    ///
+    /// # Errors
+    ///
+    /// 500 when the project's settings do not say.
+    pub(crate) fn relying_party(&self) -> Result<&RelyingParty> {
+        self.relying_party.as_ref().ok_or_else(|| Error::internal("Failed to initialize WebAuthn"))
+    }
+
     pub(crate) fn refresh_key(&self) -> &RefreshKey {
         &self.refresh
     }
@@ -230,6 +243,16 @@ impl<'a> Call<'a> {
     /// The session of who asks.
     pub(crate) fn session_row(&self) -> Result<&SessionRow> {
         self.caller()?.session.as_ref().ok_or_else(no_authorization)
+    }
+
+    /// Whether who asks has proved a second factor: by the session as it is now, which may be weaker than the token
+    /// says.
+    pub(crate) fn is_strong(&self) -> Result<bool> {
+        let caller = self.caller()?;
+        Ok(match &caller.session {
+            Some(session) => session.is_strong(),
+            None => caller.claims.aal == AssuranceLevel::Aal2.as_str(),
+        })
     }
 
     /// Where the user is sent in the end: where the client wants it if that is allowed, else to the
@@ -305,6 +328,21 @@ impl<'a> Call<'a> {
         let answers = self.auth.db().query(&session::read("s.id = $1::uuid"), &[&session]).await?;
         answers.json(0)
     }
+}
+
+fn relying_party(config: &AuthConfig) -> Option<RelyingParty> {
+    let passkey = &config.passkey;
+    let settings = RelyingPartySettings {
+        id: passkey.rp_id.clone(),
+        display_name: passkey.rp_display_name.clone(),
+        origins: passkey.rp_origins.clone(),
+        timeout: passkey.challenge_expiry,
+    };
+    let made = RelyingParty::new(&settings);
+    if let (Err(error), true) = (&made, passkey.enabled || config.mfa.web_authn.verify) {
+        tracing::error!(error = %error, "passkeys cannot work: set rp_id and rp_origins in [auth.webauthn]");
+    }
+    made.ok()
 }
 
 /// A user with the session that a token names, if that is still there.

@@ -10,9 +10,9 @@ use crate::audit::{self, Action};
 use crate::db::Work;
 use crate::error::{Error, Result, code};
 use crate::hook::HookKind;
-use crate::refresh::RefreshToken;
+use crate::refresh::{self, RefreshToken};
 use crate::service::{Call, seconds};
-use crate::token::{AccessToken, AmrEntry, Claims};
+use crate::token::{AccessToken, AmrEntry, AssuranceLevel, Claims};
 use crate::user::{USER, User, UserView};
 
 /// The ways of signing in of a session as JSON, newest first.
@@ -38,6 +38,22 @@ const END: &str = "delete from auth.sessions where id = $1::uuid";
 
 const END_OTHERS: &str = "delete from auth.sessions where user_id = $1::uuid and id <> $2::uuid and oauth_client_id is null";
 
+const STEP_UP: &str = "\
+with stepped as (update auth.sessions set aal = 'aal2', factor_id = $2::uuid, \
+  refresh_token_counter = coalesce(refresh_token_counter, 0) + $3::bigint, \
+  refreshed_at = now() at time zone 'utc', updated_at = now() where id = $1::uuid returning 1) \
+select 1 / count(*) from stepped";
+
+const STEP_DOWN: &str = "\
+with weakened as (update auth.sessions set aal = 'aal1', factor_id = null, updated_at = now() \
+  where factor_id = $1::uuid returning id) \
+delete from auth.mfa_amr_claims a using weakened w \
+where a.session_id = w.id and a.authentication_method = any (string_to_array($2, ','))";
+
+const END_WEAKER: &str = "\
+delete from auth.sessions where user_id = $1::uuid and id <> $2::uuid and aal is distinct from 'aal2' \
+and aal is distinct from 'aal3' and oauth_client_id is null";
+
 /// A row of `auth.sessions` with the ways of signing in.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct SessionRow {
@@ -58,6 +74,13 @@ pub(crate) struct SessionRow {
     /// How the user signed in, newest first.
     #[serde(default)]
     pub amr: Vec<AmrEntry>,
+}
+
+impl SessionRow {
+    /// Whether a second factor was proved in it.
+    pub(crate) fn is_strong(&self) -> bool {
+        self.aal.as_deref() == Some(AssuranceLevel::Aal2.as_str())
+    }
 }
 
 /// What a client gets that has signed in.
@@ -247,9 +270,23 @@ pub(crate) fn amr() -> &'static str {
     AMR
 }
 
-/// Adds a way of signing in to a session.
-pub(crate) fn add_method(work: &mut Work, session: Uuid, method: &str) {
+/// A second factor was proved in `session` by `method`: the session is `aal2`, its refresh token is a new one, and
+/// those of before are dead. The transaction fails when the session is gone.
+pub(crate) fn step_up(work: &mut Work, session: Uuid, factor: Uuid, method: &str) {
+    work.add(STEP_UP, &[&session, &factor, &refresh::STEP_UP]);
     work.add(INSERT_AMR, &[&session, &method]);
+}
+
+/// Sessions that were `aal2` by `factor` are not any more.
+pub(crate) fn step_down(work: &mut Work, factor: Uuid) {
+    let methods = AssuranceLevel::SECOND_FACTORS.join(",");
+    work.add(STEP_DOWN, &[&factor, &methods]);
+}
+
+/// Ends the user's other sessions without a second factor. Those of clients that act for the user stay: they were
+/// allowed what they may do, and a factor is none of theirs.
+pub(crate) fn end_weaker(work: &mut Work, user: Uuid, session: Uuid) {
+    work.add(END_WEAKER, &[&user, &session]);
 }
 
 /// Ends the user's other sessions.

@@ -2,7 +2,9 @@
 
 mod admin;
 mod info;
+mod mfa;
 mod otp;
+mod passkey;
 mod password_grant;
 mod pkce_grant;
 mod refresh_grant;
@@ -52,6 +54,28 @@ pub enum Endpoint {
     Verify,
     /// A nonce that a sensitive change asks for.
     Reauthenticate,
+    /// A new second factor.
+    EnrolFactor,
+    /// Takes a second factor away.
+    RemoveFactor,
+    /// Asks for a second factor.
+    ChallengeFactor,
+    /// The answer to that.
+    VerifyFactor,
+    /// What a browser needs to make a passkey.
+    BeginPasskey,
+    /// A passkey that was made.
+    RegisterPasskey,
+    /// What a browser needs to sign in with a passkey.
+    AskForPasskey,
+    /// Signs in with a passkey.
+    PasskeySignIn,
+    /// The user's passkeys.
+    ListPasskeys,
+    /// Names a passkey.
+    RenamePasskey,
+    /// Takes a passkey away.
+    RemovePasskey,
     /// Users page by page.
     ListUsers,
     /// A user by an administrator's word.
@@ -62,6 +86,16 @@ pub enum Endpoint {
     ChangeUser,
     /// Deletes a user.
     DeleteUser,
+    /// A user's second factors.
+    ListFactorsOf,
+    /// Changes a second factor of a user.
+    ChangeFactorOf,
+    /// Takes a second factor from a user.
+    RemoveFactorOf,
+    /// A user's passkeys.
+    ListPasskeysOf,
+    /// Takes a passkey from a user.
+    RemovePasskeyOf,
     /// What happened.
     AuditLog,
 }
@@ -84,11 +118,27 @@ pub(crate) async fn answer(endpoint: Endpoint, call: &Call<'_>) -> Result<Respon
         Endpoint::VerifyLink => verify::get(call).await,
         Endpoint::Verify => verify::post(call).await,
         Endpoint::Reauthenticate => otp::reauthenticate(call).await,
+        Endpoint::EnrolFactor => mfa::enrol(call).await,
+        Endpoint::RemoveFactor => mfa::remove(call).await,
+        Endpoint::ChallengeFactor => mfa::challenge(call).await,
+        Endpoint::VerifyFactor => mfa::verify(call).await,
+        Endpoint::BeginPasskey => passkey::begin_registration(call).await,
+        Endpoint::RegisterPasskey => passkey::register(call).await,
+        Endpoint::AskForPasskey => passkey::begin_sign_in(call).await,
+        Endpoint::PasskeySignIn => passkey::sign_in(call).await,
+        Endpoint::ListPasskeys => passkey::list(call).await,
+        Endpoint::RenamePasskey => passkey::rename(call).await,
+        Endpoint::RemovePasskey => passkey::remove(call).await,
         Endpoint::ListUsers => admin::list(call).await,
         Endpoint::CreateUser => admin::create(call).await,
         Endpoint::ReadUser => admin::get(call).await,
         Endpoint::ChangeUser => admin::update(call).await,
         Endpoint::DeleteUser => admin::delete(call).await,
+        Endpoint::ListFactorsOf => admin::factors(call).await,
+        Endpoint::ChangeFactorOf => admin::change_factor(call).await,
+        Endpoint::RemoveFactorOf => admin::remove_factor(call).await,
+        Endpoint::ListPasskeysOf => admin::passkeys(call).await,
+        Endpoint::RemovePasskeyOf => admin::remove_passkey(call).await,
         Endpoint::AuditLog => admin::audit_log(call).await,
     }
 }

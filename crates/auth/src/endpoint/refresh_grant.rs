@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::limits;
-use crate::refresh::RefreshToken;
+use crate::refresh::{RefreshToken, STEP_UP};
 use crate::request::Response;
 use crate::service::{Call, seconds};
 use crate::session::{self, SessionRow};
@@ -49,6 +49,9 @@ enum Verdict {
     Parent,
     /// An older one, yet other requests of the same client were under way.
     Concurrent,
+    /// One of before a second factor was proved, and other requests of the same client may have been under
+    /// way then. It must not lead to a session that has the factor.
+    Weak,
     /// An older one: somebody has a copy.
     Stolen,
 }
@@ -87,6 +90,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
             Verdict::Concurrent => {
                 return respond(call, found, current, Some("concurrent-refresh")).await;
             }
+            Verdict::Weak => return Err(already_used()),
             Verdict::Stolen => return Err(end(call, &found).await?),
         }
     }
@@ -99,7 +103,10 @@ fn verdict(number: i64, current: i64, idle_seconds: f64, reuse_seconds: i64) -> 
         0 => Verdict::Current,
         1 => Verdict::Parent,
         #[expect(clippy::cast_precision_loss, reason = "seconds of an interval")]
-        behind if behind > 1 && idle_seconds < reuse_seconds as f64 => Verdict::Concurrent,
+        behind if behind > 1 && idle_seconds < reuse_seconds as f64 => match behind {
+            STEP_UP.. => Verdict::Weak,
+            _ => Verdict::Concurrent,
+        },
         // A number that was never given out cannot be authentic, unless the row went back in time.
         _ => Verdict::Stolen,
     }
@@ -181,8 +188,12 @@ async fn end(call: &Call<'_>, found: &Refreshed) -> Result<Error> {
         work.add("delete from auth.sessions where id = $1::uuid", &[&found.session.id]);
         call.auth.db().run(work).await?;
     }
+    Ok(already_used())
+}
+
+fn already_used() -> Error {
     let message = "Invalid Refresh Token: Already Used";
-    Ok(Error::bad_request(code::REFRESH_TOKEN_ALREADY_USED, message))
+    Error::bad_request(code::REFRESH_TOKEN_ALREADY_USED, message)
 }
 
 fn not_found() -> Error {
@@ -200,6 +211,9 @@ mod tests {
         assert_eq!(verdict(3, 4, 1e9, 0), Verdict::Parent);
         assert_eq!(verdict(2, 4, 9.0, 10), Verdict::Concurrent);
         assert_eq!(verdict(2, 4, 10.0, 10), Verdict::Stolen);
+        assert_eq!(verdict(4, 4 + STEP_UP, 9.0, 10), Verdict::Weak);
+        assert_eq!(verdict(4, 5 + STEP_UP, 9.0, 10), Verdict::Weak);
+        assert_eq!(verdict(4, 4 + STEP_UP, 10.0, 10), Verdict::Stolen);
         assert_eq!(verdict(0, 4, 0.0, 0), Verdict::Stolen);
         assert_eq!(verdict(5, 4, 0.0, 10), Verdict::Stolen);
     }

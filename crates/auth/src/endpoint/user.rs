@@ -150,8 +150,7 @@ fn may_change(call: &Call<'_>, user: &User) -> Result<()> {
         let message = "Updating email, phone, password of a SSO account only possible via SSO";
         return Err(Error::unprocessable(code::USER_SSO_MANAGED, message));
     }
-    let strong = call.caller()?.claims.aal == "aal2";
-    if user.verified_factors().next().is_some() && !strong {
+    if user.verified_factors().next().is_some() && !call.is_strong()? {
         let message = "AAL2 session is required to update email or password when MFA is enabled.";
         let status = http::StatusCode::UNAUTHORIZED;
         return Err(Error::new(status, code::INSUFFICIENT_AAL, message));

@@ -46,7 +46,7 @@ impl Metadata {
 pub struct SmsData<'a> {
     /// The code.
     pub otp: &'a str,
-    /// Why: `sms`, `phone_change`, `reauthentication`, `verification` (of a factor).
+    /// Why: `sms`, `phone_change`, `reauthentication`, `mfa` (of a factor).
     #[serde(skip_serializing_if = "str::is_empty")]
     pub sms_type: &'a str,
     /// To where, digits only.

@@ -214,7 +214,7 @@ pub enum AssuranceLevel {
 
 impl AssuranceLevel {
     /// Methods that are a second factor.
-    const SECOND_FACTORS: [&'static str; 3] = ["totp", "mfa/phone", "mfa/webauthn"];
+    pub(crate) const SECOND_FACTORS: [&'static str; 3] = ["totp", "mfa/phone", "mfa/webauthn"];
 
     /// The level that `amr` amounts to.
     pub fn of(amr: &[AmrEntry]) -> Self {

@@ -2,10 +2,14 @@
 
 mod audit_log;
 mod change;
+mod factors;
 mod list;
 mod users;
 
 pub(super) use audit_log::read as audit_log;
+pub(super) use factors::{
+    change as change_factor, list as factors, passkeys, remove as remove_factor, remove_passkey,
+};
 pub(super) use list::list;
 pub(super) use users::{create, delete, get, update};
 
