@@ -13,6 +13,7 @@ use crate::contact::{Contact, Given};
 use crate::db::Work;
 use crate::error::{Error, Result, code};
 use crate::flow;
+use crate::hook::HookKind;
 use crate::limits;
 use crate::one_time::{self, Kind, Token, expired, using_token};
 use crate::post::Notice;
@@ -179,6 +180,7 @@ async fn typed(
 ) -> Result<Vec<Token>> {
     let (auth, address) = (call.auth, contact.text());
     let carrier = auth.sms().filter(|carrier| carrier.makes_codes());
+    let carrier = carrier.filter(|_| !call.has_hook(HookKind::SendSms));
     match (contact, carrier) {
         // The carrier has sent digits of its own.
         (Contact::Phone(phone), Some(carrier)) if call.test_code(phone).is_none() => {

@@ -1,4 +1,5 @@
-//! What strangers have to get past: captchas, and the list of leaked passwords. What is not written down, too.
+//! Whom sign-in asks about strangers: judges of captchas, the list of leaked passwords, carriers that make the codes. And
+//! what is written down.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,7 @@ use http::{StatusCode, Uri};
 use plinth_auth::captcha::{Captcha, CaptchaProvider};
 use plinth_auth::outgoing;
 use plinth_auth::password::{LeakedPasswords, LeakedSettings, PasswordRules};
+use plinth_auth::sms::{Channel, MessageId, Pending, Sms, SmsError, SmsSender};
 use plinth_wire::Secret;
 use serde_json::{Value, json};
 
@@ -189,4 +191,59 @@ fn what_happens_is_written_down_only_where_that_is_wanted() {
             assert_eq!(site.text(actions).await, if kept { expected } else { "" });
         });
     }
+}
+
+/// A carrier that makes the codes itself; its only one is 424242.
+#[derive(Debug)]
+struct Judge;
+
+impl SmsSender for Judge {
+    fn name(&self) -> &'static str {
+        "judge"
+    }
+
+    fn supports(&self, _channel: Channel) -> bool {
+        true
+    }
+
+    fn send<'a>(&'a self, _sms: Sms<'a>) -> Pending<'a, Result<MessageId, SmsError>> {
+        Box::pin(std::future::ready(Ok(MessageId("VE1".to_owned()))))
+    }
+
+    fn makes_codes(&self) -> bool {
+        true
+    }
+
+    fn check<'a>(
+        &'a self,
+        phone: &'a str,
+        code: &'a Secret,
+    ) -> Pending<'a, Result<bool, SmsError>> {
+        let right = phone == "4915112345678" && code.expose() == "424242";
+        Box::pin(std::future::ready(Ok(right)))
+    }
+}
+
+#[test]
+fn a_carrier_that_makes_the_codes_judges_them() {
+    let config = "[auth.sms]\nenable_signup = true\nenable_confirmations = true\n\
+        [auth.sms.test_otp]\n4915100000000 = \"123456\"\n";
+    let adjust = |parts: &mut plinth_auth::Parts| parts.sms = Some(Arc::new(Judge));
+    with_setup(Setup { config, adjust: &adjust, ..Setup::default() }, async |site: &Site| {
+        let typed = |phone: &str, code: &str| json!({"type": "sms", "phone": phone, "token": code});
+        let early = site.post("/verify", typed("4915112345678", "424242")).await;
+        assert_eq!(early.error(), "otp_expired", "nobody asked for a code");
+        for phone in ["4915112345678", "4915100000000"] {
+            let answer = site.post("/otp", json!({"phone": phone})).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        }
+        let wrong = site.post("/verify", typed("4915112345678", "000000")).await;
+        assert_eq!(wrong.refusal(), (403, "otp_expired".to_owned()));
+        let right = site.post("/verify", typed("4915112345678", "424242")).await;
+        assert_eq!(right.status, StatusCode::OK, "{}", right.body);
+        let again = site.post("/verify", typed("4915112345678", "424242")).await;
+        assert_eq!(again.error(), "otp_expired", "it is used up");
+        let set = site.post("/verify", typed("4915100000000", "123456")).await;
+        assert_eq!(set.status, StatusCode::OK, "{}", set.body);
+    });
 }
