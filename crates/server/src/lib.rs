@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod gateway;
+pub mod import;
 pub mod pgrst;
 pub mod runtime;
 pub mod types;

@@ -1,9 +1,11 @@
 //! The command line.
 
+mod auth;
 mod keys;
 mod output;
 mod rest;
 
+pub use auth::{AuthCommand, FileFormat, ImportArgs};
 pub use keys::{KeyAlgorithm, KeysCommand, KeysTarget};
 pub use output::{Output, Paint, hinted};
 pub use rest::RestArgs;
@@ -77,6 +79,9 @@ pub enum Command {
     /// Keys that sign a project's tokens: list, add, rotate, revoke.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Manage a project's users.
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Print the effective configuration, secrets hidden.
     Config(ConfigArgs),
     /// Generate code for clients.

@@ -1,6 +1,7 @@
 //! What each command does. Everything here is start-up: errors are for people.
 
 mod admin;
+mod auth_import;
 mod banner;
 mod config;
 mod gen_types;
@@ -47,6 +48,7 @@ fn dispatch(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Psql(args) => return block_on(psql::run(global, args, output)),
         Command::Token(args) => block_on(token::run(global, args, output))?,
         Command::Keys(command) => block_on(keys::run(global, command, output))?,
+        Command::Auth(command) => block_on(auth_import::run(global, command, output))?,
         Command::Config(args) => config::run(global, args, output)?,
         Command::Gen(command) => block_on(gen_types::run(global, command, output))?,
         Command::Rest(args) => return block_on(rest::run(global, args, output)),

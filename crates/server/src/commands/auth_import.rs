@@ -1,0 +1,135 @@
+//! `plinth auth import`: users of another system.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+
+use anyhow::Context;
+use plinth_postgres::Project;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::admin::{Admin, Need};
+use crate::cli::{AuthCommand, Format, GlobalArgs, ImportArgs, ListenArgs, Output, hinted};
+use crate::config::Config;
+use crate::import::{self, Conflicts, Event, Options, ReadError, Record, Store, StoreError};
+
+/// Rows that were read and not yet written.
+const QUEUE: usize = 256;
+/// Rows between two words on the progress.
+const PROGRESS: u64 = 100_000;
+
+/// Rows of tables that are not imported, by table.
+type Others = BTreeMap<String, u64>;
+
+/// Runs the command.
+pub(super) async fn run(
+    global: &GlobalArgs,
+    command: &AuthCommand,
+    output: Output,
+) -> anyhow::Result<()> {
+    let AuthCommand::Import(args) = command;
+    // Before PostgreSQL is started for nothing.
+    let file =
+        import::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
+    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
+    let admin = Admin::connect(&config, Need::Started, output).await?;
+    let done = async {
+        let project = admin.project(&config, args.project.as_deref()).await?;
+        let summary = import(&admin, &project, args, file, output).await?;
+        anyhow::Ok((project.name, summary))
+    };
+    let done = done.await;
+    admin.close().await?;
+    let (project, summary) = done?;
+    match args.output {
+        Format::Json => output.line(serde_json::to_string_pretty(&summary)?),
+        Format::Pretty | Format::Env => tell(&project, &summary, args, output),
+    }
+    Ok(())
+}
+
+async fn import(
+    admin: &Admin,
+    project: &Project,
+    args: &ImportArgs,
+    file: Box<dyn std::io::Read + Send>,
+    output: Output,
+) -> anyhow::Result<Value> {
+    let mut connection = admin.connect_as_owner(project).await?;
+    let (rows, read_rows) = mpsc::channel(QUEUE);
+    let format = args.format.map(Into::into);
+    let reading = tokio::task::spawn_blocking(move || {
+        let (mut others, mut count) = (Others::new(), 0_u64);
+        let show = std::io::stderr().is_terminal();
+        let mut sink = |event| {
+            match event {
+                Event::Row(row) => send(&rows, Ok(Some(row)))?,
+                Event::Other(table) => *others.entry(table).or_default() += 1,
+            }
+            count += 1;
+            if show && count.is_multiple_of(PROGRESS) {
+                output.progress(format!("read {count} rows"));
+            }
+            Ok(())
+        };
+        let end = import::read(file, format, &mut sink).map(|()| None);
+        // When nobody takes the end, the database has said why.
+        let _ = send(&rows, end);
+        others
+    });
+    let options = Options {
+        conflicts: args.on_conflict,
+        dry_run: args.dry_run,
+        run_triggers: args.run_triggers,
+    };
+    let stored = Store::new(&mut connection, options).import(read_rows).await;
+    connection.close().await;
+    let mut summary = stored.map_err(explained)?;
+    summary["other_tables"] = json!(reading.await.context("reading was interrupted")?);
+    Ok(summary)
+}
+
+fn send(
+    rows: &mpsc::Sender<Result<Option<Record>, ReadError>>,
+    row: Result<Option<Record>, ReadError>,
+) -> Result<(), ReadError> {
+    rows.blocking_send(row).map_err(|_gone| ReadError::Stopped)
+}
+
+fn explained(error: StoreError) -> anyhow::Error {
+    match &error {
+        StoreError::Conflict { .. } => {
+            let hint =
+                "say --on-conflict skip to keep them, or --on-conflict update to overwrite them";
+            hinted(error.to_string(), hint)
+        }
+        _ => anyhow::Error::new(error).context("nothing was imported"),
+    }
+}
+
+/// The result for people.
+fn tell(project: &str, summary: &Value, args: &ImportArgs, output: Output) {
+    let number = |path: &str| summary.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let verb = if args.dry_run { "would import" } else { "imported" };
+    let users = number("/users/inserted");
+    let identities = number("/identities/inserted") + number("/identities/created");
+    output.line(format!("{verb} {users} users with {identities} identities into {project}"));
+    let there = if args.on_conflict == Conflicts::Update { "updated" } else { "there already" };
+    for (path, what) in [
+        ("/users/same_id", there),
+        ("/users/address_taken", "skipped, as the address or number is another user's"),
+        ("/users/duplicates", "skipped, as the file has them twice"),
+        (
+            "/passwords/unsupported",
+            "with passwords that cannot be verified here: they must recover",
+        ),
+    ] {
+        if number(path) > 0 {
+            output.line(format!("{} users {what}", number(path)));
+        }
+    }
+    let others = summary["other_tables"].as_object();
+    for (table, count) in others.into_iter().flatten() {
+        output.warn(format!("{table} is not imported ({count} rows or statements)"));
+    }
+}
