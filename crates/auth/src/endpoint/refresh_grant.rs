@@ -148,14 +148,19 @@ async fn rotate(call: &Call<'_>, token: RefreshToken) -> Result<Option<Refreshed
                 &config.sessions.timebox.map(seconds),
                 &config.sessions.inactivity_timeout.map(seconds),
                 &config.audit_log,
+                &config.sessions.allow_low_aal.map(seconds),
             ],
         )
         .await?;
     answers.json(0)
 }
 
-/// Whether the session `s` has ended by its own limits: `$5` seconds of life, `$6` seconds unused.
+/// Whether the session `s` has ended by its own limits: `$5` seconds of life, `$6` seconds unused, `$8` seconds without
+/// the second factor that the user has.
 const OVER: &str = "(coalesce(s.not_after <= now(), false) \
+     or coalesce(s.created_at + make_interval(secs => $8::bigint) <= now(), false) \
+       and s.aal is distinct from 'aal2' and s.oauth_client_id is null and exists ( \
+         select from auth.mfa_factors f where f.user_id = s.user_id and f.status = 'verified') \
      or coalesce(s.created_at + make_interval(secs => $5::bigint) <= now(), false) \
      or coalesce(coalesce(s.refreshed_at at time zone 'utc', s.created_at) \
                  + make_interval(secs => $6::bigint) <= now(), false))";

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Kind, ceremony, is_expired, named, secret, somebody, unknown};
 use crate::audit::{self, Action};
-use crate::db::{Work, condition_failed};
+use crate::db::{Work, condition_failed, taken};
 use crate::error::{Error, Result, code};
 use crate::hook::payload::SmsData;
 use crate::limits;
@@ -34,6 +34,15 @@ const INSERT: &str = "\
 insert into auth.mfa_challenges (id, factor_id, created_at, ip_address, otp_code, web_authn_session_data) \
 values ($1::uuid, $2::uuid, now(), $3::inet, $4, $5::jsonb) \
 returning to_jsonb(extract(epoch from created_at)::bigint)";
+
+/// The place of [`INSERT`] among the statements that write a challenge.
+const INSERTED: usize = 2;
+
+/// The constraint that no two factors were challenged at the same moment.
+const LAST_CHALLENGED: &str = "mfa_factors_last_challenged_at_key";
+
+/// How often a moment is tried that nobody else has.
+const ATTEMPTS: u32 = 4;
 
 #[derive(Default, Deserialize)]
 struct Body {
@@ -152,21 +161,43 @@ async fn ask(
     let config = &call.auth.config().mfa;
     let (lifetime, is_phone) = (seconds(config.challenge_expiry), question.sent.is_some());
     let pause = if is_phone { seconds(config.phone.max_frequency) } else { 0 };
-    let mut work = Work::new();
-    work.add(DROP_EXPIRED, &[&factor.id, &lifetime]);
-    work.add(TOUCH, &[&factor.id, &user.id, &pause]);
-    let ip = call.request.client_ip;
-    let place = work.add(INSERT, &[&id, &factor.id, &ip, &question.sent, &question.session_data]);
-    let traits = json!({"factor_id": factor.id, "factor_status": factor.status});
-    audit::add(&mut work, call.request, user, Action("challenge_created"), traits);
     let failed = |error: WireError| match condition_failed(&error) {
         true if is_phone => too_soon(pause.max(1)),
         true => unknown(),
         false => error.into(),
     };
-    let answers = call.auth.db().try_run(work).await.map_err(failed)?;
-    let created_at: i64 = answers.json(place)?.ok_or_else(unknown)?;
+    let mut attempt = 1;
+    let answers = loop {
+        let work = writing(call, user, factor, id, question, (lifetime, pause));
+        match call.auth.db().try_run(work).await {
+            // Somebody else's factor was challenged in the same microsecond.
+            Err(error) if taken(&error) == Some(LAST_CHALLENGED) && attempt < ATTEMPTS => {
+                attempt += 1
+            }
+            answers => break answers.map_err(failed)?,
+        }
+    };
+    let created_at: i64 = answers.json(INSERTED)?.ok_or_else(unknown)?;
     Ok(created_at + lifetime)
+}
+
+/// The statements that write a challenge; that at the place [`INSERTED`] answers.
+fn writing(
+    call: &Call<'_>,
+    user: &User,
+    factor: &Factor,
+    id: Uuid,
+    question: &Question,
+    (lifetime, pause): (i64, i64),
+) -> Work {
+    let mut work = Work::new();
+    work.add(DROP_EXPIRED, &[&factor.id, &lifetime]);
+    work.add(TOUCH, &[&factor.id, &user.id, &pause]);
+    let ip = call.request.client_ip;
+    work.add(INSERT, &[&id, &factor.id, &ip, &question.sent, &question.session_data]);
+    let traits = json!({"factor_id": factor.id, "factor_status": factor.status});
+    audit::add(&mut work, call.request, user, Action("challenge_created"), traits);
+    work
 }
 
 fn too_soon(seconds: i64) -> Error {

@@ -230,3 +230,19 @@ fn a_hook_that_rejects_an_attempt_ends_all_sessions() {
         refused(&site.get("/user", &user.token).await, 403, "session_not_found");
     });
 }
+
+#[test]
+fn a_session_may_go_without_the_factor_for_as_long_as_the_settings_say() {
+    let config = "[auth.sessions]\nallow_low_aal = \"10m\"";
+    with_configured_site(config, async |site: &Site| {
+        let plain = site.sign_up("ben@example.com").await;
+        let (strong, _) = with_app(site, "ada@example.com").await;
+        let weak = sign_in(site, "ada@example.com").await;
+        let fresh = site.refresh(&weak.refresh).await.signed_in();
+        site.sql("update auth.sessions set created_at = now() - interval '11 minutes'").await;
+        refused(&site.refresh(&fresh.refresh).await, 400, "session_expired");
+        for session in [&plain, &strong] {
+            assert_eq!(site.refresh(&session.refresh).await.status, StatusCode::OK);
+        }
+    });
+}

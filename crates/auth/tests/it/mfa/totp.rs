@@ -247,7 +247,7 @@ fn names_and_numbers_of_factors_are_bounded() {
         assert_eq!(enrol("one").await.status, StatusCode::OK);
         refused(&enrol("one").await, 422, "mfa_factor_name_conflict");
         refused(&enrol(&"x".repeat(256)).await, 400, "validation_failed");
-        refused(&enrol("a\0b").await, 400, "validation_failed");
+        refused(&enrol("a\0b").await, 400, "bad_json");
         let answers = futures_util::future::join_all((0..5).map(|_| enrol(""))).await;
         let made = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
         assert_eq!(made, 2, "three in all");
@@ -323,5 +323,26 @@ fn kinds_can_be_switched_off() {
                 site.send("POST", &path, Some(&user.token), json!({"code": "123456"})).await;
             refused(&answer, 422, "mfa_totp_verify_not_enabled");
         }
+    });
+}
+
+/// PostgreSQL's clock has microseconds, and the table has each moment once.
+#[test]
+fn two_factors_may_be_challenged_at_the_same_moment() {
+    with_site(async |site: &Site| {
+        let (ada, one) = with_app(site, "ada@example.com").await;
+        let ben = site.sign_up("ben@example.com").await;
+        let other = App::enrol(site, &ben.token, "").await;
+        challenge(site, &ada.token, &one.factor).await;
+        site.sql(
+            "create sequence public.clashes; \
+             create function public.clash() returns trigger language plpgsql security definer as $$ begin \
+             if nextval('public.clashes') = 1 then new.last_challenged_at := \
+             (select max(last_challenged_at) from auth.mfa_factors); end if; return new; end $$; \
+             create trigger clash before update on auth.mfa_factors for each row execute function public.clash()",
+        )
+        .await;
+        challenge(site, &ben.token, &other.factor).await;
+        assert_eq!(site.text("select last_value::text from public.clashes").await, "2");
     });
 }
