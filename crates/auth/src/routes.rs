@@ -65,6 +65,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/passkeys", Guard::User, Endpoint::ListPasskeys),
     route("PATCH", "/passkeys/{id}", Guard::User, Endpoint::RenamePasskey),
     route("DELETE", "/passkeys/{id}", Guard::User, Endpoint::RemovePasskey),
+    route("POST", "/invite", Guard::Admin, Endpoint::Invite),
+    route("POST", "/admin/generate_link", Guard::Admin, Endpoint::GenerateLink),
     route("GET", "/admin/users", Guard::Admin, Endpoint::ListUsers),
     route("POST", "/admin/users", Guard::Admin, Endpoint::CreateUser),
     route("GET", "/admin/users/{id}", Guard::Admin, Endpoint::ReadUser),

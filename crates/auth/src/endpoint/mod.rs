@@ -76,6 +76,10 @@ pub enum Endpoint {
     RenamePasskey,
     /// Takes a passkey away.
     RemovePasskey,
+    /// Mails somebody that an account is waiting.
+    Invite,
+    /// A link for a server that sends mails itself.
+    GenerateLink,
     /// Users page by page.
     ListUsers,
     /// A user by an administrator's word.
@@ -129,6 +133,8 @@ pub(crate) async fn answer(endpoint: Endpoint, call: &Call<'_>) -> Result<Respon
         Endpoint::ListPasskeys => passkey::list(call).await,
         Endpoint::RenamePasskey => passkey::rename(call).await,
         Endpoint::RemovePasskey => passkey::remove(call).await,
+        Endpoint::Invite => admin::invite(call).await,
+        Endpoint::GenerateLink => admin::generate(call).await,
         Endpoint::ListUsers => admin::list(call).await,
         Endpoint::CreateUser => admin::create(call).await,
         Endpoint::ReadUser => admin::get(call).await,

@@ -3,9 +3,11 @@
 mod admin;
 mod external;
 mod hooks;
+mod links;
 mod mail;
 mod mfa;
 mod notices;
+mod otp;
 mod passkey;
 mod refresh;
 mod routes;

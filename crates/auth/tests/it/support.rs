@@ -295,6 +295,16 @@ impl<'a> Site<'a> {
         self.mailbox.messages()
     }
 
+    /// The mail server waits so long before every reply.
+    pub(crate) fn slow_mail(&self, pause: Duration) {
+        self.mailbox.set_pace(pause);
+    }
+
+    /// Whether mails are on their way.
+    pub(crate) fn is_mailing(&self) -> bool {
+        self.mailer.as_ref().is_some_and(|mailer| mailer.counts().pending > 0)
+    }
+
     /// The last mail to `address`.
     pub(crate) async fn mail_to(&self, address: &str) -> Arrived {
         let mails = self.mails().await;

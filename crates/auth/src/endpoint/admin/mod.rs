@@ -3,6 +3,7 @@
 mod audit_log;
 mod change;
 mod factors;
+mod links;
 mod list;
 mod users;
 
@@ -10,6 +11,7 @@ pub(super) use audit_log::read as audit_log;
 pub(super) use factors::{
     change as change_factor, list as factors, passkeys, remove as remove_factor, remove_passkey,
 };
+pub(super) use links::{generate, invite};
 pub(super) use list::list;
 pub(super) use users::{create, delete, get, update};
 
