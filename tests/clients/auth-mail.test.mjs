@@ -2,7 +2,7 @@
 // mails that `plinth up` catches.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { address, browser, database, ok, password, sandbox, signedUp } from './harness.mjs';
+import { address, backend, browser, database, ok, password, sandbox, signedUp } from './harness.mjs';
 import { follow, mailTo, noMailTo } from './lib/inbox.mjs';
 
 const on = await sandbox('auth-on');
@@ -168,7 +168,7 @@ test('a confirmation is sent again, to those who wait for one', async () => {
   ok(await browser(off).auth.verifyOtp({ token_hash: second.hash, type: 'signup' }));
   ok(await browser(off).auth.resend({ type: 'signup', email }));
   for (const type of ['signup', 'email_change']) ok(await browser(off).auth.resend({ type, email: address(), options: { emailRedirectTo: 'nonsense' } }));
-  for (const [type, phone] of [['sms', '+4912345'], ['phone_change', '+4912346']]) ok(await browser(off).auth.resend({ type, phone }));
+  for (const [type, phone] of [['sms', '+4915112345670'], ['phone_change', '+4915112345671']]) ok(await browser(off).auth.resend({ type, phone }));
   await noMailTo(email);
 });
 
@@ -256,6 +256,20 @@ test('somebody anonymous becomes a user by confirming an address', async () => {
   ok(await client.auth.refreshSession());
   assert.equal(ok(await client.auth.getClaims()).claims.is_anonymous, false);
   assert.equal(ok(await client.auth.getUserIdentities()).identities[0].user_id, user.id);
+});
+
+test('a phone signs up and is confirmed by its code', async (t) => {
+  const phone = '+4915112345670';
+  const client = browser(off);
+  const { user, session } = ok(await client.auth.signUp({ phone, password }));
+  t.after(() => backend(off).auth.admin.deleteUser(user.id));
+  assert.deepEqual([session, user.phone, user.phone_confirmed_at], [null, phone.slice(1), undefined]);
+  assert.equal(codeOf(await browser(off).auth.signInWithPassword({ phone, password })), 'phone_not_confirmed');
+  assert.equal(codeOf(await client.auth.verifyOtp({ phone, token: '000000', type: 'sms' })), 'otp_expired');
+  const { user: now } = ok(await client.auth.verifyOtp({ phone, token: '123456', type: 'sms' }));
+  assert.match(now.phone_confirmed_at, /^\d{4}-/);
+  ok(await client.from('notes').insert({ content: 'in' }));
+  ok(await browser(off).auth.signInWithPassword({ phone, password }));
 });
 
 test('phones without a carrier: an error soon, and never a session', async () => {

@@ -76,7 +76,7 @@ async function launch(state) {
 const logOf = (state) => readFile(path.join(state.folder, 'log'), 'utf8').catch(() => '');
 const tail = async (state) => (await logOf(state)).split('\n').slice(-40).join('\n');
 
-async function end(pid, signal, graceMs = 20_000) {
+async function end(pid, signal, graceMs = 60_000) {
   if (!alive(pid)) return;
   process.kill(pid, signal);
   const until = Date.now() + graceMs;
@@ -299,7 +299,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   } else if (command === 'env') {
     // For suites in other languages: what `plinth status` says, and tokens of the three people.
     process.env.PLINTH_TEST_STATE = file;
-    const status = JSON.parse(await plinth('status', '-o', 'json'));
+    for (const name of ['auth-on', 'auth-off', 'auth-closed', 'auth-keys']) await sandbox(name);
+    const status = { ...JSON.parse(await plinth('status', '-o', 'json')), inbox: `${(await server()).url}/inbox` };
     for (const of of Object.values(status.projects)) {
       of.tokens = Object.fromEntries(Object.entries(people).map(([name, person]) => [name, sign(of, person)]));
     }

@@ -3,8 +3,13 @@
 import json
 import os
 import pathlib
+import re
+import time
+import urllib.parse
 import uuid
+from typing import NamedTuple
 
+import httpx
 import pytest
 from supabase import Client, ClientOptions, create_client
 
@@ -41,6 +46,27 @@ def signed_in(project: str, person: str) -> Client:
     """A client with the token of ada, ben or eve."""
     token = STATUS["projects"][project]["tokens"][person]
     return create_client(url(project), key(project, "ANON_KEY"), _options({"Authorization": f"Bearer {token}"}))
+
+
+class Mail(NamedTuple):
+    code: str | None
+    link: str | None
+    hash: str | None
+
+
+def mail_to(address: str) -> Mail:
+    """Waits for a mail to the address and takes it out of the inbox."""
+    api = f"{STATUS['inbox']}/api/v1"
+    deadline = time.monotonic() + 10
+    while not (found := httpx.get(f"{api}/search", params={"query": f'to:"{address}"'}).json()["messages"]):
+        assert time.monotonic() < deadline, f"no mail to {address}"
+        time.sleep(0.02)
+    text = httpx.get(f"{api}/message/{found[-1]['ID']}").json()["Text"]
+    httpx.request("DELETE", f"{api}/messages", json={"IDs": [found[-1]["ID"]]})
+    code = re.search(r"^Code: (\d+)\s*$", text, re.MULTILINE)
+    link = re.search(r"https?://\S+/verify\?\S+", text)
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(link[0]).query) if link else {}
+    return Mail(code and code[1], link and link[0], query.get("token", [None])[0])
 
 
 @pytest.fixture
