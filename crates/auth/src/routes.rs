@@ -9,8 +9,10 @@ use crate::endpoint::Endpoint;
 pub enum Guard {
     /// Whoever has an API key of the project, or nobody in particular where the gateway asks for none.
     Anyone,
-    /// A signed-in user.
+    /// A signed-in user, with a session of their own: no client of the OAuth server that acts for them.
     User,
+    /// A signed-in user, or a client of the OAuth server that acts for them.
+    UserOrApp,
     /// A server: a token with a role that administers users.
     Admin,
 }
@@ -44,8 +46,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/.well-known/jwks.json", Guard::Anyone, Endpoint::Jwks),
     route("POST", "/signup", Guard::Anyone, Endpoint::SignUp),
     route("POST", "/token", Guard::Anyone, Endpoint::Token),
-    route("POST", "/logout", Guard::User, Endpoint::SignOut),
-    route("GET", "/user", Guard::User, Endpoint::GetUser),
+    route("POST", "/logout", Guard::UserOrApp, Endpoint::SignOut),
+    route("GET", "/user", Guard::UserOrApp, Endpoint::GetUser),
     route("PUT", "/user", Guard::User, Endpoint::UpdateUser),
     route("POST", "/otp", Guard::Anyone, Endpoint::Otp),
     route("POST", "/magiclink", Guard::Anyone, Endpoint::MagicLink),
@@ -83,6 +85,32 @@ pub const ROUTES: &[Route] = &[
         Endpoint::RemovePasskeyOf,
     ),
     route("GET", "/admin/audit", Guard::Admin, Endpoint::AuditLog),
+    route("GET", "/admin/oauth/clients", Guard::Admin, Endpoint::ListClients),
+    route("POST", "/admin/oauth/clients", Guard::Admin, Endpoint::CreateClient),
+    route("GET", "/admin/oauth/clients/{id}", Guard::Admin, Endpoint::GetClient),
+    route("PUT", "/admin/oauth/clients/{id}", Guard::Admin, Endpoint::UpdateClient),
+    route("DELETE", "/admin/oauth/clients/{id}", Guard::Admin, Endpoint::DeleteClient),
+    route(
+        "POST",
+        "/admin/oauth/clients/{id}/regenerate_secret",
+        Guard::Admin,
+        Endpoint::RegenerateClientSecret,
+    ),
+    route("POST", "/oauth/clients/register", Guard::Anyone, Endpoint::RegisterClient),
+    route("GET", "/oauth/authorize", Guard::Anyone, Endpoint::OAuthAuthorize),
+    route("GET", "/oauth/authorizations/{id}", Guard::User, Endpoint::OAuthDetails),
+    route("POST", "/oauth/authorizations/{id}/consent", Guard::User, Endpoint::OAuthConsent),
+    route("POST", "/oauth/token", Guard::Anyone, Endpoint::OAuthToken),
+    route("GET", "/oauth/userinfo", Guard::UserOrApp, Endpoint::UserInfo),
+    route("GET", "/user/oauth/grants", Guard::User, Endpoint::ListGrants),
+    route("DELETE", "/user/oauth/grants", Guard::User, Endpoint::RevokeGrant),
+    route(
+        "GET",
+        "/.well-known/oauth-authorization-server",
+        Guard::Anyone,
+        Endpoint::AuthorizationServer,
+    ),
+    route("GET", "/.well-known/openid-configuration", Guard::Anyone, Endpoint::OpenIdConfiguration),
 ];
 
 /// What a path leads to.

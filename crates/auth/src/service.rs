@@ -90,6 +90,25 @@ pub(crate) struct Caller {
     pub(crate) session: Option<SessionRow>,
 }
 
+impl Caller {
+    /// The client that acts for the user, if it is not the user who asks.
+    pub(crate) fn is_app(&self) -> bool {
+        let of_app = |session: &SessionRow| session.oauth_client_id.is_some();
+        self.claims.client_id.is_some() || self.session.as_ref().is_some_and(of_app)
+    }
+
+    /// The caller, unless it is an app: the user let it in, and not to administer the account.
+    fn own(self) -> Result<Self> {
+        match self.is_app() {
+            true => Err(Error::forbidden(
+                code::NO_AUTHORIZATION,
+                "This endpoint requires a session of the user's own, not that of an OAuth client",
+            )),
+            false => Ok(self),
+        }
+    }
+}
+
 /// One request under way.
 pub(crate) struct Call<'a> {
     pub(crate) auth: &'a Auth,
@@ -137,7 +156,8 @@ impl Auth {
         let mut call = Call { auth: self, request, parameters, now, caller: None };
         call.caller = match route.guard {
             Guard::Anyone => None,
-            Guard::User => Some(call.signed_in().await?),
+            Guard::User => Some(call.signed_in().await?.own()?),
+            Guard::UserOrApp => Some(call.signed_in().await?),
             Guard::Admin => Some(call.admin()?),
         };
         call.captcha(route).await?;
@@ -282,6 +302,11 @@ impl<'a> Call<'a> {
             let message = "invalid claim: missing sub claim";
             return Err(Error::forbidden(code::BAD_JWT, message));
         }
+        // ID tokens have none; they say who somebody is, and open nothing.
+        if claims.role.is_empty() {
+            let message = "invalid claim: missing role claim";
+            return Err(Error::forbidden(code::BAD_JWT, message));
+        }
         let user: Uuid = claims.sub.parse().map_err(|_not_a_uuid| {
             Error::bad_request(code::BAD_JWT, "invalid claim: sub claim must be a UUID")
         })?;
@@ -317,7 +342,8 @@ impl<'a> Call<'a> {
     /// Somebody whose token has a role that administers users.
     pub(crate) fn admin(&self) -> Result<Caller> {
         let claims = self.claims()?;
-        if !self.auth.config().token.admin_roles.contains(&claims.role) {
+        let is_admin = self.auth.config().token.admin_roles.contains(&claims.role);
+        if !is_admin || claims.client_id.is_some() {
             return Err(Error::forbidden(code::NOT_ADMIN, "User not allowed"));
         }
         Ok(Caller { claims, user: None, session: None })

@@ -119,12 +119,14 @@ pub(crate) struct SignIn<'a> {
     pub oauth_client: Option<Uuid>,
     /// What that client may do.
     pub scopes: Option<&'a str>,
+    /// The id of the session to be, when something else has it already.
+    pub session: Option<Uuid>,
 }
 
 impl<'a> SignIn<'a> {
     /// The user's own sign-in by `method`.
     pub(crate) fn by(method: &'a str, provider: &'a str) -> Self {
-        Self { method, provider, oauth_client: None, scopes: None }
+        Self { method, provider, oauth_client: None, scopes: None, session: None }
     }
 }
 
@@ -155,7 +157,7 @@ impl Call<'_> {
         how: SignIn<'_>,
         failed: impl FnOnce(WireError) -> Error,
     ) -> Result<Session> {
-        let session = Uuid::new_v4();
+        let session = how.session.unwrap_or_else(Uuid::new_v4);
         let agent = self.request.user_agent();
         work.add(
             INSERT,

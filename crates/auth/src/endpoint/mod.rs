@@ -3,6 +3,7 @@
 mod admin;
 mod info;
 mod mfa;
+mod oauth_server;
 mod otp;
 mod passkey;
 mod password_grant;
@@ -102,6 +103,38 @@ pub enum Endpoint {
     RemovePasskeyOf,
     /// What happened.
     AuditLog,
+    /// Apps that may sign users in, page by page.
+    ListClients,
+    /// An app by an administrator's word.
+    CreateClient,
+    /// One app.
+    GetClient,
+    /// Changes an app.
+    UpdateClient,
+    /// Deletes an app.
+    DeleteClient,
+    /// A new secret of an app.
+    RegenerateClientSecret,
+    /// An app by its own word.
+    RegisterClient,
+    /// An app sends its user.
+    OAuthAuthorize,
+    /// What the user is asked.
+    OAuthDetails,
+    /// What the user says.
+    OAuthConsent,
+    /// Tokens of an app.
+    OAuthToken,
+    /// Who the user is, for an app.
+    UserInfo,
+    /// Apps that the user lets in.
+    ListGrants,
+    /// One that is out again.
+    RevokeGrant,
+    /// What apps find out by themselves.
+    AuthorizationServer,
+    /// The same for OpenID Connect.
+    OpenIdConfiguration,
 }
 
 /// Answers a request whose guard has let it through.
@@ -146,5 +179,21 @@ pub(crate) async fn answer(endpoint: Endpoint, call: &Call<'_>) -> Result<Respon
         Endpoint::ListPasskeysOf => admin::passkeys(call).await,
         Endpoint::RemovePasskeyOf => admin::remove_passkey(call).await,
         Endpoint::AuditLog => admin::audit_log(call).await,
+        Endpoint::ListClients => oauth_server::list_clients(call).await,
+        Endpoint::CreateClient => oauth_server::create_client(call).await,
+        Endpoint::GetClient => oauth_server::get_client(call).await,
+        Endpoint::UpdateClient => oauth_server::update_client(call).await,
+        Endpoint::DeleteClient => oauth_server::delete_client(call).await,
+        Endpoint::RegenerateClientSecret => oauth_server::regenerate_secret(call).await,
+        Endpoint::RegisterClient => oauth_server::register(call).await,
+        Endpoint::OAuthAuthorize => oauth_server::authorize(call).await,
+        Endpoint::OAuthDetails => oauth_server::details(call).await,
+        Endpoint::OAuthConsent => oauth_server::decide(call).await,
+        Endpoint::OAuthToken => oauth_server::token(call).await,
+        Endpoint::UserInfo => oauth_server::userinfo(call),
+        Endpoint::ListGrants => oauth_server::list_grants(call).await,
+        Endpoint::RevokeGrant => oauth_server::revoke_grant(call).await,
+        Endpoint::AuthorizationServer => oauth_server::authorization_server(call),
+        Endpoint::OpenIdConfiguration => oauth_server::openid_configuration(call),
     }
 }

@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
@@ -60,18 +61,47 @@ enum Verdict {
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     call.limit(limits::Kind::Token, None)?;
     let Body { refresh_token } = fields(call)?;
+    let (found, reuse) = next(call, &refresh_token, None).await?;
+    respond(call, found, reuse).await
+}
+
+/// The session of a refresh token that is the client's, with the number of its next token, and its user.
+///
+/// # Errors
+///
+/// As `POST /token?grant_type=refresh_token` has them.
+pub(super) async fn refresh(
+    call: &Call<'_>,
+    refresh_token: &str,
+    client: Option<Uuid>,
+) -> Result<(SessionRow, User)> {
+    let (found, _) = next(call, refresh_token, client).await?;
+    Ok((found.session, found.user))
+}
+
+/// Rotates a token; also why it may be used once more, when it is an older one.
+async fn next(
+    call: &Call<'_>,
+    refresh_token: &str,
+    client: Option<Uuid>,
+) -> Result<(Refreshed, Option<&'static str>)> {
     if refresh_token.len() < 12 {
         return Err(Error::validation("Refresh token is not valid"));
     }
-    let token = call.auth.refresh_key().read(&refresh_token).ok_or_else(not_found)?;
+    let token = call.auth.refresh_key().read(refresh_token).ok_or_else(not_found)?;
     for _ in 0..ATTEMPTS {
-        let found = rotate(call, token).await?;
-        let Some(found) = found else {
+        let found = rotate(call, token, client).await?;
+        let Some(mut found) = found else {
             let message = "Invalid Refresh Token: No Valid Session Found";
             return Err(Error::bad_request(code::SESSION_NOT_FOUND, message));
         };
+        // A session that an app was given is refreshed where the app proves who it is, and nowhere else.
+        if found.session.oauth_client_id != client {
+            return Err(not_found());
+        }
         if found.rotated {
-            return respond(call, found, token.number + 1, None).await;
+            found.session.refresh_token_counter = Some(token.number + 1);
+            return Ok((found, None));
         }
         if found.user.is_banned(call.now) || found.user.deleted_at.is_some() {
             let message = "Invalid Refresh Token: User Banned";
@@ -86,10 +116,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
         match verdict(token.number, current, found.idle_seconds, interval) {
             // Somebody else was quicker, which is known only now.
             Verdict::Current => continue,
-            Verdict::Parent => return respond(call, found, current, Some("fail-to-save")).await,
-            Verdict::Concurrent => {
-                return respond(call, found, current, Some("concurrent-refresh")).await;
-            }
+            Verdict::Parent => return Ok((found, Some("fail-to-save"))),
+            Verdict::Concurrent => return Ok((found, Some("concurrent-refresh"))),
             Verdict::Weak => return Err(already_used()),
             Verdict::Stolen => return Err(end(call, &found).await?),
         }
@@ -112,13 +140,18 @@ fn verdict(number: i64, current: i64, idle_seconds: f64, reuse_seconds: i64) -> 
     }
 }
 
-async fn rotate(call: &Call<'_>, token: RefreshToken) -> Result<Option<Refreshed>> {
+async fn rotate(
+    call: &Call<'_>,
+    token: RefreshToken,
+    client: Option<Uuid>,
+) -> Result<Option<Refreshed>> {
     let config = call.auth.config();
     let statement = format!(
         "with rotated as ( \
            update auth.sessions s set refresh_token_counter = s.refresh_token_counter + 1, \
              refreshed_at = now() at time zone 'utc', updated_at = now(), user_agent = $3, ip = $4::inet \
            where s.id = $1::uuid and s.refresh_token_counter = $2::bigint and not {OVER} \
+             and s.oauth_client_id is not distinct from $9::uuid \
              and exists (select from auth.users u where u.id = s.user_id and u.deleted_at is null \
                          and (u.banned_until is null or u.banned_until <= now())) \
            returning s.id, s.user_id), \
@@ -149,6 +182,7 @@ async fn rotate(call: &Call<'_>, token: RefreshToken) -> Result<Option<Refreshed
                 &config.sessions.inactivity_timeout.map(seconds),
                 &config.audit_log,
                 &config.sessions.allow_low_aal.map(seconds),
+                &client,
             ],
         )
         .await?;
@@ -167,11 +201,10 @@ const OVER: &str = "(coalesce(s.not_after <= now(), false) \
 
 async fn respond(
     call: &Call<'_>,
-    mut found: Refreshed,
-    number: i64,
+    found: Refreshed,
     reuse: Option<&'static str>,
 ) -> Result<Response> {
-    found.session.refresh_token_counter = Some(number);
+    let number = found.session.refresh_token_counter.unwrap_or_default();
     let session = call.session_by(&found.session, &found.user, "token_refresh").await?;
     let response = Response::ok(&session)
         .with(USER_ID, &found.user.id.to_string())

@@ -12,10 +12,15 @@ use crate::service::Call;
 /// Ends this session, the others, or all of the user's; access tokens live until they expire.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     let user = call.user()?;
-    let session = call.caller()?.session.as_ref().map(|session| session.id);
-    let condition = match (call.request.parameter("scope").as_deref(), session) {
-        (None | Some("global"), _) | (Some("local"), None) => "",
-        (Some("local"), Some(_)) => " and id = $2::uuid",
+    let caller = call.caller()?;
+    let session = caller.session.as_ref().map(|session| session.id);
+    let scope = call.request.parameter("scope");
+    // An app ends what it was given, and nothing else.
+    let scope = if caller.is_app() { Some("local") } else { scope.as_deref() };
+    let condition = match (scope, session) {
+        (None | Some("global"), _) => "",
+        (Some("local"), None) if !caller.is_app() => "",
+        (Some("local"), _) => " and id = $2::uuid",
         (Some("others"), _) => " and id is distinct from $2::uuid",
         (Some(other), _) => {
             let other: String = other.chars().take(64).collect();

@@ -7,6 +7,7 @@ mod links;
 mod mail;
 mod mfa;
 mod notices;
+mod oauth_server;
 mod otp;
 mod passkey;
 mod refresh;

@@ -50,7 +50,7 @@ fn a_user_is_no_admin_and_an_api_key_is_no_user() {
                     let refusal = (StatusCode::FORBIDDEN, "not_admin".to_owned());
                     assert_eq!((answer.status, answer.error()), refusal, "{name}");
                 }
-                Guard::User => {
+                Guard::User | Guard::UserOrApp => {
                     for key in [site.anon_key(), site.service_key()] {
                         let answer = site.send(route.method, &path, Some(&key), json!({})).await;
                         let refusal = (StatusCode::FORBIDDEN, "bad_jwt".to_owned());

@@ -19,7 +19,7 @@ const MAX_PER_PAGE: u64 = 1000;
 /// Characters of a filter.
 const MAX_FILTER: usize = 255;
 /// As many entries are counted exactly; beyond that the planner's estimate is told.
-const COUNTED: u64 = 20_000;
+pub(crate) const COUNTED: u64 = 20_000;
 /// A filter too short for an index is looked for among so many of the newest users.
 const SHORT_FILTER: u64 = 20_000;
 

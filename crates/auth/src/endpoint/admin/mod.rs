@@ -12,7 +12,7 @@ pub(super) use factors::{
     change as change_factor, list as factors, passkeys, remove as remove_factor, remove_passkey,
 };
 pub(super) use links::{generate, invite};
-pub(super) use list::list;
+pub(super) use list::{COUNTED, Page, list};
 pub(super) use users::{create, delete, get, update};
 
 use uuid::Uuid;
