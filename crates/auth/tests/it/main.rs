@@ -1,6 +1,7 @@
 //! Tests on a real PostgreSQL, a real mail server and a real identity provider.
 
 mod admin;
+mod change;
 mod external;
 mod hooks;
 mod links;
@@ -10,6 +11,9 @@ mod notices;
 mod oauth_server;
 mod otp;
 mod passkey;
+mod phone;
+mod pkce;
+mod recover;
 mod refresh;
 mod routes;
 mod sign_in;
