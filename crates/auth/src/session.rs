@@ -320,6 +320,18 @@ pub(crate) fn saving_user(error: WireError) -> Error {
             code::IDENTITY_ALREADY_EXISTS,
             "Identity is already linked to another user",
         ),
+        // Deleted between our look and our step.
+        ("23503", Some("mfa_amr_claims_session_id_fkey")) => no_session(),
+        (
+            "23503",
+            Some(
+                "sessions_user_id_fkey"
+                | "identities_user_id_fkey"
+                | "one_time_tokens_user_id_fkey"
+                | "mfa_factors_user_id_fkey"
+                | "webauthn_credentials_user_id_fkey",
+            ),
+        ) => Error::forbidden(code::USER_NOT_FOUND, "User not found"),
         ("55P03" | "40P01" | "40001" | "57014", _) => error.into(),
         _ => {
             tracing::warn!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -66,6 +66,7 @@ pub(crate) struct User {
     /// When it was changed.
     pub updated_at: Option<Timestamp>,
     /// Until when the user may not sign in.
+    #[serde(default, deserialize_with = "moment_or_never")]
     pub banned_until: Option<Timestamp>,
     /// When the user was deleted and kept as a shell.
     pub deleted_at: Option<Timestamp>,
@@ -81,6 +82,17 @@ pub(crate) struct User {
     /// Second factors.
     #[serde(default)]
     pub factors: Vec<Factor>,
+}
+
+/// A moment, or `infinity`, which people write for bans without an end: the last moment there is.
+fn moment_or_never<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| match text.as_str() {
+        "infinity" => Ok(Timestamp::MAX),
+        "-infinity" => Ok(Timestamp::MIN),
+        text => text.parse().map_err(serde::de::Error::custom),
+    })
+    .transpose()
 }
 
 /// The hash of a password; never printed.

@@ -47,6 +47,11 @@ struct Body {
 
 /// `GET /user`.
 pub(super) fn get(call: &Call<'_>) -> Result<Response> {
+    // A client that asks for an audience is not shown the user of another one.
+    let asked = call.request.header("x-jwt-aud").filter(|aud| !aud.is_empty());
+    if asked.is_some_and(|aud| call.caller().is_ok_and(|caller| caller.claims.aud != aud)) {
+        return Err(Error::validation("Token audience doesn't match request audience"));
+    }
     Ok(Response::ok(&call.user()?.view()))
 }
 

@@ -1,6 +1,7 @@
 //! Hashing on threads of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,6 +68,8 @@ type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 pub struct Hasher {
     queue: SyncSender<Job>,
     params: Arc<Params>,
+    /// Passwords that were taken to be hashed or compared.
+    taken: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Hasher {
@@ -92,7 +95,12 @@ impl Hasher {
                 .spawn(move || work(&jobs, &params))
                 .map_err(HasherError::Thread)?;
         }
-        Ok(Self { queue, params })
+        Ok(Self { queue, params, taken: Arc::default() })
+    }
+
+    /// How many passwords were hashed or compared so far, or wait for it.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Hashes a new password with argon2id, as a PHC string.
@@ -152,6 +160,7 @@ impl Hasher {
             TrySendError::Full(_) => HasherError::Busy,
             TrySendError::Disconnected(_) => HasherError::Failed,
         })?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
         answer.await.map_err(|_| HasherError::Failed)
     }
 }

@@ -16,6 +16,8 @@ mod pkce;
 mod recover;
 mod refresh;
 mod routes;
+mod scale;
+mod security;
 mod sign_in;
 mod sign_up;
 mod strangers;

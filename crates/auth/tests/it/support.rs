@@ -408,6 +408,21 @@ impl<'a> Site<'a> {
         text
     }
 
+    /// Ends the connections of sign-in.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+
+    /// The secret of the project's tokens.
+    pub(crate) fn secret(&self) -> String {
+        self.database.project().keys.jwt_secret.expose().to_owned()
+    }
+
+    /// The name of the database.
+    pub(crate) fn database(&self) -> &str {
+        self.database.name()
+    }
+
     /// How many rows a table has.
     pub(crate) async fn count(&self, table: &str) -> i64 {
         self.text(&format!("select count(*)::text from {table}")).await.parse().unwrap()

@@ -106,3 +106,18 @@ fn a_ban_holds_against_tokens_that_are_out_already() {
         assert_eq!(user.status, StatusCode::OK, "{}", user.body);
     });
 }
+
+#[test]
+fn a_ban_may_have_no_end() {
+    with_site(async |site: &Site| {
+        let ada = site.sign_up("ada@example.com").await;
+        site.sql("update auth.users set banned_until = 'infinity'").await;
+        refused(&site.get("/user", &ada.token).await, 403, "user_banned");
+        refused(&site.password("email", "ada@example.com", PASSWORD).await, 400, "user_banned");
+        let path = format!("/admin/users/{}", ada.id);
+        let user = site.admin("GET", &path, json!({})).await;
+        assert!(user.body["banned_until"].is_string(), "{}", user.body);
+        site.sql("update auth.users set banned_until = '-infinity'").await;
+        assert_eq!(site.get("/user", &ada.token).await.status, StatusCode::OK);
+    });
+}
