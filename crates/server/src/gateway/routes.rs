@@ -60,6 +60,11 @@ pub const ROUTES: &[Route] = &[
 /// Paths of the instance itself: open to everybody, and telling nothing that is secret.
 pub const INSTANCE_PATHS: &[&str] = &["/", "/health", "/ready"];
 
+/// What clients of sign-in's OAuth server look for at the root of the host, before the path of the issuer (RFC 8414 §3.1)
+/// or without it.
+const DISCOVERY: [&str; 2] =
+    ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+
 /// How a request names its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Selector<'a> {
@@ -93,13 +98,10 @@ pub(super) enum Target<'a> {
 
 /// Finds what `path` is for; `host` is the `Host` header.
 pub(super) fn resolve<'a>(host: Option<&'a str>, path: &'a str) -> Target<'a> {
-    let (selector, inner) = match path.strip_prefix("/p/") {
-        Some(rest) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            (Selector::Path(&rest[..end]), &rest[end..])
-        }
-        None => (host.and_then(project_of_host).map_or(Selector::Default, Selector::Host), path),
-    };
+    if let Some(found) = discovery(host, path) {
+        return found;
+    }
+    let (selector, inner) = select(host, path);
     if !matches!(selector, Selector::Path(_))
         && let Some(own) = INSTANCE_PATHS.iter().find(|own| **own == path)
     {
@@ -118,6 +120,32 @@ pub(super) fn resolve<'a>(host: Option<&'a str>, path: &'a str) -> Target<'a> {
             path: if rest.is_empty() { "/" } else { rest },
         },
     }
+}
+
+/// The project that a request names, and the path below it.
+fn select<'a>(host: Option<&'a str>, path: &'a str) -> (Selector<'a>, &'a str) {
+    match path.strip_prefix("/p/") {
+        Some(rest) => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            (Selector::Path(&rest[..end]), &rest[end..])
+        }
+        None => (host.and_then(project_of_host).map_or(Selector::Default, Selector::Host), path),
+    }
+}
+
+/// Sign-in's own document, where `path` is one of [`DISCOVERY`] with the path of its issuer behind it.
+fn discovery<'a>(host: Option<&'a str>, path: &'a str) -> Option<Target<'a>> {
+    let (name, issuer) =
+        DISCOVERY.into_iter().find_map(|name| Some((name, path.strip_prefix(name)?)))?;
+    let (selector, inner) = select(host, issuer);
+    let route = ROUTES.iter().find(|route| route.service == Service::Auth)?;
+    let bare = inner.is_empty() && !matches!(selector, Selector::Path(_));
+    (bare || inner == route.prefix).then_some(Target::Project {
+        selector,
+        route,
+        base_path: name,
+        path: name,
+    })
 }
 
 /// `echelon` of `echelon.localhost:5400`. Names of hosts are the same in any case and with a dot at
@@ -174,6 +202,26 @@ mod tests {
         assert_eq!(project(None, "/rest/v1").3, "/");
         assert_eq!(project(None, "/rest/v1/").3, "/");
         assert_eq!(project(None, "/rest/v1//").3, "//");
+    }
+
+    #[test]
+    fn documents_of_sign_in_are_found_at_the_root_too() {
+        for name in DISCOVERY {
+            for (host, issuer, selector) in [
+                (None, "", Selector::Default),
+                (None, "/auth/v1", Selector::Default),
+                (None, "/p/echelon/auth/v1", Selector::Path("echelon")),
+                (Some("domo.localhost"), "/auth/v1", Selector::Host("domo")),
+                (Some("domo.localhost"), "", Selector::Host("domo")),
+            ] {
+                let path = format!("{name}{issuer}");
+                assert_eq!(project(host, &path), (selector, "/auth/v1", name, name), "{path}");
+            }
+            for issuer in ["/", "x", "/p/echelon", "/p/echelon/rest/v1", "/auth/v1/x", "/rest/v1"] {
+                let path = format!("{name}{issuer}");
+                assert!(matches!(resolve(None, &path), Target::Unrouted(_)), "{path}");
+            }
+        }
     }
 
     #[test]
