@@ -290,7 +290,7 @@ fn wrong_tokens_of_nobody_are_wrong_tokens() {
 
 #[test]
 fn links_lead_only_where_they_may() {
-    let config = format!("{CONFIRM}").replacen(
+    let config = CONFIRM.replacen(
         "[auth]\n",
         "[auth]\nadditional_redirect_urls = [\"https://app.example.com/**\", \"myapp://*\"]\n",
         1,
