@@ -27,6 +27,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0011_auth_schemas",
     "0012_auth_lists",
     "0013_auth_totp",
+    "0014_provider_tokens",
 ];
 
 #[cfg(test)]

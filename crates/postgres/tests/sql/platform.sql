@@ -499,3 +499,21 @@ select tests.ok(proconfig @> '{"search_path=\"\""}', oid::regprocedure || ' pins
 from pg_proc
 where (prosecdef or prolang = (select oid from pg_language where lanname = 'plpgsql'))
   and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace);
+
+-- test: tokens of users' accounts elsewhere are out of reach of requests and go with the identity
+select tests.ok(not has_table_privilege(role, 'plinth.provider_token', privilege), role || ' has no ' || privilege)
+from unnest(array['anon', 'authenticated', 'service_role', 'authenticator']) as role,
+  unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as privilege;
+select tests.throws('alter table plinth.provider_token add column mine text', '42501');
+select tests.throws('create trigger mine after insert on plinth.provider_token execute function plinth.check_seals()', '42501');
+insert into auth.users (id) values ('a0000000-0000-4000-8000-0000000000f1');
+insert into auth.identities (provider_id, user_id, identity_data, provider)
+values ('1', 'a0000000-0000-4000-8000-0000000000f1', '{}', 'x'), ('2', 'a0000000-0000-4000-8000-0000000000f1', '{}', 'x');
+insert into plinth.provider_token (provider, provider_user_id, user_id, tokens)
+values ('x', '1', 'a0000000-0000-4000-8000-0000000000f1', ''), ('x', '2', 'a0000000-0000-4000-8000-0000000000f1', '');
+select tests.throws($$insert into plinth.provider_token (provider, provider_user_id, user_id, tokens)
+  values ('x', '3', 'a0000000-0000-4000-8000-0000000000f1', '')$$, '23503');
+delete from auth.identities where provider_id = '1';
+select tests.rows('select from plinth.provider_token', 1);
+delete from auth.users where id = 'a0000000-0000-4000-8000-0000000000f1';
+select tests.rows('select from plinth.provider_token', 0);
