@@ -31,6 +31,13 @@ const VERIFY_IDENTITY: &str = "\
 update auth.identities set identity_data = identity_data || jsonb_build_object($2::text, true), updated_at = now() \
 where user_id = $1::uuid and provider = $3";
 
+const FOLLOW_PROVIDERS: &str = "\
+update auth.users u set raw_app_meta_data = coalesce(u.raw_app_meta_data, '{}') || p.named, updated_at = now() \
+from (select jsonb_build_object('provider', (array_agg(i.provider order by i.first, i.provider))[1], \
+'providers', jsonb_agg(i.provider order by i.first, i.provider)) as named \
+from (select provider, min(created_at) as first from auth.identities where user_id = $1::uuid group by provider) i \
+having count(*) > 0) p where u.id = $1::uuid";
+
 const DROP_CONFIRMATION: &str = "delete from auth.one_time_tokens where user_id = $1::uuid and token_type = 'confirmation_token'";
 
 /// A user to be made.
@@ -127,6 +134,11 @@ pub(crate) fn insert_identity(
     data: Object,
 ) {
     work.add(INSERT_IDENTITY, &[&user, &provider, &provider_id, &Value::Object(data)]);
+}
+
+/// `provider` and `providers` in what only administrators may change become those of the user's identities.
+pub(crate) fn follow_providers(work: &mut Work, user: Uuid) {
+    work.add(FOLLOW_PROVIDERS, &[&user]);
 }
 
 /// What the identity of a user who signs in by address or number says.

@@ -130,6 +130,8 @@ pub(crate) struct NewFlow<'a> {
     pub referrer: Option<&'a str>,
     /// The user to whom an identity is to be added.
     pub linking_target: Option<Uuid>,
+    /// What is remembered of our own part at a provider, in `auth.oauth_client_states`.
+    pub client_state: Option<Uuid>,
 }
 
 /// Begins a flow. One that the same user began before in the same way cannot be finished any more.
@@ -142,8 +144,8 @@ pub(crate) fn begin(work: &mut Work, new: &NewFlow<'_>) -> Uuid {
     }
     work.add(
         "insert into auth.flow_state (id, user_id, code_challenge, code_challenge_method, provider_type, \
-         authentication_method, referrer, linking_target_id, created_at, updated_at) \
-         values ($1::uuid, $2::uuid, $3, $4::auth.code_challenge_method, $5, $6, $7, $8::uuid, now(), now())",
+         authentication_method, referrer, linking_target_id, oauth_client_state_id, created_at, updated_at) \
+         values ($1::uuid, $2::uuid, $3, $4::auth.code_challenge_method, $5, $6, $7, $8::uuid, $9::uuid, now(), now())",
         &[
             &id,
             &new.user,
@@ -153,6 +155,7 @@ pub(crate) fn begin(work: &mut Work, new: &NewFlow<'_>) -> Uuid {
             &new.method,
             &new.referrer,
             &new.linking_target,
+            &new.client_state,
         ],
     );
     id
@@ -178,16 +181,6 @@ pub(crate) async fn find_of_user(db: &Db, user: Uuid, method: &str) -> Result<Op
     let sql = "select to_jsonb(f) from auth.flow_state f where f.user_id = $1::uuid and f.authentication_method = $2 \
                order by f.created_at desc limit 1";
     db.query(sql, &[&user, &method]).await?.json(0)
-}
-
-/// A flow by its id.
-///
-/// # Errors
-///
-/// Those of the database.
-pub(crate) async fn find(db: &Db, flow: Uuid) -> Result<Option<Flow>> {
-    let sql = "select to_jsonb(f) from auth.flow_state f where f.id = $1::uuid";
-    db.query(sql, &[&flow]).await?.json(0)
 }
 
 /// The flow whose code was given out as `code`.

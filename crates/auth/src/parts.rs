@@ -12,6 +12,7 @@ use url::Url;
 use crate::captcha::{Captcha, UnknownProvider};
 use crate::config::{AuthConfig, PasswordConfig, SmsProvider};
 use crate::db::Db;
+use crate::external::Directory;
 use crate::hook::{Hooks, HooksError};
 use crate::limits::{CodeGuard, LimitSettings, Limits};
 use crate::mail::{MailTemplates, Mailer, SettingsError, SmtpSettings, TemplateError};
@@ -46,6 +47,8 @@ pub struct Basis {
     pub sealer: Arc<Sealer>,
     /// Calls hooks, carriers of messages and judges of captchas; see [`crate::outgoing::client`].
     pub client: Client,
+    /// Discovery documents and keys of identity providers, for all projects of the instance.
+    pub directory: Arc<Directory>,
     /// Takes the mails of a project without a mail server.
     pub mail_catcher: Option<SocketAddr>,
     /// Where mails are sent from; without it, none are.
@@ -96,6 +99,7 @@ impl Parts {
             secret: basis.secret,
             hasher: basis.hasher,
             sealer: basis.sealer,
+            directory: basis.directory,
             config,
         })
     }

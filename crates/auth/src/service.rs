@@ -9,8 +9,9 @@ use uuid::Uuid;
 use crate::captcha::Captcha;
 use crate::config::AuthConfig;
 use crate::db::Db;
-use crate::endpoint;
+use crate::endpoint::{self, Providers};
 use crate::error::{Error, Result, code};
+use crate::external::Directory;
 use crate::hook::Hooks;
 use crate::limits::{CodeGuard, Limits};
 use crate::mail::Mailer;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub hooks: Arc<Hooks>,
     /// Judges whether a person asks; without one, nobody does.
     pub captcha: Option<Captcha>,
+    /// Discovery documents and keys of identity providers, for all projects of the instance.
+    pub directory: Arc<Directory>,
 }
 
 /// The sign-in of one project.
@@ -77,6 +80,7 @@ pub struct Auth {
     tokens: TokenKey,
     /// What WebAuthn ceremonies are for; none when the settings do not make one.
     relying_party: Option<RelyingParty>,
+    providers: Providers,
 }
 
 /// Who asks, once that is known.
@@ -98,7 +102,7 @@ impl Caller {
     }
 
     /// The caller, unless it is an app: the user let it in, and not to administer the account.
-    fn own(self) -> Result<Self> {
+    pub(crate) fn own(self) -> Result<Self> {
         match self.is_app() {
             true => Err(Error::forbidden(
                 code::NO_AUTHORIZATION,
@@ -128,7 +132,8 @@ impl Auth {
         let refresh = RefreshKey::new(parts.secret.expose().as_bytes());
         let tokens = TokenKey::new(parts.secret.expose().as_bytes());
         let relying_party = relying_party(&parts.config);
-        Self { parts, issuer, refresh, tokens, relying_party }
+        let providers = Providers::of_config(&parts.config, &parts.external_url, &parts.directory);
+        Self { parts, issuer, refresh, tokens, relying_party, providers }
     }
 
     /// Answers one request.
@@ -231,6 +236,14 @@ impl Auth {
         self.relying_party.as_ref().ok_or_else(|| Error::internal("Failed to initialize WebAuthn"))
     }
 
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.parts.directory
+    }
+
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
     pub(crate) fn refresh_key(&self) -> &RefreshKey {
         &self.refresh
     }
@@ -241,11 +254,6 @@ impl Auth {
 
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
-    }
-
-    /// What of a provider's token can be given to the user again.
-    pub(crate) fn opened(&self, sealed: Option<&str>, _flow: Uuid) -> Option<String> {
-        sealed.map(str::to_owned)
     }
 }
 
@@ -296,7 +304,7 @@ impl<'a> Call<'a> {
     }
 
     /// The user and the session that the token names, as they are now.
-    async fn signed_in(&self) -> Result<Caller> {
+    pub(crate) async fn signed_in(&self) -> Result<Caller> {
         let claims = self.claims()?;
         if claims.sub.is_empty() {
             let message = "invalid claim: missing sub claim";

@@ -34,7 +34,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("GOTRUE_API_REQUEST_ID_HEADER", PROCESS),
     ("GOTRUE_COOKIE_", "no cookies are set"),
     ("GOTRUE_CORS_", "the gateway answers for the headers"),
-    ("GOTRUE_CUSTOM_OAUTH_", "providers are configured, not stored"),
+    ("GOTRUE_CUSTOM_OAUTH_", "administrators may always add providers"),
     ("GOTRUE_DATABASE_URL", PROCESS),
     ("GOTRUE_DB_", PROCESS),
     ("GOTRUE_EXPERIMENTAL_", OWN_WAY),

@@ -7,7 +7,9 @@ use plinth_wire::Secret;
 use url::Url;
 
 use super::reader::Reader;
-use super::setting::Kind::{List, Secret as Hidden, Secrets, Span, Switch, Text, Url as Address};
+use super::setting::Kind::{
+    Choice, List, Secret as Hidden, Secrets, Span, Switch, Text, Url as Address,
+};
 use super::setting::{Setting, setting};
 
 /// Moments at which a hook may be called.
@@ -139,6 +141,13 @@ pub(super) const EXTERNAL: &[Setting] = &[
         "",
         "GOTRUE_EXTERNAL_*_SCOPES",
         "scopes to ask for besides the usual ones",
+    ),
+    setting(
+        "external.*.keep_tokens",
+        Choice(&["", "true", "false"]),
+        "",
+        "",
+        "whether the provider's tokens are kept, sealed, for acting on the user's behalf; without it, those of `twitter` and `x` are",
     ),
     setting(
         "allowed_id_token_issuers",
@@ -307,6 +316,8 @@ pub struct ProviderConfig {
     pub issuer: Option<String>,
     /// Scopes to ask for besides the usual ones.
     pub scopes: Vec<String>,
+    /// Whether the provider's tokens are kept for acting on the user's behalf.
+    pub keep_tokens: bool,
 }
 
 impl ProviderConfig {
@@ -329,6 +340,10 @@ impl ProviderConfig {
             email_optional: reader.switch(&key("email_optional")),
             issuer: reader.url(&key("issuer")),
             scopes: reader.list(&key("scopes")),
+            keep_tokens: match reader.choice(&key("keep_tokens")).as_str() {
+                "" => matches!(name, "twitter" | "x"),
+                keep => keep == "true",
+            },
         };
         if !enabled {
             return None;

@@ -1,6 +1,7 @@
 //! What answers each route.
 
 mod admin;
+mod external;
 mod info;
 mod mfa;
 mod oauth_server;
@@ -15,6 +16,7 @@ mod token;
 mod user;
 mod verify;
 
+pub(crate) use external::Providers;
 pub(crate) use otp::{too_many_mails, too_many_messages};
 pub(crate) use password_grant::busy;
 
@@ -135,6 +137,26 @@ pub enum Endpoint {
     AuthorizationServer,
     /// The same for OpenID Connect.
     OpenIdConfiguration,
+    /// The way to a provider.
+    Authorize,
+    /// The way back from a provider.
+    Callback,
+    /// The way to a provider whose identity is added to the user who asks.
+    LinkIdentity,
+    /// Takes an identity away from the user who asks.
+    UnlinkIdentity,
+    /// Single sign-on by SAML, which there is not.
+    Saml,
+    /// Providers that were added.
+    ListProviders,
+    /// Adds a provider.
+    CreateProvider,
+    /// One provider that was added.
+    ReadProvider,
+    /// Changes a provider that was added.
+    UpdateProvider,
+    /// Removes a provider that was added.
+    DeleteProvider,
 }
 
 /// Answers a request whose guard has let it through.
@@ -195,5 +217,15 @@ pub(crate) async fn answer(endpoint: Endpoint, call: &Call<'_>) -> Result<Respon
         Endpoint::RevokeGrant => oauth_server::revoke_grant(call).await,
         Endpoint::AuthorizationServer => oauth_server::authorization_server(call),
         Endpoint::OpenIdConfiguration => oauth_server::openid_configuration(call),
+        Endpoint::Authorize => external::authorize(call).await,
+        Endpoint::Callback => external::callback(call).await,
+        Endpoint::LinkIdentity => external::link(call).await,
+        Endpoint::UnlinkIdentity => external::unlink(call).await,
+        Endpoint::Saml => external::saml(),
+        Endpoint::ListProviders => external::list_providers(call).await,
+        Endpoint::CreateProvider => external::create_provider(call).await,
+        Endpoint::ReadProvider => external::read_provider(call).await,
+        Endpoint::UpdateProvider => external::update_provider(call).await,
+        Endpoint::DeleteProvider => external::delete_provider(call).await,
     }
 }

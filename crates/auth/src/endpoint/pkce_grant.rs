@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::absent::or_default;
 use crate::account;
 use crate::db::Work;
+use crate::endpoint::external::provider_tokens;
 use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::flow;
@@ -62,8 +63,6 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
             error => error,
         })
         .await?;
-    session.provider_token = call.auth.opened(flow.provider_access_token.as_deref(), flow.id);
-    session.provider_refresh_token =
-        call.auth.opened(flow.provider_refresh_token.as_deref(), flow.id);
+    (session.provider_token, session.provider_refresh_token) = provider_tokens(call.auth, &flow);
     Ok(Response::ok(&session))
 }

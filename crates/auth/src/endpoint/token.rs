@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::endpoint::{password_grant, pkce_grant, refresh_grant};
+use crate::endpoint::{external, password_grant, pkce_grant, refresh_grant};
 use crate::error::{Error, Result, code};
 use crate::request::Response;
 use crate::service::Call;
@@ -15,6 +15,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
         Some("password") => password_grant::answer(call).await,
         Some("refresh_token") => refresh_grant::answer(call).await,
         Some("pkce") => pkce_grant::answer(call).await,
+        Some("id_token") => Box::pin(external::id_token_grant(call)).await,
+        Some("web3") => external::web3(),
         _ => Err(Error::bad_request(code::INVALID_CREDENTIALS, "unsupported_grant_type")),
     }
 }

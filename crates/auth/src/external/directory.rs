@@ -77,14 +77,17 @@ impl Directory {
         &self.outgoing
     }
 
-    /// The document at `address`. Whether its issuer is the expected one is for the caller to check.
+    /// The document of the issuer at `address`. Whether it is the expected one is for the caller to check.
     pub(super) async fn document(&self, address: &str) -> Result<Arc<Document>, ExternalError> {
-        let fetch = async {
-            let url = format!("{}/.well-known/openid-configuration", address.trim_end_matches('/'));
-            self.fetch::<Document>(&url, "discovery document").await
-        };
+        let address = address.trim_end_matches('/');
+        self.document_at(&format!("{address}/.well-known/openid-configuration")).await
+    }
+
+    /// The document at `url`. Whether its issuer is the expected one is for the caller to check.
+    pub(super) async fn document_at(&self, url: &str) -> Result<Arc<Document>, ExternalError> {
+        let fetch = self.fetch::<Document>(url, "discovery document");
         let document =
-            self.documents.get(address, self.freshness(self.settings.max_age), fetch).await?;
+            self.documents.get(url, self.freshness(self.settings.max_age), fetch).await?;
         document.ok_or(ExternalError::Unavailable("discovery document"))
     }
 

@@ -68,7 +68,7 @@ impl Provider {
     pub fn uses_pkce(&self) -> bool {
         match &self.kind {
             Kind::Known(known) => known.pkce,
-            Kind::Custom(_) => true,
+            Kind::Custom(_) => self.settings.pkce,
         }
     }
 

@@ -26,6 +26,8 @@ pub struct ProviderSettings {
     pub email_optional: bool,
     /// Parameters that are added to every authorization request.
     pub extra: BTreeMap<String, String>,
+    /// Whether a code challenge is sent (RFC 7636). For custom providers.
+    pub pkce: bool,
     /// Endpoints of a provider that is not known by name.
     pub custom: Option<Custom>,
     /// Claim of the profile → name of the provider's claim (a text), or a fixed value (anything else). For custom providers.
@@ -44,6 +46,7 @@ impl Default for ProviderSettings {
             skip_nonce_check: false,
             email_optional: false,
             extra: BTreeMap::new(),
+            pkce: true,
             custom: None,
             attribute_mapping: Map::new(),
         }
@@ -57,6 +60,8 @@ pub enum Custom {
     Oidc {
         /// The issuer, exactly as its tokens name it.
         issuer: String,
+        /// Where the discovery document is, if it is elsewhere.
+        discovery_url: Option<String>,
     },
     /// OAuth 2.0 with a user endpoint that answers in OpenID Connect's claims, or in others that `attribute_mapping` translates.
     OAuth2 {

@@ -49,7 +49,7 @@ fn custom(double: &Oidc) -> ProviderSettings {
     let issuer = double.url();
     ProviderSettings {
         url: None,
-        custom: Some(Custom::Oidc { issuer }),
+        custom: Some(Custom::Oidc { issuer, discovery_url: None }),
         ..known("custom:id", double)
     }
 }

@@ -8,6 +8,7 @@ mod links;
 mod mail;
 mod mfa;
 mod notices;
+mod oauth;
 mod oauth_server;
 mod otp;
 mod passkey;

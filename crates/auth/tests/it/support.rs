@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use plinth_auth::config::{Environment, Sources};
+use plinth_auth::external::{Directory, DirectorySettings};
 use plinth_auth::limits::{CodeGuard, LimitSettings, Limits};
 use plinth_auth::mail::{MailTemplates, Mailer, SmtpSettings};
+use plinth_auth::outgoing::{Outgoing, OutgoingPolicy};
 use plinth_auth::password::{Cost, Hasher, HasherSettings};
 use plinth_auth::seal::Sealer;
 use plinth_auth::sms::{SmsSender, TestSms};
@@ -24,7 +26,8 @@ use serde_json::{Value, json};
 pub(crate) const PASSWORD: &str = "correct horse";
 
 /// What secrets are sealed with: 32 bytes in hexadecimal.
-const SEALING_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(crate) const SEALING_KEY: &str =
+    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// Addresses and numbers have to be confirmed; as many mails and messages as a test likes.
 pub(crate) const CONFIRM: &str = "\
@@ -45,7 +48,7 @@ pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// Where the sign-in says that it is.
-const EXTERNAL_URL: &str = "http://localhost:5400/p/test/auth/v1";
+pub(crate) const EXTERNAL_URL: &str = "http://localhost:5400/p/test/auth/v1";
 
 /// How long a mail may be on its way.
 const SOON: Duration = Duration::from_secs(20);
@@ -68,6 +71,12 @@ fn hasher() -> Arc<Hasher> {
         Arc::new(Hasher::start(settings).unwrap())
     });
     HASHER.clone()
+}
+
+/// Asks identity providers on this machine.
+fn directory() -> Arc<Directory> {
+    let policy = OutgoingPolicy { allow_http_loopback: true, ..OutgoingPolicy::default() };
+    Directory::new(Outgoing::new(policy, SOON).unwrap(), DirectorySettings::default())
 }
 
 /// How a sign-in differs from one that nobody has configured.
@@ -222,6 +231,7 @@ impl<'a> Site<'a> {
             external_url: EXTERNAL_URL.to_owned(),
             hasher: hasher(),
             sealer: Arc::new(Sealer::parse(&Secret::new(SEALING_KEY)).unwrap()),
+            directory: directory(),
             client: plinth_auth::outgoing::client().unwrap(),
             mail_catcher: None,
             background: None,

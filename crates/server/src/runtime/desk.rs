@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use plinth_auth::config::AuthConfig;
-use plinth_auth::outgoing;
+use plinth_auth::external::{Directory, DirectorySettings};
+use plinth_auth::outgoing::{self, Outgoing, OutgoingPolicy};
 use plinth_auth::password::{Hasher, HasherSettings};
 use plinth_auth::seal::Sealer;
 use plinth_auth::token::{Jwk, KeyState, SigningKeys};
@@ -24,6 +26,9 @@ const KEY_FILE: &str = "master.key";
 /// The variable that holds the master key instead.
 const KEY_VARIABLE: &str = "PLINTH_MASTER_KEY";
 
+/// How long an identity provider may take for one answer.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Why a project's sign-in cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
@@ -36,6 +41,9 @@ pub enum DeskError {
     /// No threads for hashes.
     #[error("passwords cannot be hashed")]
     Hasher(#[from] plinth_auth::password::HasherError),
+    /// Identity providers cannot be asked.
+    #[error("identity providers cannot be asked")]
+    Outgoing(#[from] plinth_auth::outgoing::OutgoingError),
     /// The project's secret signs nothing.
     #[error("the project's tokens cannot be signed")]
     Keys(#[from] plinth_auth::token::KeyError),
@@ -62,6 +70,7 @@ struct Shared {
     hasher: Arc<Hasher>,
     sealer: Arc<Sealer>,
     client: outgoing::Client,
+    directory: Arc<Directory>,
 }
 
 /// What a project brings.
@@ -96,13 +105,14 @@ impl Desk {
         }
         let hasher = Arc::new(Hasher::start(HasherSettings::default())?);
         let client = outgoing::client().map_err(DeskError::Client)?;
-        let shared = Shared { hasher, sealer: self.sealer()?, client };
+        let shared =
+            Shared { hasher, sealer: self.sealer()?, client, directory: self.directory()? };
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
     /// Makes the sign-in of a project.
     pub(super) fn open(&self, project: Applicant<'_>) -> Result<Arc<Auth>, DeskError> {
-        let Shared { hasher, sealer, client } = self.shared()?;
+        let Shared { hasher, sealer, client, directory } = self.shared()?;
         let keys = signing_keys(&project, &sealer)?;
         let basis = Basis {
             project: project.name.clone(),
@@ -115,8 +125,17 @@ impl Desk {
             client,
             mail_catcher: self.catcher,
             background: self.background.clone(),
+            directory,
         };
         Ok(Arc::new(Auth::new(Parts::from_config(basis, project.config.clone())?)))
+    }
+
+    /// What identity providers publish. Where mails are caught, providers may be on this machine too.
+    fn directory(&self) -> Result<Arc<Directory>, DeskError> {
+        let allow_http_loopback = self.catcher.is_some();
+        let policy = OutgoingPolicy { allow_http_loopback, ..OutgoingPolicy::default() };
+        let outgoing = Outgoing::new(policy, PROVIDER_TIMEOUT)?;
+        Ok(Directory::new(outgoing, DirectorySettings::default()))
     }
 }
 

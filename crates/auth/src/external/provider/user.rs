@@ -166,10 +166,15 @@ impl Provider {
                 let aliases = if url.is_none() { tokens.aliases } else { &[] };
                 (url.unwrap_or(tokens.issuer), aliases, tokens.read)
             }
-            Kind::Custom(Custom::Oidc { issuer }) => (issuer, &[], claims::generic),
+            Kind::Custom(Custom::Oidc { issuer, .. }) => (issuer, &[], claims::generic),
             Kind::Custom(Custom::OAuth2 { .. }) => return Err(ExternalError::NoIdTokens),
         };
-        let document = self.directory.document(address).await?;
+        let document = match &self.kind {
+            Kind::Custom(Custom::Oidc { discovery_url: Some(url), .. }) => {
+                self.directory.document_at(url).await?
+            }
+            _ => self.directory.document(address).await?,
+        };
         let same = document.issuer().trim_end_matches('/') == address.trim_end_matches('/');
         if !same && !aliases.contains(&document.issuer()) {
             return Err(OTHER_ISSUER);

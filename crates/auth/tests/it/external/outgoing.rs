@@ -15,7 +15,7 @@ async fn discovery(issuer: &str, directory: Arc<Directory>) -> Result<Url, Exter
         id: "custom:probe".to_owned(),
         client_ids: vec!["client".to_owned()],
         redirect_uri: REDIRECT.to_owned(),
-        custom: Some(Custom::Oidc { issuer: issuer.to_owned() }),
+        custom: Some(Custom::Oidc { issuer: issuer.to_owned(), discovery_url: None }),
         ..Default::default()
     };
     let provider = Provider::new(settings, directory).unwrap();
