@@ -51,6 +51,9 @@ impl Pending {
 pub(crate) struct ReadLane {
     state: Mutex<State>,
     places: usize,
+    /// Whether reads wait for the worker that is out rather than call another, as long as one group can
+    /// take them all: right where answers come at once, for they are then sent and answered together.
+    patient: bool,
     /// Holds one permit for each parked worker that was called and has not heard it yet.
     calls: Notify,
 }
@@ -66,9 +69,9 @@ struct State {
 }
 
 impl ReadLane {
-    pub(crate) fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize, patient: bool) -> Self {
         let state = State { queue: VecDeque::new(), workers: 0, parked: 0, depth: 1 };
-        Self { state: Mutex::new(state), places: places.max(1), calls: Notify::new() }
+        Self { state: Mutex::new(state), places: places.max(1), patient, calls: Notify::new() }
     }
 
     /// Queues a read. The second value says that the caller must start a worker; a place is taken
@@ -88,12 +91,26 @@ impl ReadLane {
             return Err(WireError::Overloaded(state.queue.len()));
         }
         state.queue.push_back(Pending { batch, reply, since: Instant::now() });
+        if self.patient && state.is_enough() {
+            return Ok((answer, false));
+        }
+        Ok((answer, self.send_another(&mut state)))
+    }
+
+    /// Has another worker see to the reads that wait, because the one that is out does not come back as
+    /// soon as it should. True when the caller must start it.
+    pub(crate) fn call_another(&self) -> bool {
+        let mut state = self.lock();
+        !state.queue.is_empty() && self.send_another(&mut state)
+    }
+
+    fn send_another(&self, state: &mut State) -> bool {
         if state.parked > 0 {
             state.parked -= 1;
             self.calls.notify_one();
-            return Ok((answer, false));
+            return false;
         }
-        Ok((answer, state.start_worker(self.places)))
+        state.start_worker(self.places)
     }
 
     /// The next reads for a worker. With `None` it is parked: it keeps its place and must wait for
@@ -104,7 +121,8 @@ impl ReadLane {
             state.parked += 1;
             return None;
         }
-        let share = state.queue.len().div_ceil(self.places);
+        let takers = if self.patient { state.workers - state.parked } else { self.places };
+        let share = state.queue.len().div_ceil(takers.max(1));
         let size = share.min(state.depth);
         Some(state.queue.drain(..size).collect())
     }
@@ -196,6 +214,11 @@ impl ReadLane {
 }
 
 impl State {
+    /// Whether those who are out can take all that wait when they come back.
+    fn is_enough(&self) -> bool {
+        self.queue.len() <= (self.workers - self.parked) * self.depth
+    }
+
     fn start_worker(&mut self, places: usize) -> bool {
         let free = self.workers < places;
         self.workers += usize::from(free);
@@ -217,16 +240,39 @@ mod tests {
     }
 
     fn lane(places: usize, reads: &[&str]) -> (ReadLane, Vec<oneshot::Receiver<Reply>>) {
-        let lane = ReadLane::new(places);
+        let lane = ReadLane::new(places, false);
         let answers = reads.iter().map(|name| lane.push(read(name), 100).unwrap().0).collect();
         (lane, answers)
     }
 
     #[test]
     fn a_worker_is_started_for_every_free_place_and_no_more() {
-        let lane = ReadLane::new(2);
+        let lane = ReadLane::new(2, false);
         let started: Vec<bool> = (0..4).map(|_| lane.push(read("r"), 100).unwrap().1).collect();
         assert_eq!(started, [true, true, false, false]);
+    }
+
+    #[test]
+    fn where_answers_come_at_once_reads_wait_for_the_worker_that_is_out() {
+        let lane = ReadLane::new(2, true);
+        assert!(lane.push(read("a"), 100).unwrap().1, "nobody is there");
+        lane.take_group().unwrap();
+        (0..3).for_each(|_| lane.went_well());
+        let started: Vec<bool> = (0..4).map(|_| lane.push(read("r"), 100).unwrap().1).collect();
+        assert_eq!(started, [false; 4], "one group of four");
+        assert!(lane.push(read("s"), 100).unwrap().1, "more than one worker can take");
+        assert_eq!(lane.take_group().unwrap().len(), 3, "its share");
+    }
+
+    #[test]
+    fn a_worker_that_stays_out_is_not_waited_for() {
+        let lane = ReadLane::new(2, true);
+        lane.push(read("a"), 100).unwrap();
+        lane.take_group().unwrap();
+        assert!(!lane.call_another(), "nobody waits");
+        assert!(!lane.push(read("b"), 100).unwrap().1);
+        assert!(lane.call_another());
+        assert_eq!(names(&lane.take_group().unwrap()), ["b"]);
     }
 
     #[test]
@@ -246,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded() {
-        let lane = ReadLane::new(1);
+        let lane = ReadLane::new(1, false);
         lane.push(read("a"), 1).unwrap();
         assert!(matches!(lane.push(read("b"), 1), Err(WireError::Overloaded(1))));
     }

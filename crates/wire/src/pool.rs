@@ -226,7 +226,7 @@ impl Pool {
         let inner = Arc::new(Inner {
             slots: Arc::new(Semaphore::new(options.max_connections.max(1))),
             passing: Arc::new(Semaphore::new(options.max_connections / 2)),
-            lanes: (0..shards).map(|_| ReadLane::new(places)).collect(),
+            lanes: (0..shards).map(|_| ReadLane::new(places, config.host.is_local())).collect(),
             config,
             options,
             budget,

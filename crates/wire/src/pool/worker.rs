@@ -17,6 +17,9 @@ const LINGER: Duration = Duration::from_millis(5);
 /// An answer that takes longer holds its worker up: the reads behind it go to others.
 const SLOW: Duration = Duration::from_millis(5);
 
+/// An answer that takes longer is not waited for by reads that have a place to go: another worker takes them.
+const PROMPT: Duration = Duration::from_millis(1);
+
 /// An answer with more bytes of rows does so too, however fast it comes.
 const LARGE_BYTES: usize = 256 * 1024;
 
@@ -135,8 +138,16 @@ impl Worker<'_> {
         has_place: &mut bool,
     ) -> Result<Result<Vec<Rows>, WireError>, WireError> {
         let short = {
-            let receive = pin!(connection.receive_up_to(LARGE_BYTES));
-            self.clock.within(SLOW, receive).await
+            let mut receive = pin!(connection.receive_up_to(LARGE_BYTES));
+            match self.clock.within(PROMPT, receive.as_mut()).await {
+                Some(received) => Some(received),
+                None => {
+                    if *has_place {
+                        self.call_another();
+                    }
+                    self.clock.within(SLOW - PROMPT, receive).await
+                }
+            }
         };
         let mut opened = None;
         let counter = match short {
@@ -159,6 +170,13 @@ impl Worker<'_> {
         let limit = self.pool.options.answer_timeout;
         let received = tokio::time::timeout(limit, connection.receive()).await;
         received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
+    }
+
+    /// Has another worker see to those who wait.
+    fn call_another(&self) {
+        if self.reads.call_another() {
+            tokio::spawn(serve_reads(self.pool.clone(), self.lane));
+        }
     }
 
     /// Leaves the reads behind this one, and the place, to another worker.
