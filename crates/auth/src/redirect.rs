@@ -1,7 +1,7 @@
 //! Where people may be sent after signing in.
 //!
 //! An address is taken when it is the site's (same scheme, host and port; any port on the loopback
-//! interface, RFC 8252 §7.3), a loopback address, or one that a glob of the allow list matches. What
+//! interface, RFC 8252 §7.3), a loopback address or `localhost`, or one that a glob of the allow list matches. What
 //! browsers read differently from what is written is refused outright: user names, backslashes,
 //! control characters, missing slashes, numbers for addresses, letters beyond ASCII in a host.
 
@@ -103,6 +103,10 @@ impl RedirectRules {
             return true;
         }
         match url.host() {
+            // Browsers ask no name server for it (RFC 6761 §6.3).
+            Some(Host::Domain("localhost")) => {
+                written_host(authority).eq_ignore_ascii_case("localhost")
+            }
             Some(Host::Domain(_)) => {
                 is_plain_host(written_host(authority)) && self.is_listed(text, Some(authority))
             }
