@@ -36,7 +36,8 @@ pub(super) async fn answer(
     path: &str,
     body: Incoming,
 ) -> Answer {
-    if !is_here(&parts.extensions) || !is_this_machine(parts) || is_foreign(parts) {
+    let strange = is_forwarded(parts) || is_foreign(parts);
+    if strange || !is_here(&parts.extensions) || !is_this_machine(parts) {
         return Situation::NoRoute.answer();
     }
     let body = match bodies.read_at_most(body, BODY_BYTES).await {
@@ -71,6 +72,13 @@ fn is_this_machine(parts: &Parts) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
         || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+/// Whether a proxy or a tunnel on this machine has sent it, for somebody who is elsewhere. Some write a `Host` of their own.
+fn is_forwarded(parts: &Parts) -> bool {
+    [header::FORWARDED.as_str(), "x-forwarded-for", "x-forwarded-host", "x-real-ip"]
+        .into_iter()
+        .any(|name| parts.headers.contains_key(name))
 }
 
 /// Whether a page of another site has sent it.
@@ -119,6 +127,15 @@ mod tests {
             assert_eq!(is_this_machine(&parts(&[("host", host)])), fine, "{host}");
         }
         assert!(!is_this_machine(&parts(&[])));
+    }
+
+    #[test]
+    fn who_comes_through_a_tunnel_is_not_here() {
+        let host = ("host", "localhost:5400");
+        assert!(!is_forwarded(&parts(&[host])));
+        for name in ["forwarded", "x-forwarded-for", "X-Forwarded-Host", "x-real-ip"] {
+            assert!(is_forwarded(&parts(&[host, (name, "127.0.0.1")])), "{name}");
+        }
     }
 
     #[test]
