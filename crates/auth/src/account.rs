@@ -158,6 +158,25 @@ pub(crate) fn confirm_email(work: &mut Work, user: Uuid) {
     work.add(DROP_CONFIRMATION, &[&user]);
 }
 
+/// Whatever was sent before to confirm an address or number does so no more.
+pub(crate) fn drop_confirmation(work: &mut Work, user: Uuid) {
+    work.add(DROP_CONFIRMATION, &[&user]);
+}
+
+/// Nothing but the user's own address or number (`provider`) signs in: no password and no account elsewhere.
+pub(crate) fn forget_strangers(work: &mut Work, user: Uuid, provider: &str) {
+    let providers = Value::Object(provider_metadata([provider]));
+    work.add(
+        "update auth.users set encrypted_password = null, \
+         raw_app_meta_data = coalesce(raw_app_meta_data, '{}') || $2::jsonb where id = $1::uuid",
+        &[&user, &providers],
+    );
+    work.add(
+        "delete from auth.identities where user_id = $1::uuid and provider not in ('email', 'phone')",
+        &[&user],
+    );
+}
+
 /// The user's number is proved.
 pub(crate) fn confirm_phone(work: &mut Work, user: Uuid) {
     work.add(CONFIRM_PHONE, &[&user]);

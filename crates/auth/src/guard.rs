@@ -64,6 +64,10 @@ impl Call<'_> {
         self.deliverable(address)?;
         let by_mail = address.contains('@');
         self.pause(paced(kind, by_mail), whom, by_mail)?;
+        // Many who ask for one address together get no more mails to it, and codes to try, than one.
+        if whom != address {
+            self.pause(paced(kind, by_mail), address, by_mail)?;
+        }
         match by_mail {
             true => self.count_mail(),
             // Numbers whose codes are set are sent nothing.

@@ -174,6 +174,14 @@ impl Response {
         self
     }
 
+    /// Kept by nobody on the way, unless it says for how long it may be.
+    #[must_use]
+    pub(crate) fn unless_cached(mut self) -> Self {
+        let no_store = HeaderValue::from_static("no-store");
+        self.headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+        self
+    }
+
     /// What a refusal looks like.
     pub fn refusal(error: &Error, version: ApiVersion) -> Self {
         let mut response = Self::json(error.status, &error.body(version));

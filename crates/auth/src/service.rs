@@ -139,10 +139,12 @@ impl Auth {
     /// Answers one request.
     pub async fn answer(&self, request: Request<'_>) -> Response {
         let version = ApiVersion::of(request.headers);
-        match Box::pin(self.dispatch(&request)).await {
+        let response = match Box::pin(self.dispatch(&request)).await {
             Ok(response) => response,
             Err(error) => Response::refusal(&error, version),
-        }
+        };
+        // Nearly every answer has tokens, or says who somebody is (RFC 6749 §5.1).
+        response.unless_cached()
     }
 
     async fn dispatch(&self, request: &Request<'_>) -> Result<Response> {

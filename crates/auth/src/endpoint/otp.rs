@@ -82,15 +82,42 @@ async fn send_otp(call: &Call<'_>, contact: Contact, body: OtpBody) -> Result<Re
         Contact::Email(_) => {
             let (kind, letter) = match contact.is_confirmed(&user) {
                 true => (Kind::Recovery, Letter::MagicLink),
-                false => (Kind::Confirmation, Letter::Confirmation),
+                false => (proof(&user), Letter::Confirmation),
             };
             call.send_link(&user, kind, letter, challenge.as_ref()).await?;
             Ok(Response::done())
         }
         Contact::Phone(phone) => {
-            let message = call.send_code(&user, Kind::Confirmation, phone, channel).await?;
+            let message = call.send_code(&user, proof(&user), phone, channel).await?;
             Ok(sent(message))
         }
+    }
+}
+
+/// What proves that somebody who signs in without a password is there. Of a user who has never been, anybody may have set
+/// the password, in the hope that the address is confirmed one day: the proof forgets it.
+fn proof(user: &User) -> Kind {
+    match user.confirmed_at.is_none() && user.password_hash().is_some() {
+        true => Kind::Recovery,
+        false => first_proof(user),
+    }
+}
+
+/// What proves the address of somebody who signs up. When a provider has brought it there, which has not verified it, the
+/// account there may be somebody else's: the proof forgets it.
+pub(super) fn first_proof(user: &User) -> Kind {
+    let own = |provider: &str| ["email", "phone"].contains(&provider);
+    let foreign = user.identities.iter().any(|identity| !own(&identity.provider));
+    match user.confirmed_at.is_none() && foreign {
+        true => Kind::Recovery,
+        false => Kind::Confirmation,
+    }
+}
+
+/// A proof that forgets the password is not to be got round by one that came before.
+fn supersede(work: &mut Work, user: &User, kind: Kind) {
+    if kind == Kind::Recovery && user.confirmed_at.is_none() {
+        account::drop_confirmation(work, user.id);
     }
 }
 
@@ -275,6 +302,7 @@ impl Call<'_> {
         challenge: Option<&Challenge>,
     ) -> Result<()> {
         let mut work = Work::new();
+        supersede(&mut work, user, kind);
         let issued = self.issue(&mut work, user.id, kind, user.email(), challenge.is_some())?;
         self.begin_flow(&mut work, user, letter, challenge);
         audit::add(&mut work, self.request, user, Action(letter.action()), Value::Null);
@@ -340,6 +368,7 @@ impl Call<'_> {
         channel: Channel,
     ) -> Result<Option<String>> {
         let mut work = Work::new();
+        supersede(&mut work, user, kind);
         let issued = self.issue(&mut work, user.id, kind, phone, false)?;
         self.auth.db().try_run(work).await.map_err(saving_user)?;
         self.renewed(phone);

@@ -5,14 +5,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::contact::Given;
-use crate::db::Work;
+use crate::db::{Work, condition_failed};
 use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::limits;
 use crate::password::Verdict;
 use crate::request::Response;
 use crate::service::Call;
-use crate::session::SignIn;
+use crate::session::{SignIn, saving_user};
 use crate::user::User;
 
 #[derive(Deserialize)]
@@ -25,6 +25,13 @@ struct Body {
 
 const SET_PASSWORD: &str = "update auth.users set encrypted_password = $2 where id = $1::uuid";
 
+/// Fails when the password was changed while it was compared: who knows the old one must neither get a session that
+/// outlives the change nor have the old one written back.
+const UNCHANGED: &str = "\
+with same as ( \
+  select from auth.users where id = $1::uuid and encrypted_password = $2 and deleted_at is null for no key update) \
+select 1 / count(*) from same";
+
 /// Signs in by address or number and password. Whoever does not know the password learns nothing: not
 /// whether the user exists, nor that it is banned or not confirmed.
 pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
@@ -36,6 +43,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     let password = Secret::new(body.password.unwrap_or_default());
     let user = contact.find(call.auth.db()).await?;
     let (user, rehash) = proved(call, user, &password).await?;
+    let mut work = Work::new();
+    work.add(UNCHANGED, &[&user.id, &user.password_hash()]);
     if user.is_banned(call.now) {
         return Err(Error::bad_request(code::USER_BANNED, "User is banned"));
     }
@@ -45,14 +54,14 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
             None => Error::bad_request(code::PHONE_NOT_CONFIRMED, "Phone not confirmed"),
         });
     }
-    let mut work = Work::new();
     if rehash {
         let hash = call.hash(&password).await?;
         work.add(SET_PASSWORD, &[&user.id, &hash]);
     }
     let weak = call.weakness(&password).await;
     let how = SignIn::by("password", contact.provider());
-    let mut session = call.sign_in(work, &user, how).await?;
+    let changed = |error| if condition_failed(&error) { wrong() } else { saving_user(error) };
+    let mut session = call.sign_in_with(work, &user, how, changed).await?;
     session.weak_password = Some(weak.unwrap_or(Value::Null));
     Ok(Response::ok(&session))
 }

@@ -48,9 +48,10 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
         return Err(Error::bad_request(code::BAD_CODE_VERIFIER, message));
     }
     let user = match flow.user_id {
-        Some(user) => account::find(call.auth.db(), user).await?.ok_or_else(not_found)?,
-        None => return Err(not_found()),
+        Some(user) => account::find(call.auth.db(), user).await?,
+        None => None,
     };
+    let user = user.filter(|user| user.deleted_at.is_none()).ok_or_else(not_found)?;
     if user.is_banned(call.now) {
         return Err(Error::forbidden(code::USER_BANNED, "User is banned"));
     }

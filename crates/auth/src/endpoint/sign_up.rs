@@ -8,7 +8,7 @@ use crate::account::{self, NewUser};
 use crate::audit::{self, Action};
 use crate::contact::{Contact, Given};
 use crate::db::Work;
-use crate::endpoint::otp::channel;
+use crate::endpoint::otp::{channel, first_proof};
 use crate::error::{Error, Result, code};
 use crate::flow::{self, Challenge};
 use crate::limits;
@@ -128,7 +128,8 @@ async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<Response> 
     match contact {
         Contact::Email(_) => {
             let challenge = asked.challenge.as_ref();
-            call.send_link(user, Kind::Confirmation, Letter::Confirmation, challenge).await?;
+            let kind = first_proof(user);
+            call.send_link(user, kind, Letter::Confirmation, challenge).await?;
         }
         Contact::Phone(phone) => {
             call.send_code(user, Kind::Confirmation, phone, asked.channel).await?;

@@ -122,7 +122,9 @@ async fn followed(call: &Call<'_>, redirect: &str, hash: &str) -> Result<String>
 /// The kinds of token that a type of verification accepts.
 fn kinds(name: &str) -> Result<&'static [Kind]> {
     Ok(match name {
-        "signup" | "invite" | "sms" => &[Kind::Confirmation],
+        "invite" => &[Kind::Confirmation],
+        // Recovery: see `proof` in [`super::otp`].
+        "signup" | "sms" => &[Kind::Confirmation, Kind::Recovery],
         "magiclink" | "recovery" => &[Kind::Recovery],
         // Whoever types a code does not know whether it was the first.
         "email" => &[Kind::Confirmation, Kind::Recovery],
@@ -241,8 +243,18 @@ fn used(call: &Call<'_>, token: &Token) -> Result<Verified> {
             }
         }
         Kind::Recovery => {
-            if !user.email_is_confirmed() {
+            let by_mail = token.relates_to.contains('@');
+            if user.confirmed_at.is_none() {
+                // Whoever laid them there may just wait for somebody else to confirm the address.
+                let own = if by_mail { "email" } else { "phone" };
+                account::forget_strangers(&mut work, user.id, own);
+            }
+            if by_mail && !user.email_is_confirmed() {
                 account::confirm_email(&mut work, user.id);
+                log(&mut work, "user_signedup");
+            }
+            if !by_mail && user.phone_confirmed_at.is_none() {
+                account::confirm_phone(&mut work, user.id);
                 log(&mut work, "user_signedup");
             }
         }

@@ -16,6 +16,7 @@ mod phone;
 mod pkce;
 mod recover;
 mod refresh;
+mod review;
 mod routes;
 mod scale;
 mod security;

@@ -255,7 +255,9 @@ fn soften(work: &mut Work, user: &User) {
          provider_id = encode(sha256(convert_to($1::text || provider_id, 'UTF8')), 'hex') where user_id = $1::text::uuid",
         &[&user.id],
     );
-    for table in ["sessions", "mfa_factors", "one_time_tokens", "webauthn_credentials"] {
+    for table in
+        ["sessions", "mfa_factors", "one_time_tokens", "webauthn_credentials", "flow_state"]
+    {
         let forget = format!("delete from auth.{table} where user_id = $1::uuid");
         work.add(&forget, &[&user.id]);
     }
