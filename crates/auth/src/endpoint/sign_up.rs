@@ -18,7 +18,7 @@ use crate::request::Response;
 use crate::service::Call;
 use crate::session::SignIn;
 use crate::sms::Channel;
-use crate::user::{Object, User, provider_metadata};
+use crate::user::{Identity, Object, User, provider_metadata};
 
 #[derive(Deserialize)]
 struct Body {
@@ -69,7 +69,10 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     let hash = call.hash(&password).await?;
     match contact.find(call.auth.db()).await? {
         Some(user) if contact.is_confirmed(&user) => repeated(call, contact, &user, data).await,
-        Some(user) => again(call, &asked, &user).await,
+        Some(user) => {
+            let user = again(call, &asked, &user).await?;
+            Ok(Response::ok(&retold(user, contact, data).view()))
+        }
         None => create(call, &asked, hash, data).await,
     }
 }
@@ -119,11 +122,11 @@ async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> R
         let session = call.sign_in(work, &user, SignIn::by("password", provider)).await?;
         return Ok(Response::ok(&session));
     }
-    again(call, asked, &user).await
+    Ok(Response::ok(&again(call, asked, &user).await?.view()))
 }
 
 /// Sends the confirmation, for the first time or once more; the password stays as it was.
-async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<Response> {
+async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<User> {
     let contact = &asked.contact;
     match contact {
         Contact::Email(_) => {
@@ -136,8 +139,22 @@ async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<Response> 
         }
     }
     let user = account::find(call.auth.db(), user.id).await?;
-    let user = user.ok_or_else(|| Error::internal("Database error finding user"))?;
-    Ok(Response::ok(&user.view()))
+    user.ok_or_else(|| Error::internal("Database error finding user"))
+}
+
+/// Somebody who is not there yet, as whoever signs up with the same address may see it: with what was said now, and not
+/// with what others have said before.
+fn retold(user: User, contact: &Contact, data: Object) -> User {
+    let provider = contact.provider();
+    let said = account::identity_data(user.id, provider, contact.text(), &data);
+    let own = user.identity(provider);
+    let own = own.map(|own| Identity { identity_data: said, ..own.clone() });
+    User {
+        identities: own.into_iter().collect(),
+        raw_app_meta_data: Some(provider_metadata([provider])),
+        raw_user_meta_data: Some(data),
+        ..user
+    }
 }
 
 /// Somebody signs up who is there already: that is said only where signing up would sign in.

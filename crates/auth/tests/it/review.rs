@@ -94,6 +94,57 @@ fn an_account_elsewhere_does_not_survive_the_proof_of_an_address_that_it_only_cl
 }
 
 #[test]
+fn who_signed_up_with_the_address_is_not_who_is_invited() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        squat(site).await;
+        let key = site.service_key();
+        let answer = site.send("POST", "/invite", Some(&key), json!({"email": ADA})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let answer = site.follow(&site.mail_to(ADA).await.link()).await;
+        assert!(answer.location().contains("access_token"), "{}", answer.location());
+        assert_eq!(by_password(site).await, (400, "invalid_credentials".into()));
+    });
+}
+
+#[test]
+fn the_link_for_one_change_of_address_does_not_agree_to_another() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        let user = site.confirmed(ADA).await;
+        let wish = json!({"email": "one@example.com"});
+        assert_eq!(site.put(&user.token, wish).await.status, StatusCode::OK);
+        let to_current = site.mail_to(ADA).await;
+        let key = site.service_key();
+        let other =
+            json!({"type": "email_change_new", "email": ADA, "new_email": "two@example.com"});
+        let link = site.send("POST", "/admin/generate_link", Some(&key), other).await;
+        assert_eq!(link.status, StatusCode::OK, "{}", link.body);
+        let hash = link.body["hashed_token"].as_str().unwrap();
+        assert_eq!(site.verify_hash("email_change", hash).await.status, StatusCode::OK);
+        let stale = site.follow(&to_current.link()).await;
+        assert_eq!(stale.in_fragment("error_code"), "otp_expired", "{}", stale.location());
+        assert_eq!(site.text("select email from auth.users").await, ADA);
+    });
+}
+
+#[test]
+fn whoever_signs_up_with_an_address_is_not_told_what_others_have_said() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        let body =
+            json!({"email": ADA, "password": PASSWORD, "data": {"name": "Ada", "card": "4711"}});
+        let first = site.post("/signup", body).await;
+        assert_eq!(first.body["user_metadata"]["card"], "4711");
+        let body = json!({"email": ADA, "password": "another horse", "data": {"name": "Eve"}});
+        let second = site.post("/signup", body).await;
+        assert_eq!(second.status, StatusCode::OK, "{}", second.body);
+        assert_eq!(second.body["id"], first.body["id"]);
+        assert_eq!(second.body["user_metadata"], json!({"name": "Eve"}));
+        assert!(!second.body.to_string().contains("4711"), "{}", second.body);
+        site.follow(&site.mail_to(ADA).await.link()).await;
+        assert_eq!(by_password(site).await.0, 200, "it stays that of the first");
+    });
+}
+
+#[test]
 fn a_password_survives_links_once_its_user_was_there() {
     with_configured_site(CONFIRM, async |site: &Site| {
         squat(site).await;

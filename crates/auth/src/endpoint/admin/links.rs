@@ -21,6 +21,10 @@ use crate::user::{Object, User, merged, provider_metadata};
 
 const INVITED: &str = "update auth.users set invited_at = now() where id = $1::uuid";
 
+const FORGET_CHANGE: &str = "\
+delete from auth.one_time_tokens where user_id = $1::uuid \
+and token_type in ('email_change_token_new', 'email_change_token_current')";
+
 #[derive(Deserialize)]
 struct Body {
     #[serde(default, rename = "type", deserialize_with = "or_default")]
@@ -246,6 +250,12 @@ async fn issue(
         (Purpose::ChangeNew, Some(new)) => new,
         _ => user.email(),
     };
+    if let Some(new) = new_email
+        && user.email_change.as_deref() != Some(new)
+    {
+        // Who has been asked about another address has not been asked about this one.
+        work.add(FORGET_CHANGE, &[&user.id]);
+    }
     let issued = call.issue(&mut work, user.id, purpose.token(), address, false)?;
     if let Some(new) = new_email {
         // Who agreed to another address has not agreed to this one.
@@ -254,6 +264,10 @@ async fn issue(
     }
     let traits = json!({"user_id": user.id, "user_email": user.email()});
     if purpose == Purpose::Invite {
+        if user.confirmed_at.is_none() {
+            // Whoever signed up with the address is not who is invited, unless the mail proves it.
+            account::forget_strangers(&mut work, user.id, "email");
+        }
         work.add(INVITED, &[&user.id]);
     }
     audit::add_by_admin(&mut work, call.request, Action(purpose.letter().action()), traits);
