@@ -119,9 +119,10 @@ async fn followed(call: &Call<'_>, redirect: &str, hash: &str) -> Result<String>
     Ok(with_query(redirect, &[("code", &code)]))
 }
 
-/// The kinds of token that a type of verification accepts.
-fn kinds(name: &str) -> Result<&'static [Kind]> {
-    Ok(match name {
+/// What a type of verification accepts.
+fn kinds(name: &str) -> Result<Accepted> {
+    let newcomers = ["signup", "sms"].contains(&name);
+    let kinds: &'static [Kind] = match name {
         "invite" => &[Kind::Confirmation],
         // Recovery: see `proof` in [`super::otp`].
         "signup" | "sms" => &[Kind::Confirmation, Kind::Recovery],
@@ -132,7 +133,23 @@ fn kinds(name: &str) -> Result<&'static [Kind]> {
         "phone_change" => &[Kind::PhoneChange],
         "" => return Err(Error::validation("Verify requires a verification type")),
         _ => return Err(Error::validation("Unsupported verification type")),
-    })
+    };
+    Ok(Accepted { kinds, newcomers })
+}
+
+/// Which tokens a type of verification accepts.
+#[derive(Clone, Copy)]
+struct Accepted {
+    kinds: &'static [Kind],
+    /// Of recoveries, only those of users who have never been there.
+    newcomers: bool,
+}
+
+impl Accepted {
+    fn fits(self, token: &Token) -> bool {
+        let late = token.kind == Kind::Recovery && token.user.confirmed_at.is_some();
+        self.kinds.contains(&token.kind) && !(late && self.newcomers)
+    }
 }
 
 /// How a flow was begun that a link of this type ends.
@@ -146,15 +163,15 @@ fn method(kind: &str) -> &'static str {
     }
 }
 
-async fn by_hash(call: &Call<'_>, kinds: &[Kind], hash: &str) -> Result<Token> {
+async fn by_hash(call: &Call<'_>, kinds: Accepted, hash: &str) -> Result<Token> {
     call.limit(limits::Kind::Verify, None)?;
     let invalid = || Error::forbidden(code::OTP_EXPIRED, "Email link is invalid or has expired");
     let found = one_time::find_by_link(call.auth.db(), hash).await?.ok_or_else(invalid)?;
-    let fits = kinds.contains(&found.kind) && !is_over(call, &found);
+    let fits = kinds.fits(&found) && !is_over(call, &found);
     if fits { Ok(found) } else { Err(invalid()) }
 }
 
-async fn by_code(call: &Call<'_>, kinds: &[Kind], body: &Body) -> Result<Token> {
+async fn by_code(call: &Call<'_>, kinds: Accepted, body: &Body) -> Result<Token> {
     let one = "Only an email address or phone number should be provided on verify";
     let contact = body
         .given
@@ -167,8 +184,9 @@ async fn by_code(call: &Call<'_>, kinds: &[Kind], body: &Body) -> Result<Token> 
     call.limit(limits::Kind::Verify, Some(address))?;
     // Every attempt counts before it is looked at, so that parallel ones cannot share a last chance.
     call.begin_attempt(address)?;
-    let found = typed(call, kinds, &contact, &body.token).await?;
-    let token = found.into_iter().find(|token| !is_over(call, token)).ok_or_else(expired)?;
+    let found = typed(call, kinds.kinds, &contact, &body.token).await?;
+    let fits = |token: &Token| kinds.fits(token) && !is_over(call, token);
+    let token = found.into_iter().find(fits).ok_or_else(expired)?;
     call.attempt_was_right(address);
     Ok(token)
 }

@@ -145,6 +145,17 @@ fn whoever_signs_up_with_an_address_is_not_told_what_others_have_said() {
 }
 
 #[test]
+fn a_recovery_is_no_sign_up_of_somebody_who_was_there() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        site.confirmed(ADA).await;
+        site.post("/recover", json!({"email": ADA})).await;
+        let hash = site.mail_to(ADA).await.parameter("token");
+        assert_eq!(site.verify_hash("signup", &hash).await.error(), "otp_expired");
+        assert_eq!(site.verify_hash("recovery", &hash).await.status, StatusCode::OK);
+    });
+}
+
+#[test]
 fn a_password_survives_links_once_its_user_was_there() {
     with_configured_site(CONFIRM, async |site: &Site| {
         squat(site).await;
