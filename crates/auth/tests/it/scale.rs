@@ -169,6 +169,7 @@ async fn log_plans(site: &Site<'_>) {
         ))
         .await;
     }
+    site.reconnect();
 }
 
 async fn print_plans(site: &Site<'_>) {

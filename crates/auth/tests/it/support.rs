@@ -418,6 +418,11 @@ impl<'a> Site<'a> {
         text
     }
 
+    /// Has sign-in open its connections anew.
+    pub(crate) fn reconnect(&self) {
+        self.pool.close_idle(Duration::ZERO);
+    }
+
     /// Ends the connections of sign-in.
     pub(crate) fn close(&self) {
         self.pool.close();
