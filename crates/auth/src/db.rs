@@ -1,6 +1,6 @@
 //! Statements on the `auth` schema: batches over a pool that works as its owner.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use plinth_wire::{Batch, Format, Lane, Pool, Row, Rows, Statement, WireError};
@@ -23,6 +23,10 @@ pub struct Db {
     pool: Arc<Pool>,
     notes: bool,
 }
+
+/// A statement that is asked so often that its text is kept: sessions find what they have prepared by where it is in
+/// memory.
+pub(crate) type Shared = LazyLock<Arc<str>>;
 
 /// Statements that are one transaction and one round trip.
 #[derive(Debug, Default)]
@@ -47,6 +51,14 @@ impl Work {
     /// Adds a statement; returns its place among the results.
     pub fn add(&mut self, sql: &str, params: &[&dyn Param]) -> usize {
         self.statements.push(statement(sql, params));
+        self.statements.len() - 1
+    }
+
+    /// As [`Work::add`], of a statement whose text is kept.
+    pub(crate) fn add_shared(&mut self, sql: &Shared, params: &[&dyn Param]) -> usize {
+        let params = params.iter().map(|param| param.text()).collect();
+        let statement = Statement { sql: Arc::clone(sql), params, format: Format::Text };
+        self.statements.push(statement);
         self.statements.len() - 1
     }
 
@@ -157,6 +169,35 @@ impl Db {
     /// As [`Db::run`].
     pub async fn query(&self, sql: &str, params: &[&dyn Param]) -> Result<Answers> {
         self.run(Work::of(sql, params)).await
+    }
+
+    /// Runs one statement that only reads, is short, and calls no function of the project's: it shares a connection with
+    /// others of its kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::run`].
+    pub(crate) async fn read(&self, sql: &Shared, params: &[&dyn Param]) -> Result<Answers> {
+        let mut work = Work::new();
+        work.add_shared(sql, params);
+        let statements = work.statements;
+        let batch = Batch { role: ROLE.into(), statements, lane: Lane::Read, rollback: false };
+        Ok(self.pool.run(batch).await.map(Answers)?)
+    }
+
+    /// As [`Db::query`], of a statement whose text is kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::run`].
+    pub(crate) async fn query_shared(
+        &self,
+        sql: &Shared,
+        params: &[&dyn Param],
+    ) -> Result<Answers> {
+        let mut work = Work::new();
+        work.add_shared(sql, params);
+        self.run(work).await
     }
 }
 

@@ -33,6 +33,7 @@ mod service;
 mod session;
 pub mod settings;
 pub mod sms;
+pub mod statements;
 pub mod token;
 pub mod totp;
 mod user;

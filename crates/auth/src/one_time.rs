@@ -199,7 +199,7 @@ fn no_randomness(error: NoRandomness) -> Error {
 /// Those of the database.
 pub(crate) async fn find_by_link(db: &Db, link: &str) -> Result<Option<Token>> {
     let sql = format!(
-        "select jsonb_build_object('user', {USER}, {TOKEN}) \
+        "select json_build_object('user', {USER}, {TOKEN}) \
          from auth.one_time_tokens t join auth.users u on u.id = t.user_id \
          where t.token_hash = $1 and u.deleted_at is null"
     );
@@ -220,7 +220,7 @@ pub(crate) async fn find_by_code(
     code: &str,
 ) -> Result<Vec<Token>> {
     let sql = format!(
-        "select jsonb_build_object('user', {USER}, {TOKEN}) \
+        "select json_build_object('user', {USER}, {TOKEN}) \
          from auth.one_time_tokens t join auth.users u on u.id = t.user_id \
          where t.token_hash = any ($1::text[]) and t.relates_to = $2 and u.deleted_at is null"
     );
@@ -238,7 +238,7 @@ pub(crate) async fn find_by_code(
 /// Those of the database.
 pub(crate) async fn find_by_address(db: &Db, kinds: &[Kind], address: &str) -> Result<Vec<Token>> {
     let sql = format!(
-        "select jsonb_build_object('user', {USER}, {TOKEN}) \
+        "select json_build_object('user', {USER}, {TOKEN}) \
          from auth.one_time_tokens t join auth.users u on u.id = t.user_id \
          where t.relates_to = $1 and t.token_type::text = any ($2::text[]) and u.deleted_at is null \
          order by t.created_at desc limit 1"

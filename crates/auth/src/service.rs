@@ -1,6 +1,6 @@
 //! The sign-in of one project.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{HeaderName, StatusCode};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::captcha::Captcha;
 use crate::config::AuthConfig;
-use crate::db::Db;
+use crate::db::{Db, Shared};
 use crate::endpoint::{self, Providers};
 use crate::error::{Error, Result, code};
 use crate::external::Directory;
@@ -21,10 +21,10 @@ use crate::refresh::RefreshKey;
 use crate::request::{ApiVersion, Request, Response};
 use crate::routes::{Guard, ROUTES, Resolved, resolve};
 use crate::seal::Sealer;
-use crate::session::{self, Found, SessionRow};
+use crate::session::{self, Found, SessionRow, session_json};
 use crate::sms::SmsSender;
 use crate::token::{AssuranceLevel, Claims, SigningKeys, TokenError};
-use crate::user::User;
+use crate::user::{User, user_json};
 use crate::webauthn::{RelyingParty, RelyingPartySettings};
 
 const USER_ID: HeaderName = HeaderName::from_static("sb-auth-user-id");
@@ -329,15 +329,7 @@ impl<'a> Call<'a> {
     }
 
     async fn find(&self, user: Uuid, session: Option<Uuid>) -> Result<Located> {
-        let sql = format!(
-            "select jsonb_build_object('user', {USER}, 'session', \
-             (select to_jsonb(s) || jsonb_build_object('amr', {amr}) from auth.sessions s \
-              where s.id = $2::uuid and s.user_id = u.id)) \
-             from auth.users u where u.id = $1::uuid and u.deleted_at is null",
-            USER = crate::user::USER,
-            amr = session::amr()
-        );
-        let answers = self.auth.db().query(&sql, &[&user, &session]).await?;
+        let answers = self.auth.db().read(&LOCATE, &[&user, &session]).await?;
         let located: Option<Located> = answers.json(0)?;
         let located = located.ok_or_else(|| {
             Error::forbidden(code::USER_NOT_FOUND, "User from sub claim in JWT does not exist")
@@ -361,8 +353,7 @@ impl<'a> Call<'a> {
 
     /// A session and its user.
     pub(crate) async fn find_session(&self, session: Uuid) -> Result<Option<Found>> {
-        let answers = self.auth.db().query(&session::read("s.id = $1::uuid"), &[&session]).await?;
-        answers.json(0)
+        session::find(self.auth.db(), session).await
     }
 }
 
@@ -380,6 +371,19 @@ fn relying_party(config: &AuthConfig) -> Option<RelyingParty> {
     }
     made.ok()
 }
+
+/// Reads a user and one of its sessions as [`Located`].
+pub(crate) static LOCATE: Shared = LazyLock::new(|| {
+    concat!(
+        "select json_build_object('user', ",
+        user_json!(),
+        ", 'session', (select ",
+        session_json!(),
+        " from auth.sessions s where s.id = $2::uuid and s.user_id = u.id)) \
+         from auth.users u where u.id = $1::uuid and u.deleted_at is null"
+    )
+    .into()
+});
 
 /// A user with the session that a token names, if that is still there.
 #[derive(serde::Deserialize)]

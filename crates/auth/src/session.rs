@@ -1,5 +1,7 @@
 //! Sessions: signing in makes one, refreshing keeps it, signing out ends it.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use plinth_wire::WireError;
 use serde::{Deserialize, Serialize};
@@ -7,19 +9,36 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::{self, Action};
-use crate::db::Work;
+use crate::db::{Db, Shared, Work};
 use crate::error::{Error, Result, code};
 use crate::hook::HookKind;
 use crate::refresh::{self, RefreshToken};
 use crate::service::{Call, seconds};
 use crate::token::{AccessToken, AmrEntry, AssuranceLevel, Claims};
-use crate::user::{USER, User, UserView};
+use crate::user::{User, UserView, user_json};
 
-/// The ways of signing in of a session as JSON, newest first.
-const AMR: &str = "\
-(select coalesce(jsonb_agg(jsonb_build_object('method', a.authentication_method, \
-'timestamp', extract(epoch from a.updated_at)::bigint) order by a.updated_at desc), '[]') \
-from auth.mfa_amr_claims a where a.session_id = s.id)";
+/// Reads the session `s` as JSON, with its ways of signing in, newest first.
+macro_rules! session_json {
+    () => {
+        "(select row_to_json(session_row) from (select s.*, \
+         (select coalesce(json_agg(json_build_object('method', a.authentication_method, \
+         'timestamp', extract(epoch from a.updated_at)::bigint) order by a.updated_at desc), '[]') \
+         from auth.mfa_amr_claims a where a.session_id = s.id) as amr) session_row)"
+    };
+}
+pub(crate) use session_json;
+
+/// A session and its user, as [`Found`].
+static READ: Shared = LazyLock::new(|| {
+    concat!(
+        "select json_build_object('session', ",
+        session_json!(),
+        ", 'user', ",
+        user_json!(),
+        ") from auth.sessions s join auth.users u on u.id = s.user_id where s.id = $1::uuid"
+    )
+    .into()
+});
 
 const INSERT: &str = "\
 insert into auth.sessions (id, user_id, created_at, updated_at, aal, refreshed_at, user_agent, ip, refresh_token_counter, \
@@ -173,7 +192,7 @@ impl Call<'_> {
         }
         let provider = json!({"provider": how.provider});
         audit::add(&mut work, self.request, user, Action("login"), provider);
-        let place = work.add(&read("s.id = $1::uuid"), &[&session]);
+        let place = read(&mut work, session);
         let answers = self.auth.db().try_run(work).await.map_err(failed)?;
         let found: Found = answers.json(place)?.ok_or_else(no_session)?;
         let signed_in = match self.session(&found.session, &found.user).await {
@@ -259,17 +278,18 @@ pub(crate) struct Found {
     pub user: User,
 }
 
-/// Reads sessions that meet a condition on `s` as [`Found`].
-pub(crate) fn read(condition: &str) -> String {
-    format!(
-        "select jsonb_build_object('session', to_jsonb(s) || jsonb_build_object('amr', {AMR}), 'user', {USER}) \
-         from auth.sessions s join auth.users u on u.id = s.user_id where {condition}"
-    )
+/// Adds the reading of a session and its user to `work`; returns the place of its answer, a [`Found`].
+pub(crate) fn read(work: &mut Work, session: Uuid) -> usize {
+    work.add_shared(&READ, &[&session])
 }
 
-/// The ways of signing in of the session `s`, for statements that read more than [`read`] does.
-pub(crate) fn amr() -> &'static str {
-    AMR
+/// A session and its user.
+///
+/// # Errors
+///
+/// Those of the database.
+pub(crate) async fn find(db: &Db, session: Uuid) -> Result<Option<Found>> {
+    db.read(&READ, &[&session]).await?.json(0)
 }
 
 /// A second factor was proved in `session` by `method`: the session is `aal2`, its refresh token is a new one, and

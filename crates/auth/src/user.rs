@@ -10,11 +10,20 @@ use uuid::Uuid;
 /// A JSON object.
 pub(crate) type Object = Map<String, Value>;
 
-/// Reads users as JSON, one per row, in one place: `select {USER} from auth.users u where …`.
-pub(crate) const USER: &str = "\
-to_jsonb(u) || jsonb_build_object(\
-'identities', (select coalesce(jsonb_agg(to_jsonb(i) order by i.created_at, i.id), '[]') from auth.identities i where i.user_id = u.id), \
-'factors', (select coalesce(jsonb_agg(to_jsonb(f) order by f.created_at, f.id), '[]') from auth.mfa_factors f where f.user_id = u.id))";
+/// The text of [`USER`], for statements that are put together when this is compiled.
+macro_rules! user_json {
+    () => {
+        "(select row_to_json(user_row) from (select u.*, \
+         (select coalesce(json_agg(i order by i.created_at, i.id), '[]') from auth.identities i where i.user_id = u.id) as identities, \
+         (select coalesce(json_agg(f order by f.created_at, f.id), '[]') from auth.mfa_factors f where f.user_id = u.id) as factors\
+         ) user_row)"
+    };
+}
+pub(crate) use user_json;
+
+/// Reads users as JSON, one per row, in one place: `select {USER} from auth.users u where …`. It is text from the start
+/// (`json`, not `jsonb`), for nothing is looked up in it before it is sent.
+pub(crate) const USER: &str = user_json!();
 
 /// A row of `auth.users` with its identities and factors.
 #[derive(Debug, Clone, Deserialize)]

@@ -19,6 +19,7 @@ mod verify;
 pub(crate) use external::Providers;
 pub(crate) use otp::{too_many_mails, too_many_messages};
 pub(crate) use password_grant::busy;
+pub(crate) use refresh_grant::ROTATE;
 
 use crate::error::Result;
 use crate::request::Response;

@@ -1,17 +1,20 @@
 //! `POST /token?grant_type=refresh_token`.
 
+use std::sync::LazyLock;
+
 use http::HeaderName;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::db::{Param, Shared};
 use crate::endpoint::token::fields;
 use crate::error::{Error, Result, code};
 use crate::limits;
 use crate::refresh::{RefreshToken, STEP_UP};
 use crate::request::Response;
 use crate::service::{Call, seconds};
-use crate::session::{self, SessionRow};
-use crate::user::User;
+use crate::session::{SessionRow, session_json};
+use crate::user::{User, user_json};
 
 const COUNTER: HeaderName = HeaderName::from_static("sb-auth-refresh-token-counter");
 const REUSED: HeaderName = HeaderName::from_static("sb-auth-refresh-token-reuse");
@@ -146,12 +149,44 @@ async fn rotate(
     client: Option<Uuid>,
 ) -> Result<Option<Refreshed>> {
     let config = call.auth.config();
-    let statement = format!(
+    let params: [&dyn Param; 9] = [
+        &token.session,
+        &token.number,
+        &call.request.user_agent(),
+        &call.request.client_ip.to_string(),
+        &config.sessions.timebox.map(seconds),
+        &config.sessions.inactivity_timeout.map(seconds),
+        &config.audit_log,
+        &config.sessions.allow_low_aal.map(seconds),
+        &client,
+    ];
+    call.auth.db().query_shared(&ROTATE, &params).await?.json(0)
+}
+
+/// Whether the session `s` has ended by its own limits: `$5` seconds of life, `$6` seconds unused, `$8` seconds without
+/// the second factor that the user has.
+macro_rules! over {
+    () => {
+        "(coalesce(s.not_after <= now(), false) \
+         or coalesce(s.created_at + make_interval(secs => $8::bigint) <= now(), false) \
+           and s.aal is distinct from 'aal2' and s.oauth_client_id is null and exists ( \
+             select from auth.mfa_factors f where f.user_id = s.user_id and f.status = 'verified') \
+         or coalesce(s.created_at + make_interval(secs => $5::bigint) <= now(), false) \
+         or coalesce(coalesce(s.refreshed_at at time zone 'utc', s.created_at) \
+                     + make_interval(secs => $6::bigint) <= now(), false))"
+    };
+}
+
+/// Rotates the token `$2` of the session `$1` if that is the current one of a session that goes on, and reads the session
+/// as it was before, as [`Refreshed`].
+pub(crate) static ROTATE: Shared = LazyLock::new(|| {
+    concat!(
         "with rotated as ( \
            update auth.sessions s set refresh_token_counter = s.refresh_token_counter + 1, \
              refreshed_at = now() at time zone 'utc', updated_at = now(), user_agent = $3, ip = $4::inet \
-           where s.id = $1::uuid and s.refresh_token_counter = $2::bigint and not {OVER} \
-             and s.oauth_client_id is not distinct from $9::uuid \
+           where s.id = $1::uuid and s.refresh_token_counter = $2::bigint and not ",
+        over!(),
+        " and s.oauth_client_id is not distinct from $9::uuid \
              and exists (select from auth.users u where u.id = s.user_id and u.deleted_at is null \
                          and (u.banned_until is null or u.banned_until <= now())) \
            returning s.id, s.user_id), \
@@ -160,44 +195,17 @@ async fn rotate(
            select gen_random_uuid(), '00000000-0000-0000-0000-000000000000', \
              json_build_object('action', 'token_refreshed', 'actor_id', r.user_id, 'log_type', 'token'), now(), $4 \
            from rotated r where $7::boolean) \
-         select jsonb_build_object( \
-           'session', to_jsonb(s) || jsonb_build_object('amr', {amr}), 'user', {user}, \
-           'rotated', exists (select from rotated), 'over', {OVER}, \
-           'idle_seconds', extract(epoch from now() - coalesce(s.refreshed_at at time zone 'utc', s.created_at))) \
-         from auth.sessions s join auth.users u on u.id = s.user_id where s.id = $1::uuid",
-        amr = session::amr(),
-        user = crate::user::USER,
-    );
-    let answers = call
-        .auth
-        .db()
-        .query(
-            &statement,
-            &[
-                &token.session,
-                &token.number,
-                &call.request.user_agent(),
-                &call.request.client_ip.to_string(),
-                &config.sessions.timebox.map(seconds),
-                &config.sessions.inactivity_timeout.map(seconds),
-                &config.audit_log,
-                &config.sessions.allow_low_aal.map(seconds),
-                &client,
-            ],
-        )
-        .await?;
-    answers.json(0)
-}
-
-/// Whether the session `s` has ended by its own limits: `$5` seconds of life, `$6` seconds unused, `$8` seconds without
-/// the second factor that the user has.
-const OVER: &str = "(coalesce(s.not_after <= now(), false) \
-     or coalesce(s.created_at + make_interval(secs => $8::bigint) <= now(), false) \
-       and s.aal is distinct from 'aal2' and s.oauth_client_id is null and exists ( \
-         select from auth.mfa_factors f where f.user_id = s.user_id and f.status = 'verified') \
-     or coalesce(s.created_at + make_interval(secs => $5::bigint) <= now(), false) \
-     or coalesce(coalesce(s.refreshed_at at time zone 'utc', s.created_at) \
-                 + make_interval(secs => $6::bigint) <= now(), false))";
+         select json_build_object('session', ",
+        session_json!(),
+        ", 'user', ",
+        user_json!(),
+        ", 'rotated', exists (select from rotated), 'over', ",
+        over!(),
+        ", 'idle_seconds', extract(epoch from now() - coalesce(s.refreshed_at at time zone 'utc', s.created_at))) \
+         from auth.sessions s join auth.users u on u.id = s.user_id where s.id = $1::uuid"
+    )
+    .into()
+});
 
 async fn respond(
     call: &Call<'_>,

@@ -70,7 +70,7 @@ pub(super) async fn pass(call: &Call<'_>, proof: Proof<'_>) -> Result<Session> {
     let traits =
         json!({"factor_id": factor.id, "challenge_id": challenge, "factor_type": kind.name()});
     audit::add(&mut work, call.request, user, Action("verification_attempted"), traits);
-    let place = work.add(&session::read("s.id = $1::uuid"), &[&session]);
+    let place = session::read(&mut work, session);
     let answers = call.auth.db().try_run(work).await.map_err(|error| {
         if condition_failed(&error) { secret::wrong(factor) } else { error.into() }
     })?;
