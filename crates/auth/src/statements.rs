@@ -8,8 +8,8 @@ pub fn locate() -> &'static str {
     &LOCATE
 }
 
-/// Refreshes a session: its id, the number of its token, user agent, address, seconds that it may live and be idle, and
-/// whether it is noted in the log.
+/// Refreshes a session: its id, the number of its token, user agent, address, seconds that it may live and be idle, whether
+/// it is noted in the log, seconds without a second factor that the user has, and the client that acts for the user.
 pub fn rotate() -> &'static str {
     &ROTATE
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Sub;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -17,6 +18,8 @@ pub(crate) struct Cpu {
     pub(crate) load: u64,
     /// Of Plinth, or of the peer that was measured in its place.
     pub(crate) plinth: u64,
+    /// Of the threads of Plinth that hash passwords, which is part of `plinth`.
+    pub(crate) hashing: u64,
     /// Of PostgreSQL's processes together, those that ended included.
     pub(crate) postgres: u64,
 }
@@ -25,7 +28,12 @@ impl Cpu {
     /// What was used since the processes began; `plinth` and its descendants, which are PostgreSQL.
     pub(crate) fn so_far(plinth: u32) -> Result<Self> {
         let own = times(std::process::id())?;
-        let mut cpu = Self { load: own.own + own.ended, plinth: times(plinth)?.own, postgres: 0 };
+        let mut cpu = Self {
+            load: own.own + own.ended,
+            plinth: times(plinth)?.own,
+            hashing: hashing(plinth)?,
+            postgres: 0,
+        };
         for descendant in descendants(plinth)? {
             // A backend that ended since the listing is counted with its parent the next time.
             let of_process = times(descendant).unwrap_or_default();
@@ -46,6 +54,7 @@ impl Cpu {
     pub(crate) fn add(&mut self, more: Self) {
         self.load += more.load;
         self.plinth += more.plinth;
+        self.hashing += more.hashing;
         self.postgres += more.postgres;
     }
 }
@@ -57,6 +66,7 @@ impl Sub for Cpu {
         Self {
             load: self.load.saturating_sub(earlier.load),
             plinth: self.plinth.saturating_sub(earlier.plinth),
+            hashing: self.hashing.saturating_sub(earlier.hashing),
             postgres: self.postgres.saturating_sub(earlier.postgres),
         }
     }
@@ -69,15 +79,34 @@ struct Times {
     ended: u64,
 }
 
+/// Of the threads that hash passwords: their names say so.
+fn hashing(process: u32) -> Result<u64> {
+    let mut micros = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let path = thread?.path();
+        // A thread may have ended since the listing.
+        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if name.starts_with("password-") {
+            micros += times_in(&path).unwrap_or_default().own;
+        }
+    }
+    Ok(micros)
+}
+
 fn times(process: u32) -> Result<Times> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    times_in(Path::new(&format!("/proc/{process}")))
+}
+
+/// Of a process or a thread, by its folder.
+fn times_in(folder: &Path) -> Result<Times> {
+    let stat = fs::read_to_string(folder.join("stat"))?;
     // The command's name stands in parentheses and may hold anything.
     let (_, fields) = stat.rsplit_once(") ").context("no command name")?;
     // utime, stime, cutime, cstime: fields 14 to 17 of proc(5), the third being the first here.
     let ticks: Vec<u64> =
         fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
     let [user, system, ended_user, ended_system] = ticks[..] else {
-        anyhow::bail!("no times in /proc/{process}/stat")
+        anyhow::bail!("no times in {}", folder.display())
     };
     Ok(Times {
         own: (user + system) * TICK_MICROS,

@@ -88,7 +88,7 @@ impl Instance {
     }
 
     /// Runs another `plinth` command beside the running one.
-    fn command(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(&self.program)
             .args(arguments)
             .arg("--data-dir")

@@ -24,6 +24,42 @@ const THREADS: usize = 2;
 /// Requests before the measurement begins.
 const WARM_UP: Duration = Duration::from_millis(500);
 
+/// What a connection asks, one request after the other.
+pub(crate) trait Script: Send {
+    /// The bytes of the next request.
+    fn next(&mut self) -> Result<&[u8]>;
+
+    /// Hears what was answered to it, with status 2xx.
+    fn answered(&mut self, _body: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes the script of a connection of that number.
+pub(crate) type Scripts<'a> = &'a (dyn Fn(usize) -> Box<dyn Script> + Sync);
+
+/// Ready-made requests in turn.
+struct ReadyMade {
+    requests: Arc<[Vec<u8>]>,
+    next: usize,
+}
+
+impl Script for ReadyMade {
+    fn next(&mut self) -> Result<&[u8]> {
+        let place = self.next % self.requests.len();
+        self.next += 1;
+        Ok(&self.requests[place])
+    }
+}
+
+/// Scripts of `requests`.
+pub(crate) fn ready_made(
+    requests: Arc<[Vec<u8>]>,
+) -> impl Fn(usize) -> Box<dyn Script> + Sync + 'static {
+    // Connections start at different places, so that they do not ask in step.
+    move |connection| Box::new(ReadyMade { requests: requests.clone(), next: connection * 37 })
+}
+
 /// Keeps `connections` busy for `duration`, after a short warm-up. Blocks.
 pub(crate) fn run(
     target: &Target,
@@ -31,28 +67,34 @@ pub(crate) fn run(
     connections: usize,
     duration: Duration,
 ) -> Result<Sample> {
-    let requests = workload.requests(target, REQUESTS).into();
-    measure(&target.address, requests, connections, duration, || Cpu::so_far(target.plinth))
+    let so_far = || Cpu::so_far(target.plinth);
+    let scripts = workload.scripts(target);
+    let Some(flood) = &workload.flood else {
+        return measure(&target.address, &*scripts, connections, duration, so_far);
+    };
+    flood.beside(&target.address, || {
+        measure(&target.address, &*scripts, connections, duration, so_far)
+    })
 }
 
-/// Sends `requests` to `address`, as [`run`] does; `so_far` reads the processor time of all parties.
+/// Sends requests to `address`, as [`run`] does; `so_far` reads the processor time of all parties.
 pub(crate) fn measure(
     address: &str,
-    requests: Arc<[Vec<u8>]>,
+    scripts: Scripts<'_>,
     connections: usize,
     duration: Duration,
     so_far: impl Fn() -> Result<Cpu>,
 ) -> Result<Sample> {
-    drive(address, &requests, connections, WARM_UP)?;
+    drive(address, scripts, connections, WARM_UP)?;
     let (start, cpu) = (Instant::now(), so_far()?);
-    let latencies = drive(address, &requests, connections, duration)?;
+    let latencies = drive(address, scripts, connections, duration)?;
     Ok(Sample::new(latencies, start.elapsed(), so_far()? - cpu))
 }
 
 /// Each thread has connections of its own, so that no request crosses from one to the other.
 fn drive(
     address: &str,
-    requests: &Arc<[Vec<u8>]>,
+    scripts: Scripts<'_>,
     connections: usize,
     duration: Duration,
 ) -> Result<Vec<u32>> {
@@ -63,8 +105,8 @@ fn drive(
                 let numbers = (thread..connections).step_by(THREADS);
                 scope.spawn(move || {
                     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-                    let clients = numbers
-                        .map(|number| keep_busy(address.to_owned(), requests.clone(), number, end));
+                    let clients =
+                        numbers.map(|number| keep_busy(address.to_owned(), scripts(number), end));
                     runtime.block_on(all(clients))
                 })
             })
@@ -88,24 +130,17 @@ async fn all(
     Ok(latencies)
 }
 
-async fn keep_busy(
-    address: String,
-    requests: Arc<[Vec<u8>]>,
-    connection: usize,
-    end: Instant,
-) -> Result<Vec<u32>> {
+async fn keep_busy(address: String, mut script: Box<dyn Script>, end: Instant) -> Result<Vec<u32>> {
     let mut client = Client::dial(&address).await?;
     let mut latencies = Vec::with_capacity(16 * 1024);
-    // Connections start at different places, so that they do not ask in step.
-    let mut next = connection * 37;
     while Instant::now() < end {
         let start = Instant::now();
-        let status = client.send(&requests[next % requests.len()]).await?;
+        let status = client.send(script.next()?).await?;
         if !(200..300).contains(&status) {
-            bail!("an answer had status {status}: {}", client.body());
+            bail!("an answer had status {status}: {}", String::from_utf8_lossy(client.body()));
         }
         latencies.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
-        next += 1;
+        script.answered(client.body())?;
     }
     Ok(latencies)
 }
@@ -116,14 +151,15 @@ pub(crate) async fn get(address: &str, path: &str) -> Result<u16> {
     Client::dial(address).await?.send(request.as_bytes()).await
 }
 
-struct Client {
+/// A connection that asks one thing at a time.
+pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
     body_start: usize,
 }
 
 impl Client {
-    async fn dial(address: &str) -> Result<Self> {
+    pub(crate) async fn dial(address: &str) -> Result<Self> {
         Ok(Self {
             stream: dial(address).await?,
             buffer: Vec::with_capacity(64 * 1024),
@@ -131,7 +167,8 @@ impl Client {
         })
     }
 
-    async fn send(&mut self, request: &[u8]) -> Result<u16> {
+    /// Sends a request; the status of its answer.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<u16> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head_end = loop {
@@ -157,8 +194,9 @@ impl Client {
         Ok(())
     }
 
-    fn body(&self) -> String {
-        String::from_utf8_lossy(&self.buffer[self.body_start..]).into_owned()
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.buffer[self.body_start..]
     }
 }
 

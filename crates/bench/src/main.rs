@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod cpu;
+mod flood;
 mod instance;
 mod load;
 mod memory;
@@ -9,6 +10,7 @@ mod peer;
 mod pgbench;
 mod report;
 mod schema;
+mod sign_in;
 mod workload;
 
 use std::time::Duration;
@@ -85,7 +87,11 @@ async fn measure(options: &Options) -> Result<Report> {
             .context("cannot start plinth")?;
     let target = instance.target("bench")?;
     workload::fill(&target).await.context("cannot fill the tables")?;
-    let workloads = workload::all(&target).await?;
+    sign_in::fill(&target).await.context("cannot make people")?;
+    let mut workloads = workload::all(&target).await?;
+    if sign_in::is_asked(&options.only) {
+        workloads.extend(sign_in::all(&target).await.context("cannot sign people in")?);
+    }
 
     let peer = if options.no_peer { None } else { Peer::start(&target)? };
     if peer.is_none() && !options.no_peer {
@@ -93,16 +99,10 @@ async fn measure(options: &Options) -> Result<Report> {
     }
 
     let mut report = Report::default();
-    let duration = Duration::from_secs(options.seconds);
-    for round in 1..=options.rounds {
-        for workload in workloads.iter().filter(|workload| workload.name.contains(&options.only)) {
-            eprintln!("round {round} of {}: {} …", options.rounds, workload.name);
-            measure_round(options, &target, workload, duration, &mut report)?;
-            let beside = peer.as_ref().map(|peer| peer.measure(&target, workload, duration));
-            if let Some((measure, sample)) = beside.transpose()?.flatten() {
-                report.add(workload, measure, sample);
-            }
-        }
+    measure_rounds(options, &target, &workloads, peer.as_ref(), &mut report).await?;
+    if sign_in::is_asked_for_key_pair(&options.only) {
+        let workloads = sign_in::with_key_pair(&instance, &target).await?;
+        measure_rounds(options, &target, &workloads, None, &mut report).await?;
     }
     drop(peer);
     report.loaded = Some(instance.memory()?);
@@ -112,6 +112,30 @@ async fn measure(options: &Options) -> Result<Report> {
         report.idle = Some(idle_memory().await?);
     }
     Ok(report)
+}
+
+async fn measure_rounds(
+    options: &Options,
+    target: &instance::Target,
+    workloads: &[Workload],
+    peer: Option<&Peer>,
+    report: &mut Report,
+) -> Result<()> {
+    let duration = Duration::from_secs(options.seconds);
+    for round in 1..=options.rounds {
+        for workload in workloads.iter().filter(|workload| workload.name.contains(&options.only)) {
+            eprintln!("round {round} of {}: {} …", options.rounds, workload.name);
+            if let Some(reset) = workload.reset {
+                instance::connect(&target.database_url).await?.batch_execute(reset).await?;
+            }
+            measure_round(options, target, workload, duration, report)?;
+            let beside = peer.map(|peer| peer.measure(target, workload, duration));
+            if let Some((measure, sample)) = beside.transpose()?.flatten() {
+                report.add(workload, measure, sample);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn measure_catalog(tables: u32) -> Result<()> {

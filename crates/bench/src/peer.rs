@@ -69,8 +69,9 @@ impl Peer {
         }
         let requests =
             workload.numbers(load::REQUESTS).map(|number| self.request(target, workload, number));
+        let scripts = load::ready_made(requests.collect::<Vec<_>>().into());
         let cpu = || Cpu::with_peer(target.plinth, self.process.id());
-        let sample = load::measure(&self.address, requests.collect(), CONNECTIONS, duration, cpu)
+        let sample = load::measure(&self.address, &scripts, CONNECTIONS, duration, cpu)
             .context("PostGraphile failed")?;
         Ok(Some((Measure::Peer { connections: CONNECTIONS }, sample)))
     }

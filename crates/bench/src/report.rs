@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use plinth_auth::password::HasherSettings;
 use serde_json::{Value, json};
 
 use crate::cpu::Cpu;
+use crate::flood::Flooded;
 use crate::memory::Memory;
 use crate::workload::{Workload, Yardstick};
 
@@ -16,12 +18,18 @@ pub(crate) struct Sample {
     latencies: Vec<u32>,
     elapsed: Duration,
     cpu: Cpu,
+    flooded: Option<Flooded>,
 }
 
 impl Sample {
     pub(crate) fn new(mut latencies: Vec<u32>, elapsed: Duration, cpu: Cpu) -> Self {
         latencies.sort_unstable();
-        Self { latencies, elapsed, cpu }
+        Self { latencies, elapsed, cpu, flooded: None }
+    }
+
+    /// The same, with what became of the log-ins that were offered meanwhile.
+    pub(crate) fn beside(self, flooded: Flooded) -> Self {
+        Self { flooded: Some(flooded), ..self }
     }
 
     fn merge(&mut self, other: Self) {
@@ -29,6 +37,11 @@ impl Sample {
         self.latencies.sort_unstable();
         self.elapsed += other.elapsed;
         self.cpu.add(other.cpu);
+        if let (Some(own), Some(more)) = (&mut self.flooded, other.flooded) {
+            own.offered += more.offered;
+            own.accepted += more.accepted;
+            own.elapsed += more.elapsed;
+        }
     }
 
     fn per_second(&self) -> f64 {
@@ -38,6 +51,26 @@ impl Sample {
     /// Processor time of one party per request, in microseconds.
     fn each(&self, micros: u64) -> f64 {
         micros as f64 / self.latencies.len() as f64
+    }
+
+    /// The share of all processors that hashing passwords was given.
+    fn hashing_share(&self) -> f64 {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.cpu.hashing as f64 / 1e6 / self.elapsed.as_secs_f64() / processors as f64
+    }
+
+    /// How much of the time the threads that hash passwords were hashing.
+    fn hashing_threads(&self) -> f64 {
+        let threads = HasherSettings::default().threads as f64;
+        self.cpu.hashing as f64 / 1e6 / self.elapsed.as_secs_f64() / threads
+    }
+
+    /// Passwords that were compared per second.
+    fn hashes_per_second(&self) -> f64 {
+        match self.flooded {
+            Some(flooded) => flooded.accepted as f64 / flooded.elapsed.as_secs_f64(),
+            None => self.per_second(),
+        }
     }
 
     /// A quantile in milliseconds.
@@ -93,6 +126,8 @@ struct Row {
     measure: Measure,
     yardstick: Yardstick,
     bar: f64,
+    rate: Option<f64>,
+    flood: bool,
     sample: Sample,
 }
 
@@ -106,6 +141,8 @@ impl Report {
                 measure,
                 yardstick: workload.yardstick,
                 bar: workload.bar,
+                rate: workload.rate,
+                flood: workload.flood.is_some(),
                 sample,
             }),
         }
@@ -116,9 +153,12 @@ impl Report {
         let (work, measure) = match row.yardstick {
             Yardstick::Replay => (row.work, Measure::PipelinedReplay),
             Yardstick::Workload(work) => (work, row.measure),
+            Yardstick::Hashing => return row.sample.hashing_threads(),
         };
         let yardstick = self.rows.iter().find(|row| row.work == work && row.measure == measure);
-        yardstick.map_or(f64::NAN, |known| row.sample.per_second() / known.sample.per_second())
+        let left = if row.flood { 1.0 - row.sample.hashing_share() } else { 1.0 };
+        yardstick
+            .map_or(f64::NAN, |known| row.sample.per_second() / (known.sample.per_second() * left))
     }
 
     pub(crate) fn to_markdown(&self) -> String {
@@ -129,7 +169,10 @@ impl Report {
         for row in &self.rows {
             let Row { work, measure, sample, .. } = row;
             let bar = match measure {
-                Measure::Http { .. } => format!("{:.2}", row.bar),
+                Measure::Http { .. } => match row.rate {
+                    Some(rate) => format!("{:.2}, {rate:.0}/s", row.bar),
+                    None => format!("{:.2}", row.bar),
+                },
                 _ => String::new(),
             };
             let _ = writeln!(
@@ -146,6 +189,20 @@ impl Report {
             );
         }
         text.push('\n');
+        for row in self.rows.iter().filter(|row| row.sample.cpu.hashing > 0) {
+            let sample = &row.sample;
+            let offered = sample.flooded.map_or_else(String::new, |flooded| {
+                let rate = flooded.offered as f64 / flooded.elapsed.as_secs_f64();
+                format!(" of {rate:.0} log-ins/s offered")
+            });
+            let _ = writeln!(
+                text,
+                "Passwords, {}: {:.1} hashes/s{offered}; hashing was given {:.1} % of all processors.",
+                row.work,
+                sample.hashes_per_second(),
+                100.0 * sample.hashing_share(),
+            );
+        }
         for (label, memory) in [("after the load", self.loaded), ("five idle projects", self.idle)]
         {
             if let Some(memory) = memory {
@@ -175,6 +232,8 @@ impl Report {
                     "p99_ms": row.sample.quantile(0.99),
                     "ratio": self.ratio(row),
                     "bar": row.bar,
+                    "bar_per_second": row.rate,
+                    "hashing_share": row.sample.hashing_share(),
                     "cpu_micros": {
                         "load": row.sample.each(row.sample.cpu.load),
                         "server": row.sample.each(row.sample.cpu.plinth),

@@ -1,5 +1,7 @@
 //! The kinds of request that are measured, and the tables they work on.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -7,7 +9,10 @@ use plinth_catalog::{Catalog, LoadOptions};
 use plinth_postgres::{Caller, RequestContext, enter};
 use plinth_rest::{Outcome, RawRequest};
 
+use crate::flood::Flood;
 use crate::instance::{Target, USER, connect};
+use crate::load::{REQUESTS, Script, ready_made};
+use crate::sign_in::{Refreshes, Refreshing};
 
 /// Stands in a request for the number that changes from one to the next.
 const SAMPLE: u64 = 770_077;
@@ -15,24 +20,42 @@ const SAMPLE: u64 = 770_077;
 /// A kind of request, and the same work as SQL.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
-    method: Method,
-    path: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
     /// Query with `{n}` for the changing number.
-    query: &'static str,
-    body: Bytes,
+    pub(crate) query: &'static str,
+    pub(crate) body: Bytes,
     /// The changing number: `step × (first ..= last)`, all of them rows of [`USER`].
     pub(crate) step: u64,
     pub(crate) first: u64,
     pub(crate) last: u64,
     /// Every so many requests one takes 20 milliseconds; 0 means none.
-    slow_every: u64,
+    pub(crate) slow_every: u64,
     /// HTTP connections to measure with, when not those of the command line.
     pub(crate) connections: Option<usize>,
     pub(crate) yardstick: Yardstick,
     /// The ratio to the yardstick that is to be reached.
     pub(crate) bar: f64,
+    /// Requests per second that are to be reached.
+    pub(crate) rate: Option<f64>,
+    /// Where its requests come from.
+    pub(crate) source: Source,
+    /// Log-ins that are offered meanwhile. What the processors spend on their passwords is not held against it.
+    pub(crate) flood: Option<Flood>,
+    /// A statement that is run before each replay.
+    pub(crate) reset: Option<&'static str>,
     /// The statements that Plinth sends for it, in order.
     pub(crate) statements: Vec<Replayed>,
+}
+
+/// Where requests come from.
+pub(crate) enum Source {
+    /// They are of the data API, with this token instead of the usual one.
+    Rest(Option<String>),
+    /// They are ready.
+    Ready(Arc<[Vec<u8>]>),
+    /// Each connection refreshes a session.
+    Refreshes(Arc<Refreshes>),
 }
 
 /// What a kind of request is compared with.
@@ -42,6 +65,8 @@ pub(crate) enum Yardstick {
     Replay,
     /// Another kind of request, over as many connections.
     Workload(&'static str),
+    /// As many threads that do nothing but hash passwords.
+    Hashing,
 }
 
 /// A statement with what pgbench needs to know of its parameters.
@@ -55,16 +80,24 @@ pub(crate) enum Parameter {
     Number,
     /// Always the same text.
     Fixed(String),
+    /// NULL.
+    Null,
+    /// The id of the person of the changing number, and of a session of hers.
+    Person,
+    /// The id of the person of pgbench's client, and of a session of hers.
+    Client,
+    /// How many transactions pgbench's client had before.
+    Turn,
 }
 
-const ONE_ROW: &str = "one row by key under RLS";
+pub(crate) const ONE_ROW: &str = "one row by key under RLS";
 
 /// A new row; what is not given has a default.
 const NEW_ITEM: &str =
     r#"{"owner_id":"00000000-0000-4000-8000-000000000000","list_id":100,"title":"measured"}"#;
 
 /// A read of one row, which the others are variations of.
-fn one_row() -> Workload {
+pub(crate) fn one_row() -> Workload {
     Workload {
         name: ONE_ROW,
         method: Method::GET,
@@ -78,6 +111,10 @@ fn one_row() -> Workload {
         connections: None,
         yardstick: Yardstick::Replay,
         bar: 1.0,
+        rate: None,
+        source: Source::Rest(None),
+        flood: None,
+        reset: None,
         statements: Vec::new(),
     }
 }
@@ -154,8 +191,22 @@ pub(crate) async fn fill(target: &Target) -> Result<()> {
 }
 
 impl Workload {
+    /// What each connection asks.
+    pub(crate) fn scripts(&self, target: &Target) -> Box<dyn Fn(usize) -> Box<dyn Script> + Sync> {
+        match &self.source {
+            Source::Rest(_) => Box::new(ready_made(self.requests(target, REQUESTS).into())),
+            Source::Ready(requests) => Box::new(ready_made(requests.clone())),
+            Source::Refreshes(of) => {
+                let of = of.clone();
+                Box::new(move |session| {
+                    Box::new(Refreshing { of: of.clone(), session, request: Vec::new() })
+                })
+            }
+        }
+    }
+
     /// The bytes of up to `most` different HTTP requests.
-    pub(crate) fn requests(&self, target: &Target, most: u64) -> Vec<Vec<u8>> {
+    fn requests(&self, target: &Target, most: u64) -> Vec<Vec<u8>> {
         self.numbers(most)
             .map(|number| {
                 let slow =
@@ -188,10 +239,14 @@ impl Workload {
 
     /// The headers that supabase-js sends.
     fn headers(&self, target: &Target) -> Vec<(&'static str, String)> {
+        let token = match &self.source {
+            Source::Rest(Some(token)) => token,
+            _ => &target.token,
+        };
         let mut headers = vec![
             ("accept", "application/json".to_owned()),
             ("apikey", target.api_key.clone()),
-            ("authorization", format!("Bearer {}", target.token)),
+            ("authorization", format!("Bearer {token}")),
             ("x-client-info", "plinth-bench".to_owned()),
         ];
         if !self.body.is_empty() {
@@ -241,6 +296,11 @@ impl Workload {
 }
 
 impl Replayed {
+    /// A statement with its parameters.
+    pub(crate) fn of(sql: &str, parameters: Vec<Parameter>) -> Self {
+        Self { sql: sql.to_owned(), parameters }
+    }
+
     fn new(sql: &str, params: &[Option<Bytes>]) -> Self {
         let parameters = params
             .iter()
