@@ -21,7 +21,7 @@ use crate::refresh::RefreshKey;
 use crate::request::{ApiVersion, Request, Response};
 use crate::routes::{Guard, ROUTES, Resolved, resolve};
 use crate::seal::Sealer;
-use crate::session::{self, Found, SessionRow, session_json};
+use crate::session::{self, SessionRow, session_json};
 use crate::sms::SmsSender;
 use crate::token::{AssuranceLevel, Claims, SigningKeys, TokenError};
 use crate::user::{User, user_json};
@@ -349,11 +349,6 @@ impl<'a> Call<'a> {
             return Err(Error::forbidden(code::NOT_ADMIN, "User not allowed"));
         }
         Ok(Caller { claims, user: None, session: None })
-    }
-
-    /// A session and its user.
-    pub(crate) async fn find_session(&self, session: Uuid) -> Result<Option<Found>> {
-        session::find(self.auth.db(), session).await
     }
 }
 

@@ -78,8 +78,6 @@ and aal is distinct from 'aal3' and oauth_client_id is null";
 pub(crate) struct SessionRow {
     /// Primary key.
     pub id: Uuid,
-    /// Whose it is.
-    pub user_id: Uuid,
     /// `aal1` or `aal2`.
     pub aal: Option<String>,
     /// When the user signed in.

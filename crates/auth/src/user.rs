@@ -143,8 +143,6 @@ pub(crate) struct Identity {
 pub(crate) struct Factor {
     /// Primary key.
     pub id: Uuid,
-    /// Whose it is.
-    pub user_id: Uuid,
     /// The user's name for it.
     pub friendly_name: Option<String>,
     /// `totp`, `phone` or `webauthn`.
