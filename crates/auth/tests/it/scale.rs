@@ -2,6 +2,7 @@
 //!
 //! The normal run has 20,000. `PLINTH_SCALE_USERS=1000000` makes a million, says how long each request took, and prints the
 //! plans of the statements when `PLINTH_SCALE_PLANS=1` (see `docs/auth-scale.md`).
+#![expect(clippy::print_stdout, reason = "figures and plans are for whoever runs it by hand")]
 
 use std::time::{Duration, Instant};
 

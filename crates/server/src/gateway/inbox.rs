@@ -52,8 +52,8 @@ pub(super) async fn answer(
     let headers = answer.headers_mut();
     let text = |value: &str| HeaderValue::from_str(value).ok();
     let pairs = [
-        (header::CONTENT_TYPE, text(found.content_type.as_ref())),
-        (header::CONTENT_SECURITY_POLICY, text(found.security_policy.as_ref())),
+        (header::CONTENT_TYPE, text(found.content_type)),
+        (header::CONTENT_SECURITY_POLICY, text(found.security_policy)),
         (header::CACHE_CONTROL, text("no-store")),
         (NO_SNIFF, text("nosniff")),
     ];

@@ -78,10 +78,11 @@ impl Record {
     /// A sentence that names the column.
     pub(super) fn checked(mut self) -> Result<Self, String> {
         // Before there was a column `provider_id`, `id` was what is in it now.
-        if self.table == Table::Identities && !self.columns.contains_key("provider_id") {
-            if let Some(id) = self.columns.remove("id") {
-                self.columns.insert("provider_id".to_owned(), id);
-            }
+        if self.table == Table::Identities
+            && !self.columns.contains_key("provider_id")
+            && let Some(id) = self.columns.remove("id")
+        {
+            self.columns.insert("provider_id".to_owned(), id);
         }
         for column in ["id", "user_id"] {
             let Some(value) = self.columns.get(column) else { continue };

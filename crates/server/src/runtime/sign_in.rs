@@ -41,8 +41,11 @@ pub(super) struct SignIn {
     pool: RwLock<State>,
     signing_keys: RwLock<Arc<[SigningKey]>>,
     /// What answers, and the keys that it was made with.
-    auth: Mutex<Option<(Arc<[SigningKey]>, Arc<Auth>)>>,
+    auth: Mutex<Option<Made>>,
 }
+
+/// What answers, and the keys that it was made with.
+type Made = (Arc<[SigningKey]>, Arc<Auth>);
 
 enum State {
     Unused,

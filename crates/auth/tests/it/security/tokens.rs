@@ -172,8 +172,7 @@ fn a_token_is_good_for_its_own_user_and_session_only() {
         // What a user writes about himself is no role.
         let data = json!({"data": {"role": "service_role"}});
         site.send("PUT", "/user", Some(&ada.token), data).await;
-        let answer =
-            site.get("/admin/users", &site.refresh(&ada.refresh).await.token().to_owned()).await;
+        let answer = site.get("/admin/users", site.refresh(&ada.refresh).await.token()).await;
         assert_eq!(answer.error(), "not_admin");
         // An access token is no refresh token, and the other way round.
         assert_eq!(site.refresh(&bob.token).await.error(), "refresh_token_not_found");
