@@ -21,7 +21,7 @@ use crate::refresh::RefreshKey;
 use crate::request::{ApiVersion, Request, Response};
 use crate::routes::{Guard, ROUTES, Resolved, resolve};
 use crate::seal::Sealer;
-use crate::session::{self, SessionRow, session_json};
+use crate::session::{SessionRow, session_json};
 use crate::sms::SmsSender;
 use crate::token::{AssuranceLevel, Claims, SigningKeys, TokenError};
 use crate::user::{User, user_json};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::{self, Action};
-use crate::db::{Db, Shared, Work};
+use crate::db::{Shared, Work};
 use crate::error::{Error, Result, code};
 use crate::hook::HookKind;
 use crate::refresh::{self, RefreshToken};
@@ -279,15 +279,6 @@ pub(crate) struct Found {
 /// Adds the reading of a session and its user to `work`; returns the place of its answer, a [`Found`].
 pub(crate) fn read(work: &mut Work, session: Uuid) -> usize {
     work.add_shared(&READ, &[&session])
-}
-
-/// A session and its user.
-///
-/// # Errors
-///
-/// Those of the database.
-pub(crate) async fn find(db: &Db, session: Uuid) -> Result<Option<Found>> {
-    db.read(&READ, &[&session]).await?.json(0)
 }
 
 /// A second factor was proved in `session` by `method`: the session is `aal2`, its refresh token is a new one, and
