@@ -4,7 +4,7 @@
 //! that comes back, how to read who the user is, and how to verify an ID token that a client already holds. Whether that somebody
 //! may sign in, and as which user, is decided elsewhere: nothing here touches the database or the routes.
 //!
-//! Providers that agree with a pattern are rows of a table ([`known`]); what differs is their endpoints, scopes and the shape of the
+//! Providers that agree with a pattern are rows of a table (`known`); what differs is their endpoints, scopes and the shape of the
 //! profile, which a pure function reads. Discovery documents and keys are fetched through a [`Directory`] that all providers share.
 
 mod azure;

@@ -97,7 +97,7 @@ pub struct ListenArgs {
     /// Where to serve HTTP: address:port or a port [default: 127.0.0.1:5400].
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// Where clients reach this instance, such as https://example.org [default: http://127.0.0.1:PORT].
+    /// Where clients reach this instance, such as <https://example.org> [default: http://127.0.0.1:PORT].
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// Project that answers at the root.
