@@ -131,6 +131,13 @@ struct Row {
     sample: Sample,
 }
 
+impl Row {
+    /// Whether passwords are hashed for it, or beside it.
+    fn hashes(&self) -> bool {
+        self.flood || self.yardstick == Yardstick::Hashing
+    }
+}
+
 impl Report {
     pub(crate) fn add(&mut self, workload: &Workload, measure: Measure, sample: Sample) {
         let is_known = |row: &&mut Row| row.work == workload.name && row.measure == measure;
@@ -189,7 +196,7 @@ impl Report {
             );
         }
         text.push('\n');
-        for row in self.rows.iter().filter(|row| row.sample.cpu.hashing > 0) {
+        for row in self.rows.iter().filter(|row| row.hashes()) {
             let sample = &row.sample;
             let offered = sample.flooded.map_or_else(String::new, |flooded| {
                 let rate = flooded.offered as f64 / flooded.elapsed.as_secs_f64();

@@ -74,7 +74,7 @@ pub(crate) async fn all(target: &Target) -> Result<Vec<Workload>> {
         Workload {
             name: USER,
             source: Source::Ready(users.into()),
-            bar: 0.8,
+            bar: 0.6,
             rate: Some(5000.0),
             statements: vec![Replayed::of(
                 statements::locate(),
@@ -85,7 +85,7 @@ pub(crate) async fn all(target: &Target) -> Result<Vec<Workload>> {
         Workload {
             name: REFRESH,
             source: Source::Refreshes(Arc::new(Refreshes { head, tokens })),
-            bar: 0.7,
+            bar: 0.5,
             rate: Some(2000.0),
             reset: Some(RESET),
             statements: vec![Replayed::of(
