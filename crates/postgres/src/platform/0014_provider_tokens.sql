@@ -23,4 +23,5 @@ comment on column plinth.provider_token.expires_at is 'When the access token end
 create index provider_token_user_id_idx on plinth.provider_token (user_id);
 
 revoke all on plinth.provider_token from public, anon, authenticated, service_role;
-grant select, insert, update, delete on plinth.provider_token to supabase_auth_admin;
+-- Truncate, because who truncates auth.users truncates what hangs on it.
+grant select, insert, update, delete, truncate on plinth.provider_token to supabase_auth_admin;

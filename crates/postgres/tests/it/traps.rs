@@ -36,8 +36,9 @@ async fn caught(registry: &Registry, project: &Project) -> String {
 /// As if the last file of the platform came with a new version of Plinth.
 async fn outdate(registry: &Registry, project: &Project) {
     let admin = registry.cluster().connect(&project.database).await.unwrap();
-    let newest =
-        "delete from plinth.migration where version = (select max(version) from plinth.migration)";
+    // What the newest file made goes with it.
+    let newest = "drop table plinth.provider_token; \
+        delete from plinth.migration where version = (select max(version) from plinth.migration)";
     admin.batch_execute(newest).await.unwrap();
     let control = registry.cluster().connect("plinth").await.unwrap();
     let forget = "update plinth.project set platform = null where name = $1";
