@@ -215,7 +215,9 @@ impl<'a> Site<'a> {
         let mailbox = Mailbox::local().await.unwrap();
         let mailer = setup.mail.then(|| {
             let templates = MailTemplates::from_config(&config.email).unwrap();
-            let server = SmtpSettings::catcher(mailbox.smtp_address());
+            // One after the other, so that the last mail is the last one sent.
+            let server =
+                SmtpSettings { connections: 1, ..SmtpSettings::catcher(mailbox.smtp_address()) };
             Mailer::start(server, templates, tokio::runtime::Handle::current()).unwrap()
         });
         let phones = Arc::new(TestSms::default());
