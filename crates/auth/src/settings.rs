@@ -2,34 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::AuthConfig;
+use crate::config::{AuthConfig, PROVIDERS};
 
-/// Providers that the answer always names, whether or not there are such here.
-const NAMED: [&str; 23] = [
-    "apple",
-    "azure",
-    "bitbucket",
-    "discord",
-    "facebook",
-    "figma",
-    "fly",
-    "github",
-    "gitlab",
-    "google",
-    "kakao",
-    "keycloak",
-    "linkedin",
-    "linkedin_oidc",
-    "notion",
-    "slack",
-    "slack_oidc",
-    "snapchat",
-    "spotify",
-    "twitch",
-    "twitter",
-    "workos",
-    "zoom",
-];
+/// The second name of a provider, which clients do not know.
+const SECOND_NAME: &str = "x";
 
 /// The body of `GET /settings`. Nothing in it is secret; the endpoint answers anybody.
 pub fn settings_json(config: &AuthConfig) -> Value {
@@ -47,7 +23,8 @@ pub fn settings_json(config: &AuthConfig) -> Value {
 
 /// Ways to sign in, with whether they are on. Providers of one's own are named when they are.
 fn external(config: &AuthConfig) -> Map<String, Value> {
-    let named = NAMED.iter().map(|name| ((*name).to_owned(), false));
+    let named = PROVIDERS.iter().filter(|name| **name != SECOND_NAME);
+    let named = named.map(|name| ((*name).to_owned(), false));
     let ways = [
         ("anonymous_users", config.anonymous_sign_ins),
         ("email", config.email.enabled),
@@ -73,7 +50,7 @@ mod tests {
     fn without_settings_people_sign_in_by_email() {
         let answer = settings("");
         let external = answer["external"].as_object().unwrap();
-        assert_eq!(external.len(), NAMED.len() + 3);
+        assert_eq!(external.len(), PROVIDERS.len() - 1 + 3);
         let on: Vec<_> =
             external.iter().filter(|(_, on)| **on == true).map(|(name, _)| name).collect();
         assert_eq!(on, ["email"]);

@@ -11,6 +11,7 @@ use super::setting::Kind::{
 };
 use super::setting::{Setting, setting};
 use crate::redirect::RedirectRules;
+use crate::token::{KeyError, SigningKey, SigningKeys};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -294,17 +295,29 @@ pub struct TokenConfig {
 impl TokenConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Self {
         let file = reader.file("signing_keys_path").map(Secret::new);
+        let text = reader.secret("signing_keys");
+        let key = if text.is_some() { "signing_keys" } else { "signing_keys_path" };
+        let signing_keys = text.or(file);
+        if let Some(Err(error)) = signing_keys.as_ref().map(usable) {
+            reader.problem(key, error.to_string());
+        }
         Self {
             lifetime: reader.span("jwt_expiry"),
             issuer: reader.optional_text("jwt_issuer"),
             audience: reader.text("jwt_audience"),
             default_role: reader.text("jwt_default_role"),
             admin_roles: reader.list("admin_roles"),
-            signing_keys: reader.secret("signing_keys").or(file),
+            signing_keys,
             rotation: reader.switch("enable_refresh_token_rotation"),
             reuse_interval: reader.span("refresh_token_reuse_interval"),
         }
     }
+}
+
+/// Whether the keys can sign and verify, beside any secret.
+fn usable(keys: &Secret) -> Result<(), KeyError> {
+    let any = Secret::new("x".repeat(32));
+    SigningKeys::with_keys(&any, &SigningKey::configured(keys.expose())?).map(drop)
 }
 
 /// How long sessions live.

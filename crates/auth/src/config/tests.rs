@@ -310,6 +310,9 @@ fn signing_keys_are_one_projects() {
         assert!(!error.contains("hunter2"), "{error}");
     }
     assert!(sources("signing_keys = ''", &[]).shared().is_ok());
+    let error = sources("signing_keys = '[{\"kty\": \"oct\", \"k\": \"hunter2\"}]'", &[]).config();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("signing_keys") && !error.contains("hunter2"), "{error}");
     let keys = sources("", &[("GOTRUE_JWT_KEYS", "[]")]);
     assert!(keys.notes()[0].is_warning(), "{:?}", keys.notes());
 }

@@ -41,6 +41,25 @@ pub struct SigningKey {
     pub state: KeyState,
 }
 
+impl SigningKey {
+    /// Key pairs as people configure them: a JSON list of keys, or a set. The first that may sign is in use,
+    /// the others verify.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] when one cannot be used, or is a secret: those have no half that the data API may know.
+    pub fn configured(text: &str) -> Result<Vec<Self>, KeyError> {
+        let list = Jwk::parse_list(text)?;
+        if list.iter().any(|jwk| jwk.public().is_none()) {
+            return Err(KeyError::Unsupported);
+        }
+        let first = list.iter().position(Jwk::may_sign).ok_or(KeyError::NotPrivate)?;
+        let state = |at| if at == first { KeyState::InUse } else { KeyState::PreviouslyUsed };
+        let keys = list.into_iter().enumerate();
+        Ok(keys.map(|(at, jwk)| Self { jwk, state: state(at) }).collect())
+    }
+}
+
 /// Why a token is not accepted. The texts are those that clients see after
 /// `invalid JWT: unable to parse or verify signature, `.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -136,27 +155,6 @@ impl SigningKeys {
             (Some(_), Some(_)) => return Err(KeyError::SeveralInUse),
         };
         Ok(Self { secret: Verifier::Hmac(prepared), known, active, jwks: public_set(keys) })
-    }
-
-    /// The secret and keys as people configure them (`GOTRUE_JWT_KEYS`, `signing_keys_path`): a JSON list
-    /// or set. The first that may sign is in use, the others verify.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError`].
-    pub fn from_jwks(secret: &Secret, text: &str) -> Result<Self, KeyError> {
-        let list = Jwk::parse_list(text)?;
-        let first = list.iter().position(Jwk::may_sign);
-        let keys: Vec<SigningKey> = list
-            .into_iter()
-            .enumerate()
-            .map(|(at, jwk)| {
-                let in_use = first == Some(at);
-                let state = if in_use { KeyState::InUse } else { KeyState::PreviouslyUsed };
-                SigningKey { jwk, state }
-            })
-            .collect();
-        Self::with_keys(secret, &keys)
     }
 
     /// What new tokens are signed with.

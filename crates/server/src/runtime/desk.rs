@@ -79,6 +79,9 @@ pub(super) struct Applicant<'a> {
     pub(super) config: &'a Arc<AuthConfig>,
     pub(super) pool: Pool,
     pub(super) secret: &'a Secret,
+    /// Those of its settings.
+    pub(super) configured: &'a [plinth_auth::token::SigningKey],
+    /// Those of the registry.
     pub(super) keys: &'a [SigningKey],
     pub(super) external_url: &'a str,
 }
@@ -158,9 +161,10 @@ pub fn sealer(data_dir: &std::path::Path) -> Result<Arc<Sealer>, DeskError> {
     Ok(Arc::new(sealer))
 }
 
-/// The project's key pairs, opened. One that cannot be opened signs nothing any more.
+/// The project's key pairs, those of the registry opened. One that cannot be opened signs nothing any more. Where the
+/// settings have keys, one of them signs, and those of the registry verify.
 fn signing_keys(project: &Applicant<'_>, sealer: &Sealer) -> Result<SigningKeys, DeskError> {
-    let mut keys = Vec::with_capacity(project.keys.len());
+    let mut keys = project.configured.to_vec();
     for found in project.keys {
         let (kid, sealed) = (&found.key.kid, found.key.sealed.expose());
         let jwk = match sealer.open_text(SIGNING_KEY_PURPOSE, kid, sealed) {
@@ -177,8 +181,8 @@ fn signing_keys(project: &Applicant<'_>, sealer: &Sealer) -> Result<SigningKeys,
         };
         let state = match found.state {
             SigningKeyState::Standby => KeyState::Standby,
-            SigningKeyState::InUse => KeyState::InUse,
-            SigningKeyState::PreviouslyUsed => KeyState::PreviouslyUsed,
+            SigningKeyState::InUse if project.configured.is_empty() => KeyState::InUse,
+            SigningKeyState::InUse | SigningKeyState::PreviouslyUsed => KeyState::PreviouslyUsed,
             SigningKeyState::Revoked => KeyState::Revoked,
         };
         keys.push(plinth_auth::token::SigningKey { jwk, state });

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use plinth_auth::Auth;
+use plinth_auth::token::Jwk;
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 use tokio::runtime::Handle;
@@ -76,6 +77,11 @@ impl Project {
             born: Instant::now(),
             last_used_ms: AtomicU64::new(0),
         });
+        if let Some(sign_in) = &project.sign_in
+            && !sign_in.configured().is_empty()
+        {
+            project.accept_tokens(sign_in, &[]);
+        }
         project.parts.room.register(&project);
         project
     }
@@ -185,15 +191,27 @@ impl Project {
         if *sign_in.signing_keys() == *keys {
             return;
         }
-        let public =
-            keys.iter().filter(|found| found.state != SigningKeyState::Revoked).map(|found| {
-                let key = &found.key;
-                (key.kid.as_str(), key.algorithm.as_str(), key.public_jwk.as_str())
-            });
         // Verified before they sign.
-        let secret = KeySet::secret(sign_in.jwt_secret().expose().as_bytes());
-        self.parts.rules.access.set_keys(secret.with_public(public));
+        self.accept_tokens(sign_in, keys);
         sign_in.set_signing_keys(keys);
+    }
+
+    /// Takes tokens of the project's secret, of the key pairs of its settings, and of those `keys` of the registry that
+    /// were not revoked.
+    fn accept_tokens(&self, sign_in: &SignIn, keys: &[SigningKey]) {
+        let configured: Vec<Jwk> =
+            sign_in.configured().iter().filter_map(|key| key.jwk.public()).collect();
+        let texts: Vec<Secret> = configured.iter().map(Jwk::to_json).collect();
+        let configured = configured.iter().zip(&texts).filter_map(|(jwk, text)| {
+            Some((jwk.kid()?, jwk.algorithm().ok()?.name(), text.expose()))
+        });
+        let valid = keys.iter().filter(|found| found.state != SigningKeyState::Revoked);
+        let registered = valid.map(|found| {
+            let key = &found.key;
+            (key.kid.as_str(), key.algorithm.as_str(), key.public_jwk.as_str())
+        });
+        let secret = KeySet::secret(sign_in.jwt_secret().expose().as_bytes());
+        self.parts.rules.access.set_keys(secret.with_public(configured.chain(registered)));
     }
 
     /// What is open, without opening anything.

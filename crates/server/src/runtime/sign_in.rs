@@ -39,6 +39,8 @@ pub(super) struct SignIn {
     parts: SignInParts,
     budget: Arc<Budget>,
     pool: RwLock<State>,
+    /// Key pairs of the settings.
+    configured: Vec<plinth_auth::token::SigningKey>,
     signing_keys: RwLock<Arc<[SigningKey]>>,
     /// What answers, and the keys that it was made with.
     auth: Mutex<Option<Made>>,
@@ -55,7 +57,12 @@ enum State {
 
 impl SignIn {
     pub(super) fn new(parts: SignInParts, budget: Arc<Budget>) -> Self {
+        // Whatever is wrong with them was said when the settings were read.
+        let configured = parts.config.token.signing_keys.as_ref();
+        let configured = configured
+            .and_then(|keys| plinth_auth::token::SigningKey::configured(keys.expose()).ok());
         Self {
+            configured: configured.unwrap_or_default(),
             parts,
             budget,
             pool: RwLock::new(State::Unused),
@@ -70,6 +77,11 @@ impl SignIn {
 
     pub(super) fn jwt_secret(&self) -> &Secret {
         &self.parts.jwt_secret
+    }
+
+    /// The key pairs of the settings.
+    pub(super) fn configured(&self) -> &[plinth_auth::token::SigningKey] {
+        &self.configured
     }
 
     pub(super) fn signing_keys(&self) -> Arc<[SigningKey]> {
@@ -95,6 +107,7 @@ impl SignIn {
             config: &parts.config,
             pool: self.pool().ok_or(DeskError::Absent)?,
             secret: &parts.jwt_secret,
+            configured: &self.configured,
             keys: &keys,
             external_url: &parts.external_url,
         })?;

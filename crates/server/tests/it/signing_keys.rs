@@ -3,6 +3,7 @@
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use plinth_postgres::{NewSigningKey, Secret};
+use plinth_server::config::{Config, RawConfig};
 use plinth_testkit::api::Api;
 use plinth_testkit::token::{sign, sign_with_header};
 use plinth_testkit::{Template, TestDatabase, with_database};
@@ -251,4 +252,35 @@ async fn a_project_changes_its_key_while_somebody_is_signed_in() {
     let _ = following.await;
     instance.stop().await;
     database.finish().await.unwrap();
+}
+
+#[test]
+fn a_key_pair_of_the_settings_signs_and_the_data_api_takes_its_tokens() {
+    let pair = plinth_auth::token::generate(plinth_auth::token::Algorithm::Es256).unwrap();
+    with_database(&Template::Platform, async |database| {
+        let (project, endpoint) = (database.project(), database.cluster().cluster().endpoint());
+        let who =
+            "create function who() returns text language sql stable as 'select auth.uid()::text'";
+        as_owner(project, endpoint, who).await;
+        let settings = format!(
+            "[project.{}.auth]\nsigning_keys = '''[{}]'''",
+            project.name,
+            pair.to_json().expose()
+        );
+        let given = Config::try_from(toml::from_str::<RawConfig>(&settings).unwrap()).unwrap();
+        let config = config(|config| config.auth = given.auth);
+        let instance = Instance::start(endpoint, std::slice::from_ref(project), config).await;
+        let key = project.keys.publishable_key.expose();
+        let auth =
+            instance.api().below(&format!("/p/{}/auth/v1", project.name)).with("apikey", key);
+        let body = json!({"email": "ada@example.com", "password": "correct horse"});
+        let session = auth.post("/signup", &body).await.unwrap().json();
+        let token = session["access_token"].as_str().unwrap();
+        assert_eq!(header(token), json!({"alg": "ES256", "kid": pair.kid()}));
+        let jwks = auth.get("/.well-known/jwks.json").await.unwrap().json();
+        assert_eq!(jwks["keys"][0]["kid"], json!(pair.kid()));
+        let answer = instance.anon(project).bearer(token).get("/rpc/who").await.unwrap();
+        assert_eq!(answer.json(), session["user"]["id"], "{}", answer.text());
+        instance.stop().await;
+    });
 }

@@ -1,6 +1,8 @@
 //! That rows, reader and variables agree, row by row.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
@@ -146,11 +148,28 @@ fn around_sms(key: &str) -> String {
     }
 }
 
+static KEY: LazyLock<String> = LazyLock::new(|| {
+    let key = crate::token::generate(crate::token::Algorithm::Es256).unwrap();
+    format!("[{}]", key.to_json().expose())
+});
+
+/// A file with the key beside the test's program, which every run writes anew.
+fn key_file() -> String {
+    static WRITTEN: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = std::env::current_exe().unwrap().with_file_name("auth-rows-key.json");
+        std::fs::write(&path, KEY.as_str()).unwrap();
+        path
+    });
+    WRITTEN.display().to_string()
+}
+
 /// A value of the row's kind that is not its default.
 fn other_value(row: &Setting) -> String {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     match (row.key, row.kind) {
         ("site_url", _) => "https://other.example".to_owned(),
+        ("signing_keys", _) => KEY.clone(),
+        ("signing_keys_path", _) => key_file(),
         ("sms.test_otp_valid_until", _) => "2027-01-31T12:00:00Z".to_owned(),
         ("sms.provider", _) => "vonage".to_owned(),
         ("hook.*.uri", _) => "https://other.example/hook".to_owned(),

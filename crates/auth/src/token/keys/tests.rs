@@ -263,11 +263,22 @@ fn configured_keys_sign_with_the_first_that_may() {
     let rsa = generate(Algorithm::Rs256).unwrap();
     let ec = generate(Algorithm::Es256).unwrap();
     let text = json!([rsa.public().unwrap(), ec]).to_string();
-    let keys = SigningKeys::from_jwks(&secret(), &text).unwrap();
+    let ready = |text: &str| {
+        SigningKeys::with_keys(&secret(), &SigningKey::configured(text).unwrap()).unwrap()
+    };
+    let keys = ready(&text);
     assert_eq!(keys.algorithm(), Algorithm::Es256);
-    let theirs = SigningKeys::from_jwks(&secret(), &json!([rsa]).to_string()).unwrap();
-    let token = theirs.sign(&json!({"exp": 2_000})).unwrap();
+    let token = ready(&json!([rsa]).to_string()).sign(&json!({"exp": 2_000})).unwrap();
     assert!(keys.verify(&token, 0, 0).is_ok());
+    let oct = generate(Algorithm::Hs256).unwrap();
+    for (text, error) in [
+        (json!([ec, oct]), KeyError::Unsupported),
+        (json!([rsa.public().unwrap()]), KeyError::NotPrivate),
+        (json!([]), KeyError::NotPrivate),
+        (json!("key"), KeyError::Malformed),
+    ] {
+        assert_eq!(SigningKey::configured(&text.to_string()).unwrap_err(), error);
+    }
 }
 
 proptest! {
