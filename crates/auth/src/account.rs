@@ -163,6 +163,16 @@ pub(crate) fn drop_confirmation(work: &mut Work, user: Uuid) {
     work.add(DROP_CONFIRMATION, &[&user]);
 }
 
+/// Nobody signs in with a password until there is a new one; unless the user has been there in the meantime, or has another
+/// than `stored`.
+pub(crate) fn forget_password(work: &mut Work, user: Uuid, stored: &str) {
+    work.add(
+        "update auth.users set encrypted_password = null, updated_at = now() \
+         where id = $1::uuid and encrypted_password = $2 and confirmed_at is null",
+        &[&user, &stored],
+    );
+}
+
 /// Nothing but the user's own address or number (`provider`) signs in: no password and no account elsewhere.
 pub(crate) fn forget_strangers(work: &mut Work, user: Uuid, provider: &str) {
     let providers = Value::Object(provider_metadata([provider]));

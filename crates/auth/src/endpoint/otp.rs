@@ -230,8 +230,8 @@ pub(super) async fn resend(call: &Call<'_>) -> Result<Response> {
     };
     match (body.kind.as_str(), &contact) {
         ("signup", _) if !contact.is_confirmed(&user) => {
-            call.send_link(&user, Kind::Confirmation, Letter::Confirmation, challenge.as_ref())
-                .await?;
+            let kind = first_proof(&user);
+            call.send_link(&user, kind, Letter::Confirmation, challenge.as_ref()).await?;
         }
         ("email_change", _) if user.email_change.as_deref().is_some_and(|new| !new.is_empty()) => {
             call.send_email_change(&user, challenge.as_ref()).await?;
@@ -301,7 +301,18 @@ impl Call<'_> {
         letter: Letter,
         challenge: Option<&Challenge>,
     ) -> Result<()> {
-        let mut work = Work::new();
+        self.send_link_with(Work::new(), user, kind, letter, challenge).await
+    }
+
+    /// As [`Call::send_link`], in one transaction with `work`.
+    pub(crate) async fn send_link_with(
+        &self,
+        mut work: Work,
+        user: &User,
+        kind: Kind,
+        letter: Letter,
+        challenge: Option<&Challenge>,
+    ) -> Result<()> {
         supersede(&mut work, user, kind);
         let issued = self.issue(&mut work, user.id, kind, user.email(), challenge.is_some())?;
         self.begin_flow(&mut work, user, letter, challenge);
@@ -367,7 +378,18 @@ impl Call<'_> {
         phone: &str,
         channel: Channel,
     ) -> Result<Option<String>> {
-        let mut work = Work::new();
+        self.send_code_with(Work::new(), user, kind, phone, channel).await
+    }
+
+    /// As [`Call::send_code`], in one transaction with `work`.
+    pub(crate) async fn send_code_with(
+        &self,
+        mut work: Work,
+        user: &User,
+        kind: Kind,
+        phone: &str,
+        channel: Channel,
+    ) -> Result<Option<String>> {
         supersede(&mut work, user, kind);
         let issued = self.issue(&mut work, user.id, kind, phone, false)?;
         self.auth.db().try_run(work).await.map_err(saving_user)?;

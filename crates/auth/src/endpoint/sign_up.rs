@@ -65,16 +65,36 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<Response> {
     if !contact.autoconfirms(config) {
         call.pace(limits::Kind::SignUp, contact.text(), contact.text())?;
     }
-    // Hashed in any case, so that the time does not tell whether there is such a user.
-    let hash = call.hash(&password).await?;
+    // One hash is computed in any case, so that the time does not tell whether there is such a user.
     match contact.find(call.auth.db()).await? {
-        Some(user) if contact.is_confirmed(&user) => repeated(call, contact, &user, data).await,
+        Some(user) if contact.is_confirmed(&user) => {
+            call.hash(&password).await?;
+            repeated(call, contact, &user, data).await
+        }
         Some(user) => {
-            let user = again(call, &asked, &user).await?;
+            let work = contested(call, &user, &password).await?;
+            let user = again(call, &asked, &user, work).await?;
             Ok(Response::ok(&retold(user, contact, data).view()))
         }
-        None => create(call, &asked, hash, data).await,
+        None => {
+            let hash = call.hash(&password).await?;
+            create(call, &asked, hash, data).await
+        }
     }
+}
+
+/// Forgets the password of somebody who has never been there when another one is given now: one of the two may be that of
+/// a stranger, who waits for whoever has the address to confirm it. Which of them nobody can tell, so neither is good.
+async fn contested(call: &Call<'_>, user: &User, password: &Secret) -> Result<Work> {
+    let mut work = Work::new();
+    let Some(stored) = user.password_hash().filter(|_| user.confirmed_at.is_none()) else {
+        call.hash(password).await?;
+        return Ok(work);
+    };
+    if !call.password_is(password, stored).await? {
+        account::forget_password(&mut work, user.id, stored);
+    }
+    Ok(work)
 }
 
 /// Who signs up, and how the confirmation is to come.
@@ -122,20 +142,20 @@ async fn create(call: &Call<'_>, asked: &Asked, hash: String, data: Object) -> R
         let session = call.sign_in(work, &user, SignIn::by("password", provider)).await?;
         return Ok(Response::ok(&session));
     }
-    Ok(Response::ok(&again(call, asked, &user).await?.view()))
+    Ok(Response::ok(&again(call, asked, &user, Work::new()).await?.view()))
 }
 
-/// Sends the confirmation, for the first time or once more; the password stays as it was.
-async fn again(call: &Call<'_>, asked: &Asked, user: &User) -> Result<User> {
+/// Sends the confirmation, for the first time or once more, and does `work` in the same transaction.
+async fn again(call: &Call<'_>, asked: &Asked, user: &User, work: Work) -> Result<User> {
     let contact = &asked.contact;
     match contact {
         Contact::Email(_) => {
             let challenge = asked.challenge.as_ref();
             let kind = first_proof(user);
-            call.send_link(user, kind, Letter::Confirmation, challenge).await?;
+            call.send_link_with(work, user, kind, Letter::Confirmation, challenge).await?;
         }
         Contact::Phone(phone) => {
-            call.send_code(user, Kind::Confirmation, phone, asked.channel).await?;
+            call.send_code_with(work, user, Kind::Confirmation, phone, asked.channel).await?;
         }
     }
     let user = account::find(call.auth.db(), user.id).await?;

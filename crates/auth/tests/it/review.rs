@@ -68,12 +68,92 @@ fn a_password_of_before_the_number_was_proved_does_not_survive_a_code() {
     });
 }
 
+async fn sign_up_as(site: &Site<'_>, field: &str, value: &str, password: &str) {
+    let answer = site.post("/signup", json!({field: value, "password": password})).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert!(answer.body["id"].is_string(), "{}", answer.body);
+}
+
+async fn signs_in(site: &Site<'_>, field: &str, value: &str, password: &str) -> bool {
+    let body = json!({field: value, "password": password});
+    site.post("/token?grant_type=password", body).await.status == StatusCode::OK
+}
+
+#[test]
+fn of_two_passwords_for_an_address_that_nobody_has_proved_neither_is_good() {
+    let (owner, stranger) = ("correct horse", "battery staple");
+    for order in [
+        &[stranger, owner][..],
+        &[owner, stranger],
+        // Giving the first once more does not bring it back.
+        &[stranger, owner, stranger],
+        &[owner, stranger, owner],
+    ] {
+        with_configured_site(CONFIRM, async |site: &Site| {
+            for password in order {
+                sign_up_as(site, "email", ADA, password).await;
+                site.mails().await;
+            }
+            let answer = site.follow(&site.mail_to(ADA).await.link()).await;
+            let token = answer.in_fragment("access_token");
+            assert!(!token.is_empty(), "{}", answer.location());
+            for password in [owner, stranger] {
+                assert!(!signs_in(site, "email", ADA, password).await, "{order:?}: {password}");
+            }
+            let changed = site.put(&token, json!({"password": owner})).await;
+            assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+            assert!(signs_in(site, "email", ADA, owner).await);
+        });
+    }
+}
+
+#[test]
+fn of_two_passwords_for_a_number_that_nobody_has_proved_neither_is_good() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        sign_up_as(site, "phone", PHONE, "battery staple").await;
+        sign_up_as(site, "phone", PHONE, "correct horse").await;
+        let answer = site.verify_phone("sms", PHONE, &site.code_to(PHONE)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        for password in ["battery staple", "correct horse"] {
+            assert!(!signs_in(site, "phone", PHONE, password).await, "{password}");
+        }
+    });
+}
+
+#[test]
+fn one_password_that_is_given_twice_stays() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        sign_up_as(site, "email", ADA, PASSWORD).await;
+        site.mails().await;
+        sign_up_as(site, "email", ADA, PASSWORD).await;
+        site.follow(&site.mail_to(ADA).await.link()).await;
+        assert!(signs_in(site, "email", ADA, PASSWORD).await);
+    });
+}
+
+#[test]
+fn a_stranger_does_not_take_the_password_of_who_was_there() {
+    with_configured_site(CONFIRM, async |site: &Site| {
+        site.confirmed(ADA).await;
+        sign_up_as(site, "email", ADA, "battery staple").await;
+        assert!(signs_in(site, "email", ADA, PASSWORD).await);
+        // Here by number, and not yet by address.
+        site.sql(
+            "update auth.users set phone = '15550001111', phone_confirmed_at = now(), email_confirmed_at = null",
+        )
+        .await;
+        sign_up_as(site, "email", ADA, "battery staple").await;
+        assert!(signs_in(site, "phone", PHONE, PASSWORD).await);
+    });
+}
+
 #[test]
 fn an_account_elsewhere_does_not_survive_the_proof_of_an_address_that_it_only_claims() {
     for (path, body) in [
         ("/otp", json!({"email": ADA})),
         ("/recover", json!({"email": ADA})),
         ("/signup", json!({"email": ADA, "password": PASSWORD})),
+        ("/resend", json!({"email": ADA, "type": "signup"})),
     ] {
         with_configured_site(CONFIRM, async |site: &Site| {
             squat(site).await;
@@ -140,7 +220,7 @@ fn whoever_signs_up_with_an_address_is_not_told_what_others_have_said() {
         assert_eq!(second.body["user_metadata"], json!({"name": "Eve"}));
         assert!(!second.body.to_string().contains("4711"), "{}", second.body);
         site.follow(&site.mail_to(ADA).await.link()).await;
-        assert_eq!(by_password(site).await.0, 200, "it stays that of the first");
+        assert_eq!(by_password(site).await.0, 400, "two passwords were given, and neither is good");
     });
 }
 
