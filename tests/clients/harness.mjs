@@ -3,7 +3,7 @@
 // The server is shared: `run` starts it once for all suites (`node harness.mjs start FILE`), names the state file in
 // PLINTH_TEST_STATE, and stops it at the end (`node harness.mjs stop FILE`). A test file that is run alone starts a server
 // of its own and stops it when it is done.
-import { spawn, execFile } from 'node:child_process';
+import { spawn, execFile, fork } from 'node:child_process';
 import { createHmac, randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -49,12 +49,27 @@ async function freePort() {
   return port;
 }
 
+/** Starts the OpenID provider, whose address plinth.toml takes from the environment; it lives as long as the data folder. */
+async function provider(folder) {
+  const log = await open(path.join(folder, 'openid.log'), 'a');
+  const child = fork(path.join(here, 'lib/openid.mjs'), { detached: true, execArgv: [], stdio: ['ignore', log.fd, log.fd, 'ipc'] });
+  const url = await new Promise((resolve, reject) => {
+    child.once('message', resolve);
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`the OpenID provider does not start (${code ?? signal})`)));
+  });
+  await log.close();
+  child.disconnect();
+  child.unref();
+  return { pid: child.pid, url };
+}
+
 /** Starts `plinth up` on the state's data folder and port, and waits until it is ready. Returns the new state. */
 async function launch(state) {
   const log = await open(path.join(state.folder, 'log'), 'a');
   const started = Date.now();
   const child = spawn(binary, ['up', '--config', path.join(here, 'plinth.toml'), '--data-dir', state.dataDir, '--listen', `127.0.0.1:${state.port}`], {
-    cwd: root, env, detached: true, stdio: ['ignore', log.fd, log.fd],
+    cwd: root, env: { ...env, OPENID_URL: state.openid.url }, detached: true, stdio: ['ignore', log.fd, log.fd],
   });
   await log.close();
   let exited = null;
@@ -89,9 +104,12 @@ async function end(pid, signal, graceMs = 60_000) {
 async function start() {
   const folder = await mkdtemp(path.join(tmpdir(), 'plinth-clients-'));
   await chmod(folder, 0o755); // the cluster of a root user runs as somebody else, who has to get in
+  let openid;
   try {
-    return await launch({ folder, dataDir: path.join(folder, 'data'), port: await freePort() });
+    openid = await provider(folder);
+    return await launch({ folder, dataDir: path.join(folder, 'data'), port: await freePort(), openid });
   } catch (error) {
+    if (openid) await end(openid.pid, 'SIGTERM');
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
@@ -102,6 +120,7 @@ async function stop(state) {
     await end(state.pid, 'SIGTERM');
   } finally {
     if (alive(state.pid)) await end(state.pid, 'SIGKILL');
+    await end(state.openid.pid, 'SIGTERM');
     await rm(state.folder, { recursive: true, force: true });
   }
 }
