@@ -171,6 +171,11 @@ fn an_app_cannot_administer_the_account() {
             let answer = site.send(route.method, &path, Some(tokens.token()), json!({})).await;
             assert_eq!(answer.refusal(), wanted, "{} {}", route.method, route.path);
         }
+        // A route that anybody may ask, unless something is to become the caller's.
+        let link = json!({"provider": "google", "id_token": "x", "link_identity": true});
+        let link =
+            site.send("POST", "/token?grant_type=id_token", Some(tokens.token()), link).await;
+        assert_eq!(link.refusal(), (403, "no_authorization".to_owned()));
         assert_eq!(site.get("/user", tokens.token()).await.body["id"], ada.id);
         // Whatever it says, it ends only what is its own.
         let out = site.send("POST", "/logout?scope=global", Some(tokens.token()), json!({})).await;
