@@ -11,6 +11,7 @@ const NO_WEB3: &str = "sign-in with a wallet is not supported";
 const NO_THIRD_PARTY: &str = "tokens of third parties are not accepted";
 pub(super) const ONE_PROJECT: &str = "projects that sign with the same keys take each other's tokens; \
                                       it belongs in `[project.NAME.auth]`, as `signing_keys`";
+const OWN_API: &str = "the address of a provider's API follows from its `url`";
 const OWN_WAY: &str = "Plinth does this in a way of its own";
 
 /// Keys below `[auth]`, whole or as the first part of a path.
@@ -82,7 +83,9 @@ const VARIABLES: &[(&str, &str)] = &[
 /// Why the key has no effect, when that is known.
 pub(super) fn key(path: &str) -> Option<&'static str> {
     let first = path.split('.').next()?;
-    KEYS.iter().find(|(known, _)| *known == path || *known == first).map(|(_, why)| *why)
+    let found = KEYS.iter().find(|(known, _)| *known == path || *known == first);
+    let of_api = || (first == "external" && path.ends_with(".api_url")).then_some(OWN_API);
+    found.map(|(_, why)| *why).or_else(of_api)
 }
 
 /// Why the variable has no effect, when that is known.
@@ -91,7 +94,9 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
         true => name.starts_with(known),
         false => name == known,
     };
-    VARIABLES.iter().find(|(known, _)| fits(known)).map(|(_, why)| *why)
+    let of_api =
+        || (name.starts_with("GOTRUE_EXTERNAL_") && name.ends_with("_API_URL")).then_some(OWN_API);
+    VARIABLES.iter().find(|(known, _)| fits(known)).map(|(_, why)| *why).or_else(of_api)
 }
 
 /// A note about a setting without effect: a warning when something is switched on that is not there.
@@ -120,6 +125,13 @@ mod tests {
                 assert_eq!(variable(&name), None, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn no_provider_has_an_api_elsewhere() {
+        assert_eq!(variable("GOTRUE_EXTERNAL_GITLAB_API_URL"), Some(OWN_API));
+        assert_eq!(key("external.gitlab.api_url"), Some(OWN_API));
+        assert_eq!(variable("GOTRUE_EXTERNAL_GITLAB_URL"), None);
     }
 
     #[test]

@@ -108,13 +108,6 @@ pub(super) const EXTERNAL: &[Setting] = &[
         "the provider's address, for those that one can run oneself, and Azure's tenant",
     ),
     setting(
-        "external.*.api_url",
-        Address,
-        "",
-        "GOTRUE_EXTERNAL_*_API_URL",
-        "the address of its API, when it is another",
-    ),
-    setting(
         "external.*.skip_nonce_check",
         Switch,
         "false",
@@ -306,8 +299,6 @@ pub struct ProviderConfig {
     pub redirect_uri: Option<String>,
     /// The provider's address, for those that one can run oneself.
     pub url: Option<String>,
-    /// The address of its API, when it is another.
-    pub api_url: Option<String>,
     /// Whether an ID token is accepted without the nonce that was asked for.
     pub skip_nonce_check: bool,
     /// Whether an account without an address may sign in.
@@ -335,7 +326,6 @@ impl ProviderConfig {
             secret: reader.secret(&key("secret")),
             redirect_uri: reader.url(&key("redirect_uri")),
             url: reader.url(&key("url")),
-            api_url: reader.url(&key("api_url")),
             skip_nonce_check: reader.switch(&key("skip_nonce_check")),
             email_optional: reader.switch(&key("email_optional")),
             issuer: reader.url(&key("issuer")),

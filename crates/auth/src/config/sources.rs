@@ -245,7 +245,7 @@ fn from_variable(name: &str, text: &str) -> Option<(String, Value)> {
             Some((place, setting, variable))
         })
     });
-    // `GOTRUE_EXTERNAL_GOOGLE_API_URL` is the API of `google` and not the URL of `google_api`.
+    // `GOTRUE_EXTERNAL_GOOGLE_REDIRECT_URI` is a setting of `google` and not one of `google_redirect`.
     let (place, setting, variable) = fits.min_by_key(|(place, ..)| place.len())?;
     let place = place.to_ascii_lowercase();
     if unknown::names(setting.key).is_some_and(|names| !names.contains(&place.as_str())) {

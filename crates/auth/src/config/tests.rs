@@ -199,7 +199,6 @@ fn variables_that_begin_alike_are_told_apart() {
         ("GOTRUE_EXTERNAL_GITLAB_CLIENT_ID", "one,two"),
         ("GOTRUE_EXTERNAL_GITLAB_SECRET", "x"),
         ("GOTRUE_EXTERNAL_GITLAB_URL", "https://git.example"),
-        ("GOTRUE_EXTERNAL_GITLAB_API_URL", "https://api.example/"),
         ("GOTRUE_EXTERNAL_PHONE_ENABLED", "true"),
         ("GOTRUE_MAILER_SUBJECTS_INVITE", "Come"),
         ("GOTRUE_MAILER_SUBJECTS_EMAIL_CHANGED_NOTIFICATION", "Changed"),
@@ -210,7 +209,6 @@ fn variables_that_begin_alike_are_told_apart() {
     assert_eq!(config.external.keys().collect::<Vec<_>>(), ["gitlab"]);
     let gitlab = &config.external["gitlab"];
     assert_eq!(gitlab.url.as_deref(), Some("https://git.example"));
-    assert_eq!(gitlab.api_url.as_deref(), Some("https://api.example"));
     assert!(config.sms.enabled);
     assert_eq!(config.email.templates["invite"].subject.as_deref(), Some("Come"));
     let changed = &config.email.notifications["email_changed"];

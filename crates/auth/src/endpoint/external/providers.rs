@@ -121,7 +121,6 @@ mod tests {
             secret: None,
             redirect_uri: None,
             url: None,
-            api_url: None,
             skip_nonce_check: false,
             email_optional: false,
             issuer: issuer.map(str::to_owned),
