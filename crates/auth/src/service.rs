@@ -136,6 +136,12 @@ impl Auth {
         Self { parts, issuer, refresh, tokens, relying_party, providers }
     }
 
+    /// The same with other keys. Whatever was counted stays counted: how often somebody asked, and which codes were wrong.
+    #[must_use]
+    pub fn with_keys(&self, keys: Arc<SigningKeys>) -> Self {
+        Self::new(Parts { keys, ..self.parts.clone() })
+    }
+
     /// Answers one request.
     pub async fn answer(&self, request: Request<'_>) -> Response {
         let version = ApiVersion::of(request.headers);

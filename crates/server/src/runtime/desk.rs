@@ -113,6 +113,16 @@ impl Desk {
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
+    /// Makes the sign-in of a project anew, with the project's keys as they are now. It goes on from where it was.
+    pub(super) fn renew(
+        &self,
+        auth: &Auth,
+        project: Applicant<'_>,
+    ) -> Result<Arc<Auth>, DeskError> {
+        let keys = signing_keys(&project, &self.shared()?.sealer)?;
+        Ok(Arc::new(auth.with_keys(Arc::new(keys))))
+    }
+
     /// Makes the sign-in of a project.
     pub(super) fn open(&self, project: Applicant<'_>) -> Result<Arc<Auth>, DeskError> {
         let Shared { hasher, sealer, client, directory } = self.shared()?;

@@ -92,7 +92,8 @@ impl SignIn {
         *self.signing_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(keys);
     }
 
-    /// What answers, made when somebody asks for the first time, and anew when the signing keys change.
+    /// What answers, made when somebody asks for the first time. When the signing keys change, what comes after goes on
+    /// counting where what was before stopped: a rotation of keys lets nobody guess more codes.
     pub(super) fn auth(&self) -> Result<Arc<Auth>, DeskError> {
         let keys = self.signing_keys();
         let mut made = self.auth.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +103,7 @@ impl SignIn {
             return Ok(auth.clone());
         }
         let parts = &self.parts;
-        let auth = parts.desk.open(Applicant {
+        let applicant = Applicant {
             name: &parts.name,
             config: &parts.config,
             pool: self.pool().ok_or(DeskError::Absent)?,
@@ -110,7 +111,11 @@ impl SignIn {
             configured: &self.configured,
             keys: &keys,
             external_url: &parts.external_url,
-        })?;
+        };
+        let auth = match made.as_ref() {
+            Some((_, before)) => parts.desk.renew(before, applicant)?,
+            None => parts.desk.open(applicant)?,
+        };
         *made = Some((keys, auth.clone()));
         Ok(auth)
     }
@@ -146,5 +151,70 @@ impl SignIn {
         if let State::Used(pool) = std::mem::replace(&mut *state, State::Closed) {
             pool.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::path::Path;
+
+    use plinth_auth::Request;
+    use plinth_wire::{Host, Tls};
+
+    use super::*;
+
+    /// A sign-in whose database nobody will ask.
+    fn sign_in(data_dir: &Path) -> SignIn {
+        let connect = ConnectConfig {
+            host: Host::Tcp("192.0.2.254".to_owned()),
+            port: 1,
+            tls: Tls::default(),
+            user: String::new(),
+            password: None,
+            database: String::new(),
+            application_name: String::new(),
+            settings: Vec::new(),
+        };
+        let parts = SignInParts {
+            name: "shop".into(),
+            config: Arc::default(),
+            desk: Desk::new(data_dir.to_owned(), None),
+            connect,
+            pool: PoolOptions::default(),
+            external_url: "http://localhost/auth/v1".to_owned(),
+            jwt_secret: Secret::new("a secret of at least 32 characters"),
+        };
+        SignIn::new(parts, Budget::new(1))
+    }
+
+    /// A sign-up that is counted, and then refused for want of a password.
+    async fn ask(auth: &Auth) -> u16 {
+        let headers = http::HeaderMap::new();
+        let request = Request {
+            method: &http::Method::POST,
+            path: "/signup",
+            query: "",
+            headers: &headers,
+            body: r#"{"email": "ada@example.com"}"#.into(),
+            bearer: None,
+            client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        };
+        auth.answer(request).await.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn other_keys_let_nobody_ask_more_often() {
+        let folder = std::env::temp_dir().join(format!("plinth-sign-in-{}", std::process::id()));
+        let sign_in = sign_in(&folder);
+        let before = sign_in.auth().unwrap();
+        while ask(&before).await == 400 {}
+        assert_eq!(ask(&before).await, 429);
+        assert!(Arc::ptr_eq(&before, &sign_in.auth().unwrap()));
+        sign_in.set_signing_keys(&[]);
+        let after = sign_in.auth().unwrap();
+        assert!(!Arc::ptr_eq(&before, &after));
+        assert_eq!(ask(&after).await, 429);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
