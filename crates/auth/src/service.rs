@@ -239,9 +239,14 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// 500 when the project's settings do not say.
+    /// 422 when the project's settings do not say, or name an address, which browsers make no credentials for: no client can
+    /// do anything about it, and nothing has failed.
     pub(crate) fn relying_party(&self) -> Result<&RelyingParty> {
-        self.relying_party.as_ref().ok_or_else(|| Error::internal("Failed to initialize WebAuthn"))
+        self.relying_party.as_ref().ok_or_else(|| {
+            tracing::warn!(project.name = %self.parts.project, "{NO_RELYING_PARTY}");
+            let message = "WebAuthn is not available: the site has no domain name";
+            Error::unprocessable(code::VALIDATION_FAILED, message)
+        })
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {
@@ -358,6 +363,10 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What is to be done about it that there is none.
+const NO_RELYING_PARTY: &str = "passkeys and security keys cannot work: set `rp_id` in [auth.webauthn] to the domain of the site, \
+                                for it cannot be an IP address, and `rp_origins` to the origins of its pages";
+
 fn relying_party(config: &AuthConfig) -> Option<RelyingParty> {
     let passkey = &config.passkey;
     let settings = RelyingPartySettings {
@@ -368,7 +377,7 @@ fn relying_party(config: &AuthConfig) -> Option<RelyingParty> {
     };
     let made = RelyingParty::new(&settings);
     if let (Err(error), true) = (&made, passkey.enabled || config.mfa.web_authn.verify) {
-        tracing::error!(error = %error, "passkeys cannot work: set rp_id and rp_origins in [auth.webauthn]");
+        tracing::error!(error = %error, "{NO_RELYING_PARTY}");
     }
     made.ok()
 }

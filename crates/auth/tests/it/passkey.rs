@@ -345,6 +345,31 @@ fn an_administrator_lists_and_removes_passkeys() {
 }
 
 #[test]
+fn a_site_without_a_domain_name_has_no_passkeys() {
+    let config = "[auth]\nsite_url = \"http://127.0.0.1:3000\"\n[auth.passkey]\nenabled = true\n\
+                  [auth.mfa.web_authn]\nenroll_enabled = true\nverify_enabled = true\n";
+    with_configured_site(config, async |site: &Site| {
+        let user = site.sign_up("ada@example.com").await;
+        let verify = json!({"challenge_id": user.id, "credential": {"id": "x"}});
+        for (path, body) in [
+            ("/passkeys/registration/options", json!({})),
+            ("/passkeys/registration/verify", verify.clone()),
+            ("/passkeys/authentication/options", json!({})),
+            ("/passkeys/authentication/verify", verify),
+        ] {
+            let answer = site.send("POST", path, Some(&user.token), body).await;
+            assert_eq!(answer.refusal(), (422, "validation_failed".to_owned()), "{path}");
+            assert!(answer.message().contains("domain"), "{path}: {}", answer.message());
+        }
+        let factor = json!({"factor_type": "webauthn", "friendly_name": "Key"});
+        let factor = site.send("POST", "/factors", Some(&user.token), factor).await;
+        let path = format!("/factors/{}/challenge", factor.body["id"].as_str().unwrap());
+        let answer = site.send("POST", &path, Some(&user.token), json!({})).await;
+        assert_eq!(answer.refusal(), (422, "validation_failed".to_owned()));
+    });
+}
+
+#[test]
 fn without_the_feature_there_are_no_passkeys() {
     with_site(async |site: &Site| {
         let user = site.sign_up("ada@example.com").await;
