@@ -40,6 +40,25 @@ having count(*) > 0) p where u.id = $1::uuid";
 
 const DROP_CONFIRMATION: &str = "delete from auth.one_time_tokens where user_id = $1::uuid and token_type = 'confirmation_token'";
 
+/// Bytes of JSON that what is stored about a user may have, in both kinds of metadata together. Access tokens carry all of
+/// it, in base64; with the other claims they have to fit into the 64 KiB that requests' headers may have, and tokens too.
+const MAX_METADATA: usize = 40 * 1024;
+
+/// Whether access tokens can carry the metadata.
+///
+/// # Errors
+///
+/// 400 when it is too large.
+pub(crate) fn check_metadata(app: &Object, user: &Object) -> Result<()> {
+    let length = |metadata| serde_json::to_vec(metadata).map_or(usize::MAX, |json| json.len());
+    match length(app).saturating_add(length(user)) > MAX_METADATA {
+        true => Err(Error::validation(format!(
+            "User metadata is too large: access tokens carry it, so it may have at most {MAX_METADATA} bytes of JSON"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// A user to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct NewUser<'a> {
@@ -106,12 +125,13 @@ impl Call<'_> {
     ///
     /// # Errors
     ///
-    /// What the hooks say to the client; see [`saving_user`] for what the database says.
+    /// 400 for metadata that is too large; what the hooks say to the client; see [`saving_user`] for what the database says.
     pub(crate) async fn new_user(
         &self,
         new: &NewUser<'_>,
         more: impl FnOnce(&mut Work),
     ) -> Result<User> {
+        check_metadata(&new.app_metadata, &new.user_metadata)?;
         self.before_user_created(new).await?;
         let mut work = Work::new();
         insert(&mut work, new);

@@ -92,7 +92,9 @@ pub(super) async fn put(call: &Call<'_>) -> Result<Response> {
         change_password(call, user, password, &body, &mut work).await?;
     }
     if let Some(data) = body.data.take() {
-        let metadata = Value::Object(merged(user.user_metadata(), data));
+        let metadata = merged(user.user_metadata(), data);
+        account::check_metadata(&user.app_metadata(), &metadata)?;
+        let metadata = Value::Object(metadata);
         let set = "update auth.users set raw_user_meta_data = $2::jsonb, updated_at = now() where id = $1::uuid";
         work.add(set, &[&user.id, &metadata]);
     }

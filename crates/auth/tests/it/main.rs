@@ -6,6 +6,7 @@ mod external;
 mod hooks;
 mod links;
 mod mail;
+mod metadata;
 mod mfa;
 mod notices;
 mod oauth;

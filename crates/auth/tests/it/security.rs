@@ -18,7 +18,7 @@ fn whether_a_user_exists_takes_the_same_work() {
     let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
     let hasher = Arc::new(Hasher::start(HasherSettings { threads: 1, queue: 8, cost }).unwrap());
     let adjust = |parts: &mut plinth_auth::Parts| parts.hasher = hasher.clone();
-    let config = "[auth.email]\nenable_confirmations = true\n";
+    let config = "[auth.email]\nenable_confirmations = true\nmax_frequency = \"0s\"\n";
     with_setup(Setup { config, adjust: &adjust, ..Setup::default() }, async |site: &Site| {
         let admin = site.service_key();
         for (email, password) in
@@ -40,9 +40,16 @@ fn whether_a_user_exists_takes_the_same_work() {
             assert_eq!(answer.error(), "invalid_credentials", "{email}");
             assert_eq!(hasher.taken() - before, 1, "{email}");
         }
-        for email in ["known@example.com", "fresh@example.com"] {
+        for (email, password) in [
+            ("known@example.com", "another password"),
+            ("fresh@example.com", "another password"),
+            // Not confirmed: the same once more, then a different one, by which the first is forgotten.
+            ("fresh@example.com", "another password"),
+            ("fresh@example.com", "a third password"),
+            ("fresh@example.com", "a third password"),
+        ] {
             let before = hasher.taken();
-            let body = json!({"email": email, "password": "another password"});
+            let body = json!({"email": email, "password": password});
             let answer = site.post("/signup", body).await;
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
             assert_eq!(hasher.taken() - before, 1, "{email}");

@@ -60,7 +60,7 @@ pub(super) struct Change<'a> {
 impl Change<'_> {
     /// # Errors
     ///
-    /// 400 for a text that is too long.
+    /// 400 for a text that is too long, and for metadata that is too large.
     pub(super) fn apply(&self, work: &mut Work) -> Result<()> {
         let id = self.user.id;
         let mut set = |column: &str, cast: &str, value: &dyn crate::db::Param| {
@@ -78,13 +78,17 @@ impl Change<'_> {
         if let Some(aud) = self.body.aud()? {
             set("aud", "", &aud);
         }
-        if let Some(changes) = self.body.user_metadata.clone() {
-            let metadata = Value::Object(merged(self.user.user_metadata(), changes));
-            set("raw_user_meta_data", "::jsonb", &metadata);
-        }
-        if let Some(changes) = self.body.app_metadata.clone() {
-            let metadata = Value::Object(merged(self.user.app_metadata(), changes));
-            set("raw_app_meta_data", "::jsonb", &metadata);
+        let (of_app, of_user) = (&self.body.app_metadata, &self.body.user_metadata);
+        if of_app.is_some() || of_user.is_some() {
+            let app = merged(self.user.app_metadata(), of_app.clone().unwrap_or_default());
+            let user = merged(self.user.user_metadata(), of_user.clone().unwrap_or_default());
+            account::check_metadata(&app, &user)?;
+            if of_user.is_some() {
+                set("raw_user_meta_data", "::jsonb", &Value::Object(user));
+            }
+            if of_app.is_some() {
+                set("raw_app_meta_data", "::jsonb", &Value::Object(app));
+            }
         }
         if let Some(email) = &self.email {
             account::set_own(work, self.user, "email", email);

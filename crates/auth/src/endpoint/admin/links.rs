@@ -188,7 +188,9 @@ async fn newcomer(
         return Err(Error::unprocessable(code::EMAIL_EXISTS, message));
     }
     if password.is_some() && !data.is_empty() {
-        let metadata = Value::Object(merged(user.user_metadata(), data.clone()));
+        let metadata = merged(user.user_metadata(), data.clone());
+        account::check_metadata(&user.app_metadata(), &metadata)?;
+        let metadata = Value::Object(metadata);
         let set = "update auth.users set raw_user_meta_data = $2::jsonb where id = $1::uuid";
         call.auth.db().try_run(Work::of(set, &[&user.id, &metadata])).await.map_err(saving_user)?;
     }

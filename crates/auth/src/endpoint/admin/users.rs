@@ -153,6 +153,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Response> {
         aud: body.aud()?.unwrap_or("authenticated"),
         ..NewUser::default()
     };
+    account::check_metadata(&new.app_metadata, &new.user_metadata)?;
     let mut work = Work::new();
     account::insert(&mut work, &new);
     for (provider, text) in &own {

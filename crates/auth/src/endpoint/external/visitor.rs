@@ -15,7 +15,7 @@ use crate::email;
 use crate::error::{Error, Result, code};
 use crate::external::Profile;
 use crate::service::Call;
-use crate::user::{USER, User, provider_metadata};
+use crate::user::{Object, USER, User, merged, provider_metadata};
 
 const FIND: &str = "\
 select jsonb_build_object(\
@@ -124,6 +124,7 @@ impl Visitor<'_> {
     ///
     /// 403 for banned users, 422 where nobody may sign up or an address is needed; those of the database.
     pub(super) async fn arrange(&self, call: &Call<'_>) -> Result<Arranged> {
+        account::check_metadata(&Object::new(), &self.profile.metadata)?;
         let found = self.find(call).await?;
         if let Some(user) = found.known {
             return self.known(call, user);
@@ -149,6 +150,19 @@ impl Visitor<'_> {
         }
     }
 
+    /// The user becomes what the provider says; nobody is locked out because that is too much.
+    fn remember(&self, work: &mut Work, user: &User) {
+        let metadata = merged(user.user_metadata(), self.profile.metadata.clone());
+        match account::check_metadata(&user.app_metadata(), &metadata) {
+            Ok(()) => {
+                work.add(MERGE, &[&user.id, &self.data()]);
+            }
+            Err(error) => {
+                tracing::warn!(error = %error.message, "a provider's profile is not kept")
+            }
+        }
+    }
+
     /// The identity is known.
     fn known(&self, call: &Call<'_>, user: User) -> Result<Arranged> {
         not_banned(call, &user)?;
@@ -158,7 +172,7 @@ impl Visitor<'_> {
         work.add(REFRESH, &[&user.id, provider, account, &self.data()]);
         let decided_by_phone = user.phone_confirmed_at.is_some();
         if user.email_is_confirmed() || user.email().is_empty() || decided_by_phone {
-            work.add(MERGE, &[&user.id, &self.data()]);
+            self.remember(&mut work, &user);
             account::follow_providers(&mut work, user.id);
             return Ok(Arranged { user, work, outcome: Outcome::SignsIn });
         }
@@ -177,7 +191,7 @@ impl Visitor<'_> {
         let mut work = Work::new();
         hold(&mut work, &user);
         self.insert(&mut work, user.id);
-        work.add(MERGE, &[&user.id, &self.data()]);
+        self.remember(&mut work, &user);
         account::follow_providers(&mut work, user.id);
         Ok(Arranged { user, work, outcome: Outcome::Linked })
     }
