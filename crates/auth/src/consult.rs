@@ -1,7 +1,5 @@
 //! Asking the project's own code: see [`crate::hook`].
 
-use std::net::IpAddr;
-
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -211,8 +209,7 @@ impl Call<'_> {
     }
 
     fn metadata(&self) -> Metadata {
-        let ip: IpAddr = self.client_ip();
-        Metadata::new(self.now, Some(ip))
+        Metadata::new(self.now, Some(self.request.client_ip))
     }
 }
 

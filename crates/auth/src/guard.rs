@@ -32,16 +32,7 @@ impl Call<'_> {
 
     /// The client's address, unless it is this machine: then a proxy asks for many clients, or a developer.
     pub(crate) fn known_ip(&self) -> Option<IpAddr> {
-        Some(self.client_ip()).filter(|ip| !ip.to_canonical().is_loopback())
-    }
-
-    /// The client's address: what the header says that the project's settings name, because a proxy sets
-    /// it, and where the request came from when it says nothing.
-    pub(crate) fn client_ip(&self) -> IpAddr {
-        let header = self.auth.config().rate_limit.header.as_deref();
-        let said = header.and_then(|name| self.request.header(name));
-        let first = said.and_then(|text| text.split(',').next()?.trim().parse().ok());
-        first.unwrap_or(self.request.client_ip)
+        Some(self.request.client_ip).filter(|ip| !ip.to_canonical().is_loopback())
     }
 
     /// Counts a request of `kind` that sends something to `address`. To be called before anybody is

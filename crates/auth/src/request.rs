@@ -32,7 +32,8 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// The token of the `Authorization` header, or what the API key stands for when there is none.
     pub bearer: Option<&'a str>,
-    /// Where the client is, as far as it can be trusted.
+    /// Where the client is, as far as it can be trusted: whoever asks has read what proxies say, also in the header that
+    /// the project's settings name ([`RateLimitConfig::header`](crate::config::RateLimitConfig::header)).
     pub client_ip: IpAddr,
 }
 

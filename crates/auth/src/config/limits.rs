@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
 use plinth_wire::Secret;
 
 use super::reader::Reader;
@@ -18,7 +19,8 @@ pub(super) const RATE_LIMIT: &[Setting] = &[
         Text,
         "",
         "GOTRUE_RATE_LIMIT_HEADER",
-        "request header with the client's address, set by a proxy that you trust",
+        "request header in which a proxy says whom a request is from; its last address that is none of \
+         `http.trusted_proxies` is the client's, for limits, sessions and the log",
     ),
     setting(
         "rate_limit.email_sent",
@@ -134,8 +136,9 @@ pub(super) const CAPTCHA: &[Setting] = &[
 /// How much is let through. All but the sent messages are counted by the client's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimitConfig {
-    /// Request header with the client's address, in lower case; `None`: the connection's own.
-    pub header: Option<String>,
+    /// Request header in which a proxy says whom a request is from; `None`: the gateway's own way. It is the gateway that
+    /// reads it.
+    pub header: Option<HeaderName>,
     /// Mails, in all.
     pub email_sent: Rate,
     /// Text messages, in all.
@@ -163,7 +166,16 @@ pub struct RateLimitConfig {
 impl RateLimitConfig {
     pub(super) fn read(reader: &Reader<'_>) -> Self {
         Self {
-            header: reader.optional_text("rate_limit.header").map(|name| name.to_ascii_lowercase()),
+            header: reader.optional_text("rate_limit.header").and_then(|name| {
+                let header = HeaderName::try_from(name);
+                if header.is_err() {
+                    reader.problem(
+                        "rate_limit.header",
+                        "must be the name of a header, such as X-Real-IP",
+                    );
+                }
+                header.ok()
+            }),
             email_sent: reader.rate("rate_limit.email_sent"),
             sms_sent: reader.rate("rate_limit.sms_sent"),
             anonymous_users: reader.rate("rate_limit.anonymous_users"),

@@ -88,6 +88,7 @@ fn what_is_out_of_bounds_is_named_with_its_bounds() {
         ("site_url = 'example.org'", ["auth.site_url", "https://example.org"]),
         ("additional_redirect_urls = ['{a']", ["auth.additional_redirect_urls", "`{a`"]),
         ("password_requirements = 'hard'", ["auth.password_requirements", "letters_digits"]),
+        ("rate_limit.header = 'X Real IP'", ["auth.rate_limit.header", "X-Real-IP"]),
         ("enable_signup = 'perhaps'", ["auth.enable_signup", "true or false"]),
         ("rate_limit.email_sent = -1", ["auth.rate_limit.email_sent", "30/1h"]),
         ("email = { smtp = { host = 'm' } }", ["auth.email.smtp.admin_email", "needed"]),

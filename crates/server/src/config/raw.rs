@@ -77,7 +77,8 @@ pub struct RawHttp {
     pub max_requests: usize,
     /// Time for requests under way to end after the signal to stop.
     pub drain_timeout: Span,
-    /// Proxies, as addresses or networks, whose `X-Forwarded-For` says whom a request is from.
+    /// Proxies, as addresses or networks, whose `X-Forwarded-For` says whom a request is from; for sign-in, the header that
+    /// `auth.rate_limit.header` names instead.
     pub trusted_proxies: Vec<String>,
 }
 

@@ -14,26 +14,35 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// The client's address: the peer's own, unless that is a trusted proxy; then the last address in `X-Forwarded-For`
 /// that is none, because every proxy appends whom it heard from, and what stands before that is the client's own say.
 /// `None` on a Unix socket.
+///
+/// A project may have `named` another header. Who does says that a proxy stands before it, so where nobody says which
+/// (`trusted` is empty), whoever is at the other end is taken for it; everything else is the same.
 pub(super) fn client_address(
     extensions: &Extensions,
     headers: &HeaderMap,
     trusted: &[IpNet],
+    named: Option<&HeaderName>,
 ) -> Option<IpAddr> {
-    let Peer(peer) = extensions.get()?;
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-    let mut client = peer.ip().to_canonical();
+    let mut client = extensions.get().map(|Peer(peer)| peer.ip().to_canonical());
+    let mut believed = match &client {
+        _ if named.is_some() && trusted.is_empty() => true,
+        Some(peer) => is_trusted(peer),
+        None => false,
+    };
     // From the nearest hop to the farthest.
-    for line in headers.get_all(FORWARDED_FOR).iter().rev() {
+    for line in headers.get_all(named.unwrap_or(&FORWARDED_FOR)).iter().rev() {
         for hop in line.to_str().unwrap_or_default().rsplit(',') {
-            if !is_trusted(&client) {
-                return Some(client);
+            if !believed {
+                return client;
             }
             // A trusted proxy that says nothing of use is the farthest that is known.
-            let Some(next) = parse_hop(hop.trim()) else { return Some(client) };
-            client = next;
+            let Some(next) = parse_hop(hop.trim()) else { return client };
+            client = Some(next);
+            believed = is_trusted(&next);
         }
     }
-    Some(client)
+    client
 }
 
 /// Whether the other end of the connection is on this machine.
@@ -53,14 +62,47 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
+        client_by(None, peer, forwarded, trusted)
+    }
+
+    /// By the header that is named, else by the usual one.
+    fn client_by(
+        named: Option<HeaderName>,
+        peer: &str,
+        said: &[&'static str],
+        trusted: &[&str],
+    ) -> String {
         let mut extensions = Extensions::new();
         extensions.insert(Peer(SocketAddr::new(peer.parse().unwrap(), 1)));
         let mut headers = HeaderMap::new();
-        for line in forwarded {
-            headers.append(FORWARDED_FOR, line.parse().unwrap());
+        for line in said {
+            headers.append(named.clone().unwrap_or(FORWARDED_FOR), line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        client_address(&extensions, &headers, &trusted).unwrap().to_string()
+        client_address(&extensions, &headers, &trusted, named.as_ref()).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_header_that_is_named_is_believed_as_far_as_its_proxy_wrote_it() {
+        const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+        let by = |peer, said: &[&'static str], trusted: &[&str]| {
+            client_by(Some(REAL_IP), peer, said, trusted)
+        };
+        assert_eq!(by("127.0.0.1", &["1.1.1.1"], &[]), "1.1.1.1");
+        assert_eq!(by("10.0.0.1", &["9.9.9.9, 1.1.1.1"], &[]), "1.1.1.1", "9.9.9.9 is made up");
+        assert_eq!(by("10.0.0.1", &["9.9.9.9", "1.1.1.1"], &[]), "1.1.1.1");
+        assert_eq!(by("10.0.0.1", &["nonsense"], &[]), "10.0.0.1");
+        assert_eq!(by("10.0.0.1", &[], &[]), "10.0.0.1");
+        // Where it is said which proxies there are, nobody else is believed.
+        assert_eq!(by("10.0.0.1", &["9.9.9.9, 1.1.1.1, 10.0.0.2"], &["10.0.0.0/8"]), "1.1.1.1");
+        assert_eq!(by("8.8.8.8", &["1.1.1.1"], &["10.0.0.0/8"]), "8.8.8.8");
+        // The usual header says nothing then.
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, "1.1.1.1".parse().unwrap());
+        assert_eq!(client_address(&Extensions::new(), &headers, &[], Some(&REAL_IP)), None);
+        headers.insert(REAL_IP, "2.2.2.2".parse().unwrap());
+        let behind_a_socket = client_address(&Extensions::new(), &headers, &[], Some(&REAL_IP));
+        assert_eq!(behind_a_socket.unwrap().to_string(), "2.2.2.2");
     }
 
     #[test]
@@ -97,6 +139,6 @@ mod tests {
     #[test]
     fn a_unix_socket_has_no_address() {
         let trusted = ["0.0.0.0/0".parse().unwrap()];
-        assert_eq!(client_address(&Extensions::new(), &HeaderMap::new(), &trusted), None);
+        assert_eq!(client_address(&Extensions::new(), &HeaderMap::new(), &trusted, None), None);
     }
 }

@@ -194,7 +194,9 @@ impl Gateway {
         match route.guard {
             Guard::ApiKey => {}
             Guard::SignIn => {
-                let mut answer = match sign_in::admit(&rules.access, &self.limits, parts, path) {
+                let header = project.client_header();
+                let admitted = sign_in::admit(&rules.access, &self.limits, header, parts, path);
+                let mut answer = match admitted {
                     // Its future would make that of every request large, which is moved several times.
                     Ok(request) => {
                         Box::pin(sign_in::answer(project, &self.bodies, request, body)).await

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, header};
+use http::{HeaderName, Request, header};
 use hyper::body::Incoming;
 
 use super::answer_body::AnswerBody;
@@ -46,7 +46,7 @@ pub(super) fn is_open(path: &str) -> bool {
 pub(super) struct Client(pub(super) Option<std::net::IpAddr>);
 
 /// Checks the key of a request and turns it into one for sign-in: the path below the prefix, the key out of the query,
-/// a bearer token that is one, the client's address.
+/// a bearer token that is one, the client's address, which is in the header `named` if the project names one.
 ///
 /// # Errors
 ///
@@ -54,6 +54,7 @@ pub(super) struct Client(pub(super) Option<std::net::IpAddr>);
 pub(super) fn admit(
     access: &Access,
     limits: &HttpConfig,
+    named: Option<&HeaderName>,
     parts: &Parts,
     path: &str,
 ) -> Result<Request<()>, Refusal> {
@@ -66,7 +67,8 @@ pub(super) fn admit(
     }
     let query = keys::without_apikey(query);
     let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    let address = client_address(&parts.extensions, &parts.headers, &limits.trusted_proxies);
+    let trusted = &limits.trusted_proxies;
+    let address = client_address(&parts.extensions, &parts.headers, trusted, named);
     let mut request = Request::new(());
     *request.method_mut() = parts.method.clone();
     // A path that a client could send is one that can be sent on; one that is not leads nowhere.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use http::HeaderName;
 use plinth_auth::Auth;
 use plinth_auth::token::Jwk;
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
@@ -165,6 +166,11 @@ impl Project {
     pub fn auth(&self) -> Result<Arc<Auth>, DeskError> {
         self.last_used_ms.store(self.age_ms(), Ordering::Relaxed);
         self.sign_in.as_ref().ok_or(DeskError::Absent)?.auth()
+    }
+
+    /// The header in which a proxy tells sign-in whom a request is from, if the project's settings name one.
+    pub fn client_header(&self) -> Option<&HeaderName> {
+        self.sign_in.as_ref()?.client_header()
     }
 
     /// Where clients reach the project's sign-in, without a slash at the end; for links and issuers. `None` for a

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::HeaderName;
 use plinth_auth::Auth;
 use plinth_auth::config::AuthConfig;
 use plinth_postgres::{Secret, SigningKey};
@@ -73,6 +74,10 @@ impl SignIn {
 
     pub(super) fn external_url(&self) -> &str {
         &self.parts.external_url
+    }
+
+    pub(super) fn client_header(&self) -> Option<&HeaderName> {
+        self.parts.config.rate_limit.header.as_ref()
     }
 
     pub(super) fn jwt_secret(&self) -> &Secret {

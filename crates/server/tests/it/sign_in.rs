@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plinth_server::config::Config;
+use http::StatusCode;
+use plinth_server::config::{Config, RawConfig};
 use plinth_testkit::TestDatabase;
 use plinth_wire::{Batch, Format, Lane, Rows, Statement, WireError};
+use serde_json::json;
 
 use crate::support::{Instance, until, with_project};
 
@@ -104,5 +106,25 @@ fn its_links_begin_with_what_the_configuration_says() {
     with_project("", change, async |instance, database| {
         let there = format!("https://example.org/p/{}/auth/v1", database.project().name);
         assert_eq!(served(instance, database).external_url(), Some(there.as_str()));
+    });
+}
+
+#[test]
+fn sessions_know_the_client_by_the_header_that_the_settings_name() {
+    let change = |config: &mut Config| {
+        let raw = toml::from_str::<RawConfig>("[auth.rate_limit]\nheader = 'X-Real-IP'").unwrap();
+        config.auth = Config::try_from(raw).unwrap().auth;
+    };
+    with_project("", change, async |instance, database| {
+        let project = database.project();
+        let api = instance.api().below(&format!("/p/{}/auth/v1", project.name));
+        let api = api.with("apikey", project.keys.publishable_key.expose());
+        let body = json!({"email": "ada@example.com", "password": "correct horse"});
+        let forged = api.with("x-real-ip", "9.9.9.9, 192.0.2.7").post("/signup", &body).await;
+        assert_eq!(forged.unwrap().status, StatusCode::OK);
+        let connection = database.connect().await.unwrap();
+        let row = connection.query_one("select host(ip) from auth.sessions", &[]).await.unwrap();
+        assert_eq!(row.get::<_, String>(0), "192.0.2.7");
+        connection.close().await;
     });
 }
