@@ -3,6 +3,7 @@
 //! A file is read once, from its beginning to its end, one row at a time; rows wait in a temporary table of the
 //! project's database, where all decisions are made in SQL, in one transaction.
 
+mod bounded;
 mod csv;
 mod json;
 mod record;
@@ -127,7 +128,50 @@ fn guess(start: &[u8]) -> Format {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
+
+    #[test]
+    fn a_row_that_is_too_long_is_refused_in_every_format_and_not_read_to_its_end() {
+        let before = [
+            (Format::Sql, "COPY auth.users (email) FROM stdin;\na@x.org\n"),
+            (Format::Sql, "insert into auth.users (email) values ('a@x.org'), ('"),
+            (Format::Csv, "email,raw_user_meta_data\na@x.org,\n"),
+            (Format::Csv, "email,raw_user_meta_data\na@x.org,\nb@x.org,\""),
+            (Format::Json, "{\"users\": [{\"email\": \"a@x.org\"}, {\"email\": \""),
+            (Format::Json, "{\"email\": \"a@x.org\"}{\"x\": [\"\", \""),
+        ];
+        for (format, start) in before {
+            let mut rows = 0;
+            let mut sink = |event| {
+                assert!(matches!(event, Event::Row(_)));
+                rows += 1;
+                Ok(())
+            };
+            // It has no end.
+            let file = Cursor::new(start).chain(std::io::repeat(b'x'));
+            let error = read(Box::new(file), Some(format), &mut sink).unwrap_err();
+            assert!(error.to_string().contains("more than 16777216 bytes"), "{start}: {error}");
+            assert_eq!(rows, 1, "{start}");
+        }
+    }
+
+    #[test]
+    fn many_rows_together_may_be_longer_than_one() {
+        let row = format!("{{\"email\": \"a@x.org\", \"x\": \"{}\"}}\n", "x".repeat(1 << 20));
+        let line = format!("a@x.org,{}\n", "x".repeat(1 << 20));
+        for (format, start, row) in [(Format::Json, "", row), (Format::Csv, "email,x\n", line)] {
+            let mut rows = 0;
+            let mut sink = |_| {
+                rows += 1;
+                Ok(())
+            };
+            let file = Cursor::new(format!("{start}{}", row.repeat(20)));
+            read(Box::new(file), Some(format), &mut sink).unwrap();
+            assert_eq!(rows, 20, "{format:?}");
+        }
+    }
 
     #[test]
     fn formats_are_told_apart_by_how_they_begin() {

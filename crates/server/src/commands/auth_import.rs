@@ -13,8 +13,13 @@ use crate::cli::{AuthCommand, Format, GlobalArgs, ImportArgs, ListenArgs, Output
 use crate::config::Config;
 use crate::import::{self, Conflicts, Event, Options, ReadError, Record, Store, StoreError};
 
-/// Rows that were read and not yet written.
-const QUEUE: usize = 256;
+/// Bundles of rows that were read and not yet written: with the one that is filled and the one that is written, all
+/// that an import has in memory.
+const QUEUE: usize = 2;
+/// Rows of a bundle, unless it is full before.
+const BUNDLE_ROWS: usize = 256;
+/// Bytes of rows that fill a bundle, which has one row more at most.
+const BUNDLE_BYTES: usize = 1 << 20;
 /// Rows between two words on the progress.
 const PROGRESS: u64 = 100_000;
 
@@ -61,9 +66,14 @@ async fn import(
     let reading = tokio::task::spawn_blocking(move || {
         let (mut others, mut count) = (Others::new(), 0_u64);
         let show = std::io::stderr().is_terminal();
+        let mut bundle = Bundle::default();
         let mut sink = |event| {
             match event {
-                Event::Row(row) => send(&rows, Ok(Some(row)))?,
+                Event::Row(row) => {
+                    if let Some(full) = bundle.add(row) {
+                        send(&rows, Ok(Some(full)))?;
+                    }
+                }
                 Event::Other(table) => *others.entry(table).or_default() += 1,
             }
             count += 1;
@@ -72,7 +82,10 @@ async fn import(
             }
             Ok(())
         };
-        let end = import::read(file, format, &mut sink).map(|()| None);
+        let end = import::read(file, format, &mut sink).and_then(|()| {
+            send(&rows, Ok(Some(bundle.rows)))?;
+            Ok(None)
+        });
         // When nobody takes the end, the database has said why.
         let _ = send(&rows, end);
         others
@@ -89,11 +102,28 @@ async fn import(
     Ok(summary)
 }
 
-fn send(
-    rows: &mpsc::Sender<Result<Option<Record>, ReadError>>,
-    row: Result<Option<Record>, ReadError>,
-) -> Result<(), ReadError> {
-    rows.blocking_send(row).map_err(|_gone| ReadError::Stopped)
+/// Rows that travel together.
+#[derive(Default)]
+struct Bundle {
+    rows: Vec<Record>,
+    bytes: usize,
+}
+
+impl Bundle {
+    /// Adds a row; gives all of them when it is full.
+    fn add(&mut self, row: Record) -> Option<Vec<Record>> {
+        self.bytes += row.weight();
+        self.rows.push(row);
+        let full = self.rows.len() >= BUNDLE_ROWS || self.bytes >= BUNDLE_BYTES;
+        full.then(|| std::mem::take(self).rows)
+    }
+}
+
+/// Some rows, the end, or why there are no more.
+type Read = Result<Option<Vec<Record>>, ReadError>;
+
+fn send(rows: &mpsc::Sender<Read>, read: Read) -> Result<(), ReadError> {
+    rows.blocking_send(read).map_err(|_gone| ReadError::Stopped)
 }
 
 fn explained(error: StoreError) -> anyhow::Error {
@@ -131,5 +161,33 @@ fn tell(project: &str, summary: &Value, args: &ImportArgs, output: Output) {
     let others = summary["other_tables"].as_object();
     for (table, count) in others.into_iter().flatten() {
         output.warn(format!("{table} is not imported ({count} rows or statements)"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::import::Table;
+
+    #[test]
+    fn a_bundle_is_full_by_rows_and_by_bytes() {
+        let row = |bytes: usize| {
+            let columns = Map::from_iter([("x".to_owned(), "x".repeat(bytes).into())]);
+            Record { table: Table::Users, line: 1, columns }
+        };
+        let filled = |bytes: usize| {
+            let mut bundle = Bundle::default();
+            let mut count = 1;
+            while bundle.add(row(bytes)).is_none() {
+                count += 1;
+            }
+            assert!(bundle.rows.is_empty() && bundle.bytes == 0);
+            count
+        };
+        assert_eq!(filled(1), BUNDLE_ROWS);
+        assert_eq!(filled(BUNDLE_BYTES), 1);
+        assert!((5..10).contains(&filled(BUNDLE_BYTES / 8)));
     }
 }

@@ -2,13 +2,17 @@
 
 use std::io::Read;
 
+use super::bounded::{Bounded, Meter};
 use super::{Event, ReadError, Record, Sink, Table};
 
 /// Reads all lines. What is empty is absent.
 pub(super) fn read(file: impl Read, sink: &mut Sink<'_>) -> Result<(), ReadError> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let meter = Meter::default();
+    let mut reader = csv::ReaderBuilder::new().from_reader(Bounded::new(file, &meter));
+    let failed = |line, error: csv::Error| meter.refusal(line).unwrap_or(error.into());
     let names: Vec<String> = reader
-        .headers()?
+        .headers()
+        .map_err(|error| failed(1, error))?
         .iter()
         .map(|name| name.trim().trim_start_matches('\u{feff}').to_ascii_lowercase())
         .collect();
@@ -21,7 +25,12 @@ pub(super) fn read(file: impl Read, sink: &mut Sink<'_>) -> Result<(), ReadError
         false => Table::Users,
     };
     let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row)? {
+    loop {
+        meter.reset();
+        let at = reader.position().line();
+        if !reader.read_record(&mut row).map_err(|error| failed(at, error))? {
+            return Ok(());
+        }
         let line = row.position().map_or(0, csv::Position::line);
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let texts = names.iter().map(String::as_str).zip(row.iter().map(given));
@@ -29,7 +38,6 @@ pub(super) fn read(file: impl Read, sink: &mut Sink<'_>) -> Result<(), ReadError
             Record::of_texts(table, line, texts).map_err(|what| ReadError::syntax(line, what))?;
         sink(Event::Row(record))?;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,22 +7,25 @@ use std::io::Read;
 use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::bounded::{Bounded, Meter};
 use super::{Event, ReadError, Record, Sink, Table};
 
 /// Reads all documents of a file, row by row.
 pub(super) fn read(file: impl Read, sink: &mut Sink<'_>) -> Result<(), ReadError> {
-    let rows = RefCell::new(Rows { sink, count: 0, failure: None });
+    let meter = Meter::default();
+    let rows = RefCell::new(Rows { sink, meter: meter.clone(), count: 0, failure: None });
     let mut file = std::io::BufReader::new(file);
     loop {
         if at_end(&mut file)? {
             return Ok(());
         }
-        let mut reader = serde_json::Deserializer::from_reader(&mut file);
+        let mut reader = serde_json::Deserializer::from_reader(Bounded::new(&mut file, &meter));
         let read = (&mut reader).deserialize_any(Document(&rows));
         if let Some(failure) = rows.borrow_mut().failure.take() {
             return Err(failure);
         }
-        read?;
+        let count = rows.borrow().count;
+        read.map_err(|error| meter.refusal(count + 1).unwrap_or(error.into()))?;
     }
 }
 
@@ -45,6 +48,7 @@ fn at_end(file: &mut impl std::io::BufRead) -> std::io::Result<bool> {
 /// Where rows go.
 struct Rows<'a, 'b> {
     sink: &'a mut Sink<'b>,
+    meter: Meter,
     count: u64,
     /// What ended the reading, which serde's errors cannot carry.
     failure: Option<ReadError>,
@@ -53,6 +57,7 @@ struct Rows<'a, 'b> {
 impl Rows<'_, '_> {
     fn take<E: serde::de::Error>(&mut self, row: Map<String, Value>) -> Result<(), E> {
         self.count += 1;
+        self.meter.reset();
         let records = records(row, self.count);
         let taken = records
             .map_err(|what| ReadError::syntax(self.count, format!("(row) {what}")))

@@ -101,6 +101,25 @@ impl Record {
     }
 }
 
+impl Record {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        self.columns.iter().map(|(name, value)| name.len() + weight(value)).sum()
+    }
+}
+
+fn weight(value: &Value) -> usize {
+    let within = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + weight(value)).sum()
+        }
+    };
+    within + size_of::<Value>()
+}
+
 /// How many passwords of each kind there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Hashes {

@@ -11,8 +11,8 @@ use tokio::sync::mpsc::Receiver;
 
 use super::{Hashes, ReadError, Record};
 
-/// Rows as they are read, in the end `None`: a file whose reading just stops is imported in no part.
-pub type Rows = Receiver<Result<Option<Record>, ReadError>>;
+/// Rows as they are read, some at a time, in the end `None`: a file whose reading just stops is imported in no part.
+pub type Rows = Receiver<Result<Option<Vec<Record>>, ReadError>>;
 
 /// What becomes of users who are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -133,13 +133,15 @@ async fn fill(
     let sink = transaction.copy_in::<_, Bytes>(copy).await?;
     let mut sink = std::pin::pin!(sink);
     let (mut hashes, mut buffer) = (Hashes::default(), BytesMut::with_capacity(CHUNK * 2));
-    while let Some(row) = rows.recv().await.unwrap_or(Err(ReadError::Stopped))? {
-        if row.table == super::Table::Users {
-            hashes.count(&row);
-        }
-        write_row(&mut buffer, &row);
-        if buffer.len() >= CHUNK {
-            sink.feed(buffer.split().freeze()).await?;
+    while let Some(some) = rows.recv().await.unwrap_or(Err(ReadError::Stopped))? {
+        for row in some {
+            if row.table == super::Table::Users {
+                hashes.count(&row);
+            }
+            write_row(&mut buffer, &row);
+            if buffer.len() >= CHUNK {
+                sink.feed(buffer.split().freeze()).await?;
+            }
         }
     }
     sink.feed(buffer.freeze()).await?;
