@@ -167,6 +167,11 @@ impl Call<'_> {
         self.ask_in_background(HookKind::SendEmail, asked)
     }
 
+    /// Whether strangers ask about users here, and get the same answer whatever is done.
+    pub(crate) fn is_unheard(&self) -> bool {
+        ["/recover", "/resend"].contains(&self.request.path.trim_end_matches('/'))
+    }
+
     /// Asks a hook that sends something. Where strangers may ask about users, nobody waits for it: neither
     /// what it says nor how long it takes tells whether there is such a user.
     async fn ask_sender(
@@ -174,8 +179,7 @@ impl Call<'_> {
         kind: HookKind,
         asked: impl FnOnce(&Metadata) -> Value,
     ) -> Result<bool> {
-        let path = self.request.path.trim_end_matches('/');
-        if ["/recover", "/resend"].contains(&path) {
+        if self.is_unheard() {
             return Ok(self.ask_in_background(kind, asked));
         }
         Ok(self.ask(kind, asked).await?.is_some())

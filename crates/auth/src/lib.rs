@@ -34,6 +34,7 @@ mod session;
 pub mod settings;
 pub mod sms;
 pub mod statements;
+mod steady;
 pub mod token;
 pub mod totp;
 mod user;

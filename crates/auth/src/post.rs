@@ -1,5 +1,7 @@
 //! What users are sent: by mail, by message, or by the project's own hook.
 
+use std::sync::Arc;
+
 use plinth_wire::Secret;
 use serde_json::Value;
 
@@ -8,7 +10,7 @@ use crate::hook::payload::{EmailData, SmsData};
 use crate::mail::{LinkType, Mail, MailKind, MailValues, confirmation_url};
 use crate::one_time::Issued;
 use crate::service::Call;
-use crate::sms::{Channel, Sms, render};
+use crate::sms::{Channel, Sms, SmsSender, render};
 use crate::user::User;
 
 /// What a mail is about.
@@ -318,11 +320,39 @@ impl Call<'_> {
         if self.send_sms_hook(user, &data).await? {
             return Ok(None);
         }
-        let sender = self.auth.sms().ok_or_else(|| failed("no provider is configured"))?;
+        let sender = self.auth.carrier().ok_or_else(|| failed("no provider is configured"))?;
         let channel = Channel::of_name(channel).unwrap_or_default();
         let text = render(&self.auth.config().sms.template, &issued.code);
+        if self.is_unheard() {
+            self.text_in_background(sender, phone, text, &issued.code, channel);
+            return Ok(None);
+        }
         let sms = Sms { phone, text: &text, code: &issued.code, channel };
         let sent = sender.send(sms).await.map_err(|error| failed(&error.to_string()))?;
         Ok(Some(sent.0))
+    }
+
+    /// Has the carrier send a message, and waits for nothing: neither what it says nor how long it takes tells whether somebody
+    /// is there. At most as many are under way as calls of hooks may be.
+    fn text_in_background(
+        &self,
+        sender: Arc<dyn SmsSender>,
+        phone: &str,
+        text: String,
+        code: &str,
+        channel: Channel,
+    ) {
+        let Ok(place) = self.auth.hooks().background.clone().try_acquire_owned() else {
+            tracing::error!("too many messages are under way, one was not sent");
+            return;
+        };
+        let (phone, code) = (phone.to_owned(), code.to_owned());
+        tokio::spawn(async move {
+            let sms = Sms { phone: &phone, text: &text, code: &code, channel };
+            if let Err(error) = sender.send(sms).await {
+                tracing::warn!(error = %error, "a code cannot be sent once more");
+            }
+            drop(place);
+        });
     }
 }

@@ -215,6 +215,11 @@ impl Auth {
         self.parts.sms.as_deref()
     }
 
+    /// What sends text messages, to be taken along.
+    pub(crate) fn carrier(&self) -> Option<Arc<dyn SmsSender>> {
+        self.parts.sms.clone()
+    }
+
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.parts.hooks
     }

@@ -19,6 +19,7 @@ use crate::request::Response;
 use crate::service::Call;
 use crate::session::saving_user;
 use crate::sms::Channel;
+use crate::steady::steadily;
 use crate::user::{Object, User, provider_metadata};
 
 #[derive(Deserialize)]
@@ -65,6 +66,17 @@ async fn send_otp(call: &Call<'_>, contact: Contact, body: OtpBody) -> Result<Re
     let channel = channel(body.channel.as_deref())?;
     let challenge = body.pkce.challenge()?;
     call.limit_message(limits::Kind::Otp, contact.text())?;
+    steadily(sent_otp(call, &contact, body, channel, challenge.as_ref())).await
+}
+
+async fn sent_otp(
+    call: &Call<'_>,
+    contact: &Contact,
+    body: OtpBody,
+    channel: Channel,
+    challenge: Option<&Challenge>,
+) -> Result<Response> {
+    let config = call.auth.config();
     let found = contact.find(call.auth.db()).await?;
     let user = match found {
         Some(user) => user,
@@ -76,15 +88,15 @@ async fn send_otp(call: &Call<'_>, contact: Contact, body: OtpBody) -> Result<Re
             let message = "Signups not allowed for this instance";
             return Err(Error::unprocessable(code::SIGNUP_DISABLED, message));
         }
-        None => create(call, &contact, body.data.unwrap_or_default()).await?,
+        None => create(call, contact, body.data.unwrap_or_default()).await?,
     };
-    match &contact {
+    match contact {
         Contact::Email(_) => {
             let (kind, letter) = match contact.is_confirmed(&user) {
                 true => (Kind::Recovery, Letter::MagicLink),
                 false => (proof(&user), Letter::Confirmation),
             };
-            call.send_link(&user, kind, letter, challenge.as_ref()).await?;
+            call.send_link(&user, kind, letter, challenge).await?;
             Ok(Response::done())
         }
         Contact::Phone(phone) => {
@@ -179,14 +191,13 @@ pub(super) async fn recover(call: &Call<'_>) -> Result<Response> {
     let contact = email_contact(&body.email)?;
     let challenge = body.pkce.challenge()?;
     call.limit_message(limits::Kind::Recover, contact.text())?;
-    match contact.find(call.auth.db()).await? {
-        Some(user) => {
+    steadily(async {
+        if let Some(user) = contact.find(call.auth.db()).await? {
             call.send_link(&user, Kind::Recovery, Letter::Recovery, challenge.as_ref()).await?;
         }
-        // As many round trips as for somebody who is there.
-        None => drop(account::find(call.auth.db(), uuid::Uuid::new_v4()).await?),
-    }
-    Ok(Response::done())
+        Ok(Response::done())
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -225,39 +236,37 @@ pub(super) async fn resend(call: &Call<'_>) -> Result<Response> {
     };
     contact.enabled(call.auth.config(), "logins")?;
     call.limit_message(limits::Kind::Resend, contact.text())?;
-    let Some(user) = contact.find(call.auth.db()).await? else {
-        return Ok(Response::done());
-    };
-    match (body.kind.as_str(), &contact) {
+    steadily(sent_again(call, &contact, &body.kind, challenge.as_ref())).await?;
+    Ok(Response::done())
+}
+
+/// Sends what somebody waits for who can be reached at `contact`, if there is somebody.
+async fn sent_again(
+    call: &Call<'_>,
+    contact: &Contact,
+    kind: &str,
+    challenge: Option<&Challenge>,
+) -> Result<()> {
+    let Some(user) = contact.find(call.auth.db()).await? else { return Ok(()) };
+    match (kind, contact) {
         ("signup", _) if !contact.is_confirmed(&user) => {
             let kind = first_proof(&user);
-            call.send_link(&user, kind, Letter::Confirmation, challenge.as_ref()).await?;
+            call.send_link(&user, kind, Letter::Confirmation, challenge).await?;
         }
         ("email_change", _) if user.email_change.as_deref().is_some_and(|new| !new.is_empty()) => {
-            call.send_email_change(&user, challenge.as_ref()).await?;
+            call.send_email_change(&user, challenge).await?;
         }
         ("sms", Contact::Phone(phone)) if !contact.is_confirmed(&user) => {
-            resend_code(call, &user, Kind::Confirmation, phone).await?;
+            call.send_code(&user, Kind::Confirmation, phone, Channel::Sms).await?;
         }
         ("phone_change", _) => {
             if let Some(new) = user.phone_change.clone().filter(|new| !new.is_empty()) {
-                resend_code(call, &user, Kind::PhoneChange, &new).await?;
+                call.send_code(&user, Kind::PhoneChange, &new, Channel::Sms).await?;
             }
         }
         _ => {}
     }
-    Ok(Response::done())
-}
-
-/// Sends a code once more. The carrier's name of the message, and that it refused, would tell that somebody is there.
-async fn resend_code(call: &Call<'_>, user: &User, kind: Kind, phone: &str) -> Result<()> {
-    match call.send_code(user, kind, phone, Channel::Sms).await {
-        Err(error) if error.code == code::SMS_SEND_FAILED => {
-            tracing::warn!(error = %error.message, "a code cannot be sent once more");
-            Ok(())
-        }
-        sent => sent.map(drop),
-    }
+    Ok(())
 }
 
 /// `GET /reauthenticate`: a nonce that a sensitive change asks for.

@@ -224,6 +224,44 @@ impl SmsSender for Judge {
     }
 }
 
+/// A carrier that never comes to an end.
+#[derive(Debug)]
+struct Slow;
+
+impl SmsSender for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn supports(&self, _channel: Channel) -> bool {
+        true
+    }
+
+    fn send<'a>(&'a self, _sms: Sms<'a>) -> Pending<'a, Result<MessageId, SmsError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_carrier_where_that_would_tell_who_is_there() {
+    let config =
+        "[auth.sms]\nenable_signup = true\nenable_confirmations = true\nmax_frequency = \"0s\"\n";
+    let adjust = |parts: &mut plinth_auth::Parts| parts.sms = Some(Arc::new(Slow));
+    with_setup(Setup { config, adjust: &adjust, ..Setup::default() }, async |site: &Site| {
+        let body = json!({"phone": "4915112345678", "password": PASSWORD});
+        let made = site.send("POST", "/admin/users", Some(&site.service_key()), body).await;
+        assert_eq!(made.status, StatusCode::OK, "{}", made.body);
+        for phone in ["4915112345678", "4915100000000"] {
+            let asked = site.post("/resend", json!({"type": "sms", "phone": phone}));
+            let answer = tokio::time::timeout(std::time::Duration::from_secs(20), asked).await;
+            let answer = answer.expect("it waits for the carrier");
+            assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({})), "{phone}");
+        }
+        let codes = site.count("auth.one_time_tokens").await;
+        assert_eq!(codes, 1, "one was sent");
+    });
+}
+
 #[test]
 fn a_carrier_that_makes_the_codes_judges_them() {
     let config = "[auth.sms]\nenable_signup = true\nenable_confirmations = true\n\
