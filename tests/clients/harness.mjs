@@ -176,7 +176,7 @@ export async function alone(of, settings) {
 export async function plinth(...args) {
   const { dataDir } = await stateOf();
   const { stdout } = await promisify(execFile)(binary, ['--data-dir', dataDir, ...args], {
-    cwd: root, env, maxBuffer: 64 << 20,
+    cwd: root, env, maxBuffer: 64 << 20, timeout: 120_000,
   });
   return stdout;
 }
