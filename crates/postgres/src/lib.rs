@@ -13,6 +13,7 @@ mod platform;
 mod project;
 pub mod quote;
 mod registry;
+pub mod seal;
 mod signing_key;
 pub mod sqlstate;
 mod tls;

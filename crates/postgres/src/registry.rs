@@ -4,8 +4,11 @@
 
 mod changes;
 mod lifecycle;
+mod secrets;
 mod signing_keys;
 mod store;
+
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use plinth_wire::Secret;
@@ -20,6 +23,7 @@ use crate::numbered::{self, File, PlatformError};
 use crate::platform::{self, files};
 use crate::project::{NameError, Project};
 use crate::quote::ident;
+use crate::seal::{KeyPlace, MasterKeyError, SealError, Sealer};
 use crate::sqlstate;
 
 /// The control database. No project can have this name.
@@ -34,7 +38,8 @@ const LOCK: &str = "plinth:cluster";
 /// Gives projects back what their logins and the shared roles hold on their databases.
 const GRANTS: &str = include_str!("registry/grants.sql");
 
-const FILES: &[File] = files!["control": "0001_project", "0002_auth_login", "0003_signing_key"];
+const FILES: &[File] =
+    files!["control": "0001_project", "0002_auth_login", "0003_signing_key", "0004_sealed_secrets"];
 
 /// Why something about projects failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +96,36 @@ pub enum RegistryError {
         /// The state that it would have to be in.
         wanted: &'static str,
     },
+    /// There is no usable master key.
+    #[error("the projects' secrets cannot be opened without a master key")]
+    MasterKey(#[from] MasterKeyError),
+    /// There are sealed secrets and no master key. A new one would open none of them, so none was made.
+    #[error("the projects' secrets are sealed, and {place} with their master key is not there")]
+    MasterKeyLost {
+        /// Where it should be.
+        place: KeyPlace,
+    },
+    /// The secrets were sealed with another master key.
+    #[error(
+        "the projects' secrets are sealed with the master key named {wanted}, which is not {place} ({found})"
+    )]
+    MasterKeyWrong {
+        /// Where a key was found.
+        place: KeyPlace,
+        /// Name of the master key that is wanted.
+        wanted: String,
+        /// Names of those that were found.
+        found: String,
+    },
+    /// The secrets of one project could not be sealed or opened.
+    #[error("the secrets of project `{project}` cannot be sealed or opened")]
+    Sealed {
+        /// The project.
+        project: String,
+        /// Why not.
+        #[source]
+        source: SealError,
+    },
     /// No secrets could be made.
     #[error("cannot make the keys of a project")]
     Key(#[from] KeyError),
@@ -107,6 +142,7 @@ pub enum RegistryError {
 pub struct Registry {
     cluster: Cluster,
     owner_role: String,
+    sealer: Arc<Sealer>,
 }
 
 /// The projects at one moment.
@@ -123,10 +159,13 @@ impl Registry {
     /// grants on their databases that were lost and logins that they lack, and removes what a process that was killed while making or dropping a
     /// project left behind. Safe with several instances at once.
     ///
+    /// Secrets are sealed by the master key in `place`. It is made if it is not there, unless something is sealed
+    /// already. What earlier versions kept in plain is sealed here, and so is anew what an earlier master key sealed.
+    ///
     /// # Errors
     ///
-    /// [`RegistryError`] if the cluster cannot be reached or prepared.
-    pub async fn open(cluster: &Cluster) -> Result<Self, RegistryError> {
+    /// [`RegistryError`] if the cluster cannot be reached or prepared, or the master key is missing or another one.
+    pub async fn open(cluster: &Cluster, place: &KeyPlace) -> Result<Self, RegistryError> {
         let mut control = open_control(cluster).await?;
         let waited =
             control.lock(LOCK, store::LOCK_WAIT).await.map_err(query("cannot lock the cluster"))?;
@@ -142,8 +181,9 @@ impl Registry {
             .batch_execute(&roles)
             .await
             .map_err(query("cannot prepare the roles of the cluster"))?;
-        let registry = Self { cluster: cluster.clone(), owner_role };
-        registry.add_auth_logins(&mut control).await?;
+        let sealer = Arc::new(secrets::master_key(&control, place).await?);
+        secrets::seal_all(&mut control, &sealer).await?;
+        let registry = Self { cluster: cluster.clone(), owner_role, sealer };
         control
             .batch_execute(GRANTS)
             .await
@@ -158,6 +198,11 @@ impl Registry {
         &self.cluster
     }
 
+    /// What secrets of this cluster's projects are sealed with.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
+    }
+
     /// The role that owns what projects' migrations make: `postgres`, or `plinth_owner` where that is a superuser.
     pub fn owner_role(&self) -> &str {
         &self.owner_role
@@ -167,26 +212,37 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`RegistryError`] if the control database cannot be asked.
+    /// [`RegistryError`] if the control database cannot be asked, or a project's secrets do not open.
     pub async fn list(&self) -> Result<Listing, RegistryError> {
         let control = self.control().await?;
         let listing =
             store::project_list(&control).await.map_err(query("cannot list the projects"));
         control.close().await;
-        listing
+        let (revision, records) = listing?;
+        let projects = records.into_iter().map(|record| secrets::open(&self.sealer, record));
+        Ok(Listing { revision, projects: projects.collect::<Result<_, _>>()? })
     }
 
     /// The project `name`, if it exists.
     ///
     /// # Errors
     ///
-    /// [`RegistryError`] if the control database cannot be asked.
+    /// [`RegistryError`] if the control database cannot be asked, or the project's secrets do not open.
     pub async fn by_name(&self, name: &str) -> Result<Option<Project>, RegistryError> {
         let control = self.control().await?;
-        let project =
-            store::project_find(&control, name).await.map_err(query("cannot read the registry"));
+        let project = self.find(&control, name).await;
         control.close().await;
         project
+    }
+
+    async fn find(
+        &self,
+        control: &Connection,
+        name: &str,
+    ) -> Result<Option<Project>, RegistryError> {
+        let found = store::project_find(control, name).await;
+        let record = found.map_err(query("cannot read the registry"))?;
+        record.map(|record| secrets::open(&self.sealer, record)).transpose()
     }
 
     /// Notices of changes, also those of other processes. See [`Changes`].

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::LazyLock;
 
-use plinth_postgres::{Binaries, Cluster, Connection, ManagedOptions, Registry};
+use plinth_postgres::seal::KeyPlace;
+use plinth_postgres::{Binaries, Cluster, Connection, ManagedOptions, Registry, Secret};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -19,6 +20,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let builder = builder.worker_threads(1).thread_name("testkit").enable_all();
     builder.build().expect("a runtime for the test cluster")
 });
+
+/// The master key of all throw-away clusters, in hexadecimal.
+pub const MASTER_KEY: &str = "6b8f0b6c1d7f4c0e9b0a5f8f7c1d2e3f405162738495a6b7c8d9eafb0c1d2e3f";
+
+/// Where [`MASTER_KEY`] is, for who opens a registry.
+pub fn master_key() -> KeyPlace {
+    KeyPlace::Given(Secret::new(MASTER_KEY))
+}
 
 static CLUSTER: OnceCell<TestCluster> = OnceCell::const_new();
 
@@ -50,7 +59,8 @@ impl TestCluster {
         let binaries = Binaries::find(explicit.as_deref()).map_err(KitError::setup(failed))?;
         let options = ManagedOptions::throwaway(binaries).map_err(KitError::setup(failed))?;
         let cluster = Cluster::managed(options).await.map_err(KitError::setup(failed))?;
-        let registry = Registry::open(&cluster).await.map_err(KitError::setup(failed))?;
+        let registry =
+            Registry::open(&cluster, &master_key()).await.map_err(KitError::setup(failed))?;
         Ok(Self { cluster, registry, templates: Mutex::default() })
     }
 

@@ -11,6 +11,6 @@ mod session;
 pub mod token;
 
 pub use clone::{clone_database, drop_database};
-pub use cluster::{TestCluster, test_cluster};
+pub use cluster::{MASTER_KEY, TestCluster, master_key, test_cluster};
 pub use database::{Data, Template, TestDatabase, with_database};
 pub use error::KitError;

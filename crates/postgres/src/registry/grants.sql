@@ -38,8 +38,8 @@ begin
       ('auth.' || project.name,          'supabase_auth_admin')
     ) as wanted (login, role)
     join pg_catalog.pg_roles as login on login.rolname = wanted.login
-    -- A role of that name is ours only when its password is known here.
-    where (wanted.role = 'authenticator' or project.auth_password is not null)
+    -- A role of that name is certainly ours only when the project is ready: then its login was made.
+    where (wanted.role = 'authenticator' or project.state = 'ready')
       and not exists (
         select from pg_catalog.pg_auth_members
         where member = login.oid and roleid = pg_catalog.quote_ident(wanted.role)::pg_catalog.regrole)

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postgres_protocol::password::scram_sha_256;
 use tokio::time::sleep;
+use tokio_postgres::Transaction;
 
-use super::{Registry, RegistryError, query, store};
+use super::{Registry, RegistryError, query, secrets, store};
 use crate::connection::{Connection, Login};
 use crate::keys::{self, KeyError, Keys};
 use crate::migrate::{MigrationFolder, Migrator, UpOptions};
@@ -69,14 +70,17 @@ impl Registry {
         let mut control = self.lock_project(name).await?;
         self.clear(&mut control, name).await?;
         let failed = || query("cannot read the registry");
-        if store::project_find(&control, name).await.map_err(failed())?.is_some() {
+        if store::project_is_ready(&control, name).await.map_err(failed())? {
             return Err(RegistryError::Exists(name.to_owned()));
         }
         if store::database_exists(&control, name).await.map_err(failed())? {
             return Err(RegistryError::DatabaseTaken(name.to_owned()));
         }
         let project = self.new_project(&request)?;
-        insert(&mut control, &project).await.map_err(query("cannot make the project's logins"))?;
+        let sealed = secrets::seal(&self.sealer, &project)?;
+        insert(&mut control, &project, &sealed)
+            .await
+            .map_err(query("cannot make the project's logins"))?;
         let made = match self.build(&control, &project, &request).await {
             Ok(()) => publish(&mut control, &project).await,
             Err(error) => Err(error),
@@ -107,8 +111,7 @@ impl Registry {
     ) -> Result<Project, RegistryError> {
         let mut control = self.lock_project(name).await?;
         self.clear(&mut control, name).await?;
-        let found =
-            store::project_find(&control, name).await.map_err(query("cannot read the registry"))?;
+        let found = self.find(&control, name).await?;
         let project = found.ok_or_else(|| RegistryError::NotFound(name.to_owned()))?;
         let request = CreateProject { name, folder, seed, ..CreateProject::default() };
         let replaced = match self.build(&control, &project, &request).await {
@@ -133,7 +136,7 @@ impl Registry {
         let mut control = self.lock_project(name).await?;
         let failed = || query("cannot mark the project as dropped");
         let unfinished = store::project_unfinished(&control).await.map_err(failed())?;
-        if store::project_find(&control, name).await.map_err(failed())?.is_some() {
+        if store::project_is_ready(&control, name).await.map_err(failed())? {
             // First of all, so that servers let go and nobody comes back.
             store::project_set_state(&*control.client_mut(), name, "dropping")
                 .await
@@ -144,22 +147,6 @@ impl Registry {
         self.clear(&mut control, name).await?;
         control.close().await;
         tracing::info!(project.name = name, "project dropped");
-        Ok(())
-    }
-
-    /// Gives projects that were made before sign-in had a login of its own that login. The caller holds the lock of the
-    /// cluster.
-    pub(super) async fn add_auth_logins(
-        &self,
-        control: &mut Connection,
-    ) -> Result<(), RegistryError> {
-        let failed = || query("cannot make the logins of sign-in");
-        let lacking = store::project_list_without_auth_login(control).await.map_err(failed())?;
-        for name in lacking {
-            let login = new_login(project::auth_login(&name))?;
-            add_auth_login(control, &name, &login).await.map_err(failed())?;
-            tracing::info!(project.name = name, "made the login of sign-in");
-        }
         Ok(())
     }
 
@@ -285,14 +272,18 @@ fn lock_name(name: &str) -> String {
 }
 
 /// A login with a password that nobody had before.
-fn new_login(role: String) -> Result<Login, KeyError> {
+pub(super) fn new_login(role: String) -> Result<Login, KeyError> {
     Ok(Login { role, password: Some(keys::password()?) })
 }
 
 /// Registers the project as being created, and makes its logins; both or neither.
-async fn insert(control: &mut Connection, project: &Project) -> Result<(), tokio_postgres::Error> {
+async fn insert(
+    control: &mut Connection,
+    project: &Project,
+    sealed: &str,
+) -> Result<(), tokio_postgres::Error> {
     let transaction = control.client_mut().transaction().await?;
-    store::project_insert(&transaction, project).await?;
+    store::project_insert(&transaction, project, sealed).await?;
     let owner = ident(&project.owner_login.role);
     let authenticator = ident(&project.authenticator_login.role);
     let logins = format!(
@@ -309,20 +300,15 @@ async fn insert(control: &mut Connection, project: &Project) -> Result<(), tokio
     transaction.commit().await
 }
 
-/// Makes sign-in's login of the project `name`, which exists without one; password, role and rights, or nothing.
-async fn add_auth_login(
-    control: &mut Connection,
+/// Makes sign-in's login of the project `name`, which exists without one, with its rights.
+pub(super) async fn add_auth_login(
+    transaction: &Transaction<'_>,
     name: &str,
     login: &Login,
 ) -> Result<(), tokio_postgres::Error> {
-    let transaction = control.client_mut().transaction().await?;
-    // The row is locked by this; a project that was dropped meanwhile needs no login.
-    if store::project_set_auth_password(&transaction, name, login).await? {
-        store::role_move_away(&transaction, &login.role).await?;
-        transaction.batch_execute(&make_auth_login(login)).await?;
-        transaction.batch_execute(&open_auth_door(login, name)).await?;
-    }
-    transaction.commit().await
+    store::role_move_away(transaction, &login.role).await?;
+    transaction.batch_execute(&make_auth_login(login)).await?;
+    transaction.batch_execute(&open_auth_door(login, name)).await
 }
 
 /// NOINHERIT: what it may do it may do as `supabase_auth_admin` only, which its sessions begin as.

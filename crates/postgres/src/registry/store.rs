@@ -4,10 +4,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use plinth_wire::Secret;
 use serde::Deserialize;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
-use super::Listing;
+use super::secrets::{Record, Secrets};
 use crate::connection::Login;
 use crate::keys::Keys;
 use crate::project::{self, Project};
@@ -17,8 +17,8 @@ use crate::signing_key::{NewSigningKey, SigningKey, SigningKeyState};
 /// How long to wait for someone who works on the same thing.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-const COLUMNS: &str = "name, generation, owner_role, owner_password, authenticator_password, auth_password, jwt_secret, \
-                       anon_key, service_role_key, publishable_key, secret_key, blueprint, created_at";
+const COLUMNS: &str =
+    "name, generation, owner_role, secrets, anon_key, publishable_key, blueprint, created_at";
 
 /// A project's signing keys as one value beside its columns, so that they are of the same moment.
 const SIGNING_KEYS: &str = "(select coalesce(json_agg(json_build_object('kid', kid, 'algorithm', algorithm, \
@@ -54,7 +54,20 @@ pub(super) async fn owner_role(control: &Client) -> Result<String, Error> {
     Ok(row.get(0))
 }
 
-pub(super) async fn project_list(control: &Client) -> Result<Listing, Error> {
+/// What was noted for the whole cluster under `name`.
+pub(super) async fn setting_find(control: &Client, name: &str) -> Result<Option<String>, Error> {
+    let find = "select value from plinth.setting where name = $1";
+    Ok(control.query_opt(find, &[&name]).await?.map(|row| row.get(0)))
+}
+
+pub(super) async fn setting_put(control: &Client, name: &str, value: &str) -> Result<(), Error> {
+    let put = "insert into plinth.setting (name, value) values ($1, $2)
+               on conflict (name) do update set value = excluded.value";
+    control.execute(put, &[&name, &value]).await.map(drop)
+}
+
+/// The revision and what is ready at it.
+pub(super) async fn project_list(control: &Client) -> Result<(i64, Vec<Record>), Error> {
     // One statement, so that revision and rows are of one moment.
     let all = format!(
         "select {COLUMNS}, {SIGNING_KEYS}, number from plinth.revision left join plinth.project on state = 'ready' order by name"
@@ -62,14 +75,19 @@ pub(super) async fn project_list(control: &Client) -> Result<Listing, Error> {
     let rows = control.query(&all, &[]).await?;
     let revision = rows.first().map_or(0, |row| row.get("number"));
     let present = rows.iter().filter(|row| row.get::<_, Option<&str>>("name").is_some());
-    Ok(Listing { revision, projects: present.map(project_of).collect() })
+    Ok((revision, present.map(record_of).collect()))
 }
 
-pub(super) async fn project_find(control: &Client, name: &str) -> Result<Option<Project>, Error> {
+pub(super) async fn project_find(control: &Client, name: &str) -> Result<Option<Record>, Error> {
     let one = format!(
         "select {COLUMNS}, {SIGNING_KEYS} from plinth.project where name = $1 and state = 'ready'"
     );
-    Ok(control.query_opt(&one, &[&name]).await?.as_ref().map(project_of))
+    Ok(control.query_opt(&one, &[&name]).await?.as_ref().map(record_of))
+}
+
+pub(super) async fn project_is_ready(control: &Client, name: &str) -> Result<bool, Error> {
+    let one = "select exists (select from plinth.project where name = $1 and state = 'ready')";
+    Ok(control.query_one(one, &[&name]).await?.get(0))
 }
 
 /// Name and state of the projects that are not ready.
@@ -85,36 +103,27 @@ pub(super) async fn project_is_dropping(control: &Client, name: &str) -> Result<
     Ok(control.query_one(one, &[&name]).await?.get(0))
 }
 
+/// Registers `project` as being created; `sealed` are its secrets.
 pub(super) async fn project_insert(
     control: &impl GenericClient,
     project: &Project,
+    sealed: &str,
 ) -> Result<(), Error> {
     let insert = format!(
         "insert into plinth.project ({COLUMNS}, state) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'creating')"
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'creating')"
     );
-    let keys = &project.keys;
-    control
-        .execute(
-            &insert,
-            &[
-                &project.name,
-                &project.generation,
-                &project.owner_role,
-                &password_of(&project.owner_login),
-                &password_of(&project.authenticator_login),
-                &password_of(&project.auth_login),
-                &keys.jwt_secret.expose(),
-                &keys.anon_key.expose(),
-                &keys.service_role_key.expose(),
-                &keys.publishable_key.expose(),
-                &keys.secret_key.expose(),
-                &project.blueprint,
-                &project.created_at,
-            ],
-        )
-        .await
-        .map(drop)
+    let values: [&(dyn ToSql + Sync); 8] = [
+        &project.name,
+        &project.generation,
+        &project.owner_role,
+        &sealed,
+        &project.keys.anon_key.expose(),
+        &project.keys.publishable_key.expose(),
+        &project.blueprint,
+        &project.created_at,
+    ];
+    control.execute(&insert, &values).await.map(drop)
 }
 
 pub(super) async fn project_set_state(
@@ -208,23 +217,52 @@ pub(super) async fn signing_key_set_state(
     Ok(control.execute(update, &[&project, &kid, &from, &to.as_str()]).await? == 1)
 }
 
-/// Names of the ready projects that were made before sign-in had a login.
-pub(super) async fn project_list_without_auth_login(
-    control: &Client,
-) -> Result<Vec<String>, Error> {
-    let all = "select name from plinth.project where state = 'ready' and auth_password is null";
+pub(super) async fn signing_key_exists(control: &Client) -> Result<bool, Error> {
+    let any = "select exists (select from plinth.signing_key)";
+    Ok(control.query_one(any, &[]).await?.get(0))
+}
+
+/// Names of the projects whose secrets are plain.
+pub(super) async fn plain_secret_list(control: &Client) -> Result<Vec<String>, Error> {
+    let all = "select project from plinth.plain_secret order by project";
     Ok(control.query(all, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Keeps the password of sign-in's login, unless another one is kept; returns whether it is kept now.
-pub(super) async fn project_set_auth_password(
+/// Takes the plain secrets of the project `name`, which is locked; also says whether it is ready.
+pub(super) async fn plain_secret_take(
     control: &impl GenericClient,
     name: &str,
-    login: &Login,
-) -> Result<bool, Error> {
-    let update = "update plinth.project set auth_password = $2
-                  where name = $1 and state = 'ready' and auth_password is null";
-    Ok(control.execute(update, &[&name, &password_of(login)]).await? == 1)
+) -> Result<Option<(Secrets, bool)>, Error> {
+    // First the project, in the order of those who drop one.
+    let lock = "select state = 'ready' from plinth.project where name = $1 for update";
+    let Some(ready) = control.query_opt(lock, &[&name]).await? else { return Ok(None) };
+    let take = "delete from plinth.plain_secret where project = $1 returning *";
+    let Some(row) = control.query_opt(take, &[&name]).await? else { return Ok(None) };
+    let secrets = Secrets {
+        owner_password: row.get("owner_password"),
+        authenticator_password: row.get("authenticator_password"),
+        auth_password: row.get("auth_password"),
+        jwt_secret: row.get("jwt_secret"),
+        service_role_key: row.get("service_role_key"),
+        secret_key: row.get("secret_key"),
+    };
+    Ok(Some((secrets, ready.get(0))))
+}
+
+/// Name and sealed secrets of all projects that have some, whatever their state.
+pub(super) async fn project_list_sealed(control: &Client) -> Result<Vec<(String, String)>, Error> {
+    let all = "select name, secrets from plinth.project where secrets is not null order by name";
+    let rows = control.query(all, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+pub(super) async fn project_set_secrets(
+    control: &impl GenericClient,
+    name: &str,
+    sealed: &str,
+) -> Result<(), Error> {
+    let update = "update plinth.project set secrets = $2 where name = $1";
+    control.execute(update, &[&name, &sealed]).await.map(drop)
 }
 
 /// Moves a role out of the way whose name is needed, if there is one: whoever made it may still administer it, so that
@@ -288,31 +326,24 @@ pub(super) async fn database_vacate(control: &Client, name: &str) -> Result<i64,
     Ok(left + i64::try_from(rows.len()).unwrap_or(i64::MAX))
 }
 
-fn project_of(row: &Row) -> Project {
+fn record_of(row: &Row) -> Record {
     let secret = |column: &str| Secret::new(row.get::<_, String>(column));
+    let sealed = || Secret::new(String::new());
     let name: String = row.get("name");
-    Project {
+    let login = |role| Login { role, password: None };
+    let bare = Project {
         database: name.clone(),
         generation: row.get("generation"),
         owner_role: row.get("owner_role"),
-        owner_login: Login {
-            role: project::owner_login(&name),
-            password: Some(secret("owner_password")),
-        },
-        authenticator_login: Login {
-            role: project::authenticator_login(&name),
-            password: Some(secret("authenticator_password")),
-        },
-        auth_login: Login {
-            role: project::auth_login(&name),
-            password: row.get::<_, Option<String>>("auth_password").map(Secret::new),
-        },
+        owner_login: login(project::owner_login(&name)),
+        authenticator_login: login(project::authenticator_login(&name)),
+        auth_login: login(project::auth_login(&name)),
         keys: Keys {
-            jwt_secret: secret("jwt_secret"),
+            jwt_secret: sealed(),
             anon_key: secret("anon_key"),
-            service_role_key: secret("service_role_key"),
+            service_role_key: sealed(),
             publishable_key: secret("publishable_key"),
-            secret_key: secret("secret_key"),
+            secret_key: sealed(),
         },
         signing_keys: row
             .get::<_, Json<Vec<SigningKeyFacts>>>("signing_keys")
@@ -323,7 +354,9 @@ fn project_of(row: &Row) -> Project {
         blueprint: row.get("blueprint"),
         created_at: row.get("created_at"),
         name,
-    }
+    };
+    // Null is no sealed text either, and is refused as such.
+    Record { bare, sealed: row.get::<_, Option<String>>("secrets").unwrap_or_default() }
 }
 
 fn signing_key_of(facts: SigningKeyFacts) -> SigningKey {
@@ -339,8 +372,4 @@ fn signing_key_of(facts: SigningKeyFacts) -> SigningKey {
         created_at: time(facts.created_at),
         changed_at: time(facts.changed_at),
     }
-}
-
-fn password_of(login: &Login) -> Option<&str> {
-    login.password.as_ref().map(Secret::expose)
 }

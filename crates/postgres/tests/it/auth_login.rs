@@ -2,7 +2,9 @@
 
 use plinth_postgres::{Cluster, Connection, CreateProject, ManagedOptions, Project, Registry};
 
-use crate::support::{as_owner, binaries, code, full, open, project, registry, value};
+use crate::support::{
+    as_owner, binaries, code, full, make_plain, master_key, open, project, registry, value,
+};
 
 async fn as_auth(registry: &Registry, project: &Project) -> Connection {
     open(registry, &project.auth_login, &project.database).await.expect("the login of sign-in")
@@ -149,14 +151,16 @@ async fn make_older(cluster: &Cluster, project: &str) {
 #[tokio::test]
 async fn an_older_project_comes_by_the_login_at_the_next_start() {
     let cluster = Cluster::managed(ManagedOptions::throwaway(binaries()).unwrap()).await.unwrap();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &master_key()).await.unwrap();
     let made = registry.create(CreateProject::named("older")).await.unwrap();
+    make_plain(&cluster, &[&made]).await;
     make_older(&cluster, "older").await;
     // Somebody has taken the name meanwhile, and knows the password.
     let squatter = "create role \"auth.older\" login password 'x' in role anon";
     cluster.connect("plinth").await.unwrap().batch_execute(squatter).await.unwrap();
 
-    let (one, two) = tokio::join!(Registry::open(&cluster), Registry::open(&cluster));
+    let key = master_key();
+    let (one, two) = tokio::join!(Registry::open(&cluster, &key), Registry::open(&cluster, &key));
     let registry = one.unwrap();
     two.unwrap();
     assert!(registry.apply_platform().await.unwrap().is_empty());
@@ -175,7 +179,7 @@ async fn an_older_project_comes_by_the_login_at_the_next_start() {
         "what the other role held is not its"
     );
     // Another start changes nothing.
-    let again = Registry::open(&cluster).await.unwrap();
+    let again = Registry::open(&cluster, &master_key()).await.unwrap();
     let same = again.by_name("older").await.unwrap().unwrap();
     assert_eq!(same.auth_login, project.auth_login);
 }

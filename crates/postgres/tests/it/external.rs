@@ -2,7 +2,7 @@
 
 use plinth_postgres::{Cluster, CreateProject, ManagedOptions, Registry};
 
-use crate::support::{binaries, full, value};
+use crate::support::{binaries, full, master_key, value};
 
 /// A cluster of someone else's, as far as Plinth is concerned, with an administrator named `postgres`.
 async fn foreign(settings: &[(&str, &str)]) -> (Cluster, String) {
@@ -61,7 +61,7 @@ async fn what_is_missing_is_named_with_what_mends_it() {
 async fn where_postgres_is_the_superuser_another_role_owns_the_projects() {
     let (theirs, url) = foreign(&[]).await;
     let cluster = Cluster::external(&url).await.unwrap();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &master_key()).await.unwrap();
     assert_eq!(registry.owner_role(), "plinth_owner");
     let project = registry.create(CreateProject::named("guest")).await.unwrap();
     let owner = cluster.endpoint().connect_as(&project.owner_login, "guest").await.unwrap();
@@ -78,11 +78,11 @@ async fn where_postgres_is_the_superuser_another_role_owns_the_projects() {
         .batch_execute("alter role postgres nosuperuser")
         .await
         .unwrap();
-    assert_eq!(Registry::open(&theirs).await.unwrap().owner_role(), "plinth_owner");
+    assert_eq!(Registry::open(&theirs, &master_key()).await.unwrap().owner_role(), "plinth_owner");
     // A database that was there before is never taken for a project.
     let admin = theirs.connect("postgres").await.unwrap();
     admin.batch_execute("create database theirs").await.unwrap();
-    let registry = Registry::open(&theirs).await.unwrap();
+    let registry = Registry::open(&theirs, &master_key()).await.unwrap();
     let error = registry.create(CreateProject::named("theirs")).await.unwrap_err();
     assert!(full(&error).contains("no project of Plinth"), "{}", full(&error));
     theirs.connect("theirs").await.unwrap();

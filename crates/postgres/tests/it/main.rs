@@ -7,6 +7,7 @@ mod external;
 mod migrate;
 mod platform;
 mod projects;
+mod sealed;
 mod signing_keys;
 mod support;
 mod traps;

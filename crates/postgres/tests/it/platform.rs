@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plinth_postgres::{CreateProject, PlatformError, Registry, RegistryError};
 
-use crate::support::{as_owner, full, project, registry, unique, value};
+use crate::support::{as_owner, full, master_key, project, registry, unique, value};
 
 /// Makes the registry forget that the project's database was up to date.
 async fn forget(registry: &Registry, name: &str) {
@@ -27,8 +27,11 @@ async fn instances_that_start_together_apply_each_file_once() {
         .await
         .unwrap();
     forget(&registry, &project.name).await;
-    let (one, two) =
-        tokio::join!(Registry::open(registry.cluster()), Registry::open(registry.cluster()));
+    let key = master_key();
+    let (one, two) = tokio::join!(
+        Registry::open(registry.cluster(), &key),
+        Registry::open(registry.cluster(), &key)
+    );
     let (one, two) = (one.unwrap(), two.unwrap());
     let (first, second) = tokio::join!(one.apply_platform(), two.apply_platform());
     for failures in [first.unwrap(), second.unwrap()] {

@@ -10,7 +10,7 @@ use plinth_postgres::{
 };
 
 use crate::support::{
-    Scratch, as_owner, binaries, code, full, open, project, registry, unique, value,
+    Scratch, as_owner, binaries, code, full, master_key, open, project, registry, unique, value,
 };
 
 /// What is left of `name` anywhere in the cluster: databases, roles, rows.
@@ -201,7 +201,8 @@ async fn a_creation_that_fails_leaves_nothing() {
 #[ignore = "run by other tests"]
 async fn create_slowly() {
     let Ok(url) = std::env::var("PLINTH_IT_URL") else { return };
-    let registry = Registry::open(&Cluster::external(&url).await.unwrap()).await.unwrap();
+    let registry =
+        Registry::open(&Cluster::external(&url).await.unwrap(), &master_key()).await.unwrap();
     let folder =
         MigrationFolder::open(std::env::var_os("PLINTH_IT_FOLDER").unwrap().as_ref()).unwrap();
     let name = std::env::var("PLINTH_IT_NAME").unwrap();
@@ -236,7 +237,7 @@ async fn a_creation_that_was_killed_leaves_nothing_after_the_next_start() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // While its maker lives nobody takes it away.
-    Registry::open(cluster).await.unwrap();
+    Registry::open(cluster, &master_key()).await.unwrap();
     assert_ne!(traces(&registry, &name).await, "");
     plinth.kill().unwrap();
     plinth.wait().unwrap();
@@ -244,7 +245,7 @@ async fn a_creation_that_was_killed_leaves_nothing_after_the_next_start() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !traces(&registry, &name).await.is_empty() {
         assert!(Instant::now() < deadline, "left: {}", traces(&registry, &name).await);
-        Registry::open(cluster).await.unwrap();
+        Registry::open(cluster, &master_key()).await.unwrap();
     }
     let project = registry.create(CreateProject::named(&name)).await.unwrap();
     registry.drop_project(&project.name).await.unwrap();
@@ -326,7 +327,7 @@ async fn a_server_hears_of_projects_that_others_make() {
     let mut changes = registry.changes();
     let wait = Duration::from_secs(20);
     let known = tokio::time::timeout(wait, changes.next()).await.unwrap().unwrap();
-    let other = Registry::open(registry.cluster()).await.unwrap();
+    let other = Registry::open(registry.cluster(), &master_key()).await.unwrap();
     let project = project(&other).await;
     let mut revision = known;
     while registry.list().await.unwrap().projects.iter().all(|found| found.name != project.name)
@@ -352,7 +353,7 @@ async fn a_server_hears_of_projects_that_others_make() {
 #[tokio::test]
 async fn many_projects_cost_little_at_start() {
     let cluster = Cluster::managed(ManagedOptions::throwaway(binaries()).unwrap()).await.unwrap();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &master_key()).await.unwrap();
     registry.create(CreateProject::named("first")).await.unwrap();
     for number in 0..8 {
         let name = format!("copy-{number}");
@@ -360,7 +361,7 @@ async fn many_projects_cost_little_at_start() {
         registry.create(request).await.unwrap();
     }
     let before = Instant::now();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &master_key()).await.unwrap();
     assert!(registry.apply_platform().await.unwrap().is_empty());
     let known = before.elapsed();
     // Also when every database has to be asked, as after an update of Plinth.
@@ -418,7 +419,7 @@ async fn the_data_apis_login_has_limits_that_the_owner_may_change() {
 async fn grants_on_databases_that_were_lost_come_back_at_the_next_start() {
     // A cluster of its own: the grants are those of every project.
     let cluster = Cluster::managed(ManagedOptions::throwaway(binaries()).unwrap()).await.unwrap();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &master_key()).await.unwrap();
     let ours = registry.create(CreateProject::named("ours")).await.unwrap();
     let theirs = registry.create(CreateProject::named("theirs")).await.unwrap();
     let control = cluster.connect("plinth").await.unwrap();
@@ -444,7 +445,7 @@ async fn grants_on_databases_that_were_lost_come_back_at_the_next_start() {
     assert!(!grants().await.contains("theirs postgres CREATE"));
     drop(admin);
 
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &master_key()).await.unwrap();
     assert_eq!(grants().await, whole);
     let owner = as_owner(&registry, &theirs).await;
     assert_eq!(code(&owner, "create schema mine; create temporary table t (id int)").await, "");

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use plinth_postgres::seal::KeyPlace;
 use plinth_postgres::{
     Binaries, Cluster, ConnectError, Connection, CreateProject, Login, ManagedOptions, Project,
-    Registry,
+    Registry, Secret,
 };
 use tokio::sync::OnceCell;
 
@@ -23,6 +24,11 @@ pub(crate) fn binaries() -> Binaries {
     Binaries::find(explicit.as_deref()).expect("PostgreSQL for the tests")
 }
 
+/// Where the tests' master key is.
+pub(crate) fn master_key() -> KeyPlace {
+    KeyPlace::Given(Secret::new("5c".repeat(32)))
+}
+
 /// A registry on a cluster that the tests of this process share.
 pub(crate) async fn registry() -> Registry {
     let start = || async {
@@ -30,7 +36,7 @@ pub(crate) async fn registry() -> Registry {
         Cluster::managed(options).await.expect("the shared cluster")
     };
     let cluster = CLUSTER.get_or_init(start).await;
-    Registry::open(cluster).await.expect("the registry")
+    Registry::open(cluster, &master_key()).await.expect("the registry")
 }
 
 /// A name that no other test uses.
@@ -41,6 +47,44 @@ pub(crate) fn unique(prefix: &str) -> String {
 /// A new project with a name of its own.
 pub(crate) async fn project(registry: &Registry) -> Project {
     registry.create(CreateProject::named(&unique("it"))).await.expect("a project")
+}
+
+/// Makes the registry as it was before secrets were sealed, with those of `projects` in plain.
+pub(crate) async fn make_plain(cluster: &Cluster, projects: &[&Project]) {
+    let control = cluster.connect("plinth").await.unwrap();
+    let undo = "drop table plinth.plain_secret;
+        alter table plinth.project
+          drop column secrets cascade, add column owner_password text,
+          add column authenticator_password text, add column auth_password text,
+          add column jwt_secret text, add column service_role_key text, add column secret_key text;
+        create trigger project_auth_login_changed after update of auth_password on plinth.project
+          for each statement execute function plinth.project_changed();
+        delete from plinth.setting where name = 'master_key';
+        delete from plinth.migration where name = 'sealed_secrets'";
+    control.batch_execute(undo).await.unwrap();
+    for project in projects {
+        let set = "update plinth.project set owner_password = $2, authenticator_password = $3, auth_password = $4,
+                   jwt_secret = $5, service_role_key = $6, secret_key = $7 where name = $1";
+        let secrets = secrets(project);
+        let [owner, authenticator, auth, jwt, service, secret] = &secrets;
+        control
+            .execute(set, &[&project.name, owner, authenticator, auth, jwt, service, secret])
+            .await
+            .unwrap();
+    }
+}
+
+/// Passwords of the owner, the data API and sign-in; JWT secret, `service_role` key and secret key.
+pub(crate) fn secrets(project: &Project) -> [String; 6] {
+    let password = |login: &Login| login.password.as_ref().unwrap().expose().to_owned();
+    [
+        password(&project.owner_login),
+        password(&project.authenticator_login),
+        password(&project.auth_login),
+        project.keys.jwt_secret.expose().to_owned(),
+        project.keys.service_role_key.expose().to_owned(),
+        project.keys.secret_key.expose().to_owned(),
+    ]
 }
 
 /// A connection to the project's database as its owner.

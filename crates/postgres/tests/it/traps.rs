@@ -5,7 +5,7 @@ use std::fs;
 use plinth_postgres::migrate::MigrationFolder;
 use plinth_postgres::{CreateProject, Project, Registry};
 
-use crate::support::{Scratch, as_owner, project, registry, unique, value};
+use crate::support::{Scratch, as_owner, master_key, project, registry, unique, value};
 
 /// Better matches than PostgreSQL's own for arguments of these very types, wherever `public` is in the search path.
 /// Each writes down who called it.
@@ -75,7 +75,7 @@ async fn a_superuser_never_runs_what_a_project_planted() {
     assert_eq!(caught(&registry, &project).await, "", "creating");
 
     outdate(&registry, &project).await;
-    let again = Registry::open(registry.cluster()).await.unwrap();
+    let again = Registry::open(registry.cluster(), &master_key()).await.unwrap();
     let failures = again.apply_platform().await.unwrap();
     assert!(failures.iter().all(|(failed, _)| *failed != name), "{failures:?}");
     assert_eq!(caught(&registry, &project).await, "", "upgrading");

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use plinth_postgres::seal::KeyPlace;
 use plinth_postgres::{
     Binaries, Cluster, ClusterError, ConnectError, Connection, Endpoint, Host, ManagedOptions,
-    Project, Registry, Secret,
+    Project, Registry, RegistryError, Secret,
 };
 
 use super::running::Running;
@@ -17,6 +18,12 @@ use crate::config::{ClusterConfig, Config};
 /// How long a command waits for a Plinth that is just starting or stopping.
 const NEIGHBOUR_TIMEOUT: Duration = Duration::from_secs(30);
 const NEIGHBOUR_POLL: Duration = Duration::from_millis(200);
+
+/// The file of the master key, below the data folder.
+const KEY_FILE: &str = "master.key";
+
+/// The variable that holds the master key instead.
+const KEY_VARIABLE: &str = "PLINTH_MASTER_KEY";
 
 /// What a command needs of a managed cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +57,7 @@ impl Admin {
     ) -> anyhow::Result<Self> {
         let ClusterConfig::Managed { .. } = &config.cluster else {
             let cluster = start(config).await?;
-            return Self::open(cluster, None, None, false).await;
+            return Self::open(config, cluster, None, None, false).await;
         };
         if let Some(found) = Self::beside(config).await? {
             return Ok(found);
@@ -64,7 +71,7 @@ impl Admin {
         match start(config).await {
             Ok(cluster) => {
                 output.progress("started PostgreSQL for this command");
-                Self::open(cluster, None, None, true).await
+                Self::open(config, cluster, None, None, true).await
             }
             Err(error) if is_in_use(&error) => Self::wait_for_neighbour(config, error).await,
             Err(error) => Err(error),
@@ -77,7 +84,9 @@ impl Admin {
         let url = socket_url(&running.endpoint(&config.data_dir)?);
         // A note that a killed Plinth left behind is no error: its cluster may be gone.
         let Ok(cluster) = Cluster::external(url.expose()).await else { return Ok(None) };
-        Self::open(cluster, running.http, Some(running.postgres_port), false).await.map(Some)
+        Self::open(config, cluster, running.http, Some(running.postgres_port), false)
+            .await
+            .map(Some)
     }
 
     async fn wait_for_neighbour(config: &Config, error: anyhow::Error) -> anyhow::Result<Self> {
@@ -92,13 +101,21 @@ impl Admin {
     }
 
     async fn open(
+        config: &Config,
         cluster: Cluster,
         http: Option<SocketAddr>,
         loopback: Option<u16>,
         ours: bool,
     ) -> anyhow::Result<Self> {
-        let registry =
-            Registry::open(&cluster).await.context("cannot open the registry of projects")?;
+        let registry = match open_registry(&cluster, config).await {
+            Ok(registry) => registry,
+            Err(error) => {
+                if ours && let Err(error) = cluster.stop().await {
+                    tracing::warn!(error = %error, "cannot stop the PostgreSQL that was started for this command");
+                }
+                return Err(error);
+            }
+        };
         Ok(Self { cluster, registry, http, loopback, ours })
     }
 
@@ -180,6 +197,36 @@ impl Admin {
 /// The project that was created first.
 pub(super) fn oldest(projects: &[Project]) -> Option<&Project> {
     projects.iter().min_by_key(|project| project.created_at)
+}
+
+/// Opens the registry of `cluster` with the instance's master key, and says what to do when that is not the right one.
+pub(super) async fn open_registry(cluster: &Cluster, config: &Config) -> anyhow::Result<Registry> {
+    let place = key_place(config);
+    match Registry::open(cluster, &place).await {
+        Ok(registry) => Ok(registry),
+        Err(
+            error @ (RegistryError::MasterKey(_)
+            | RegistryError::MasterKeyLost { .. }
+            | RegistryError::MasterKeyWrong { .. }),
+        ) => Err(hinted(format!("{:#}", anyhow::Error::new(error)), key_hint(config))),
+        Err(error) => Err(error).context("cannot open the registry of projects"),
+    }
+}
+
+/// Where the master key is: in the environment, else below the data folder.
+fn key_place(config: &Config) -> KeyPlace {
+    match std::env::var(KEY_VARIABLE).ok().filter(|text| !text.is_empty()) {
+        Some(keys) => KeyPlace::Given(Secret::new(keys)),
+        None => KeyPlace::File(config.data_dir.join(KEY_FILE)),
+    }
+}
+
+fn key_hint(config: &Config) -> String {
+    format!(
+        "set {KEY_VARIABLE} to the right key, or put its file back as {} (another folder: --data-dir). \
+         All instances and commands of a cluster need the same key",
+        config.data_dir.join(KEY_FILE).display()
+    )
 }
 
 /// Starts, adopts or connects to the configured cluster.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::admin::{Admin, Need};
 use crate::cli::{Format, GlobalArgs, KeysCommand, ListenArgs, Output, hinted};
 use crate::config::Config;
-use crate::runtime::{SIGNING_KEY_PURPOSE, sealer};
+use crate::runtime::SIGNING_KEY_PURPOSE;
 
 /// Runs one of the commands.
 pub(super) async fn run(
@@ -36,9 +36,7 @@ async fn execute(
             print_all(&project.signing_keys, target.output, output)?;
             return Ok(());
         }
-        KeysCommand::Add { algorithm, .. } => {
-            add(admin, config, &project, (*algorithm).into()).await?
-        }
+        KeysCommand::Add { algorithm, .. } => add(admin, &project, (*algorithm).into()).await?,
         KeysCommand::Rotate { kid, .. } => {
             let kid = match kid {
                 Some(kid) => kid.clone(),
@@ -59,17 +57,13 @@ async fn execute(
 }
 
 /// Makes a key pair and seals its private half; returns its name.
-async fn add(
-    admin: &Admin,
-    config: &Config,
-    project: &Project,
-    algorithm: Algorithm,
-) -> anyhow::Result<String> {
+async fn add(admin: &Admin, project: &Project, algorithm: Algorithm) -> anyhow::Result<String> {
     let jwk = generate(algorithm).context("cannot make a key pair")?;
     let (kid, public) = jwk.kid().zip(jwk.public()).context("a key pair has two halves")?;
-    let sealer = sealer(&config.data_dir)?;
     let private = jwk.to_json();
-    let sealed = sealer
+    let sealed = admin
+        .registry
+        .sealer()
         .seal(SIGNING_KEY_PURPOSE, kid, private.expose().as_bytes())
         .context("cannot seal the private key")?;
     let key = NewSigningKey {

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::admin::{Admin, start};
+use super::admin::{Admin, open_registry, start};
 use super::running::{Note, Running};
 use super::serving::{serve, start_log, stop_signal};
 use super::{banner, project, status};
@@ -127,7 +127,7 @@ async fn serve_cluster(
     mut stop: watch::Receiver<bool>,
     output: Output,
 ) -> anyhow::Result<()> {
-    let registry = Registry::open(cluster).await.context("cannot open the registry of projects")?;
+    let registry = open_registry(cluster, config).await?;
     let server = Server::bind(config.listen, config.listen_anywhere).await?;
     let address = server.address();
     let _note = leave_note(config, cluster, Some(address))?;
@@ -138,7 +138,8 @@ async fn serve_cluster(
         false => None,
     };
     let catcher = inbox.as_ref().map(Mailbox::smtp_address);
-    let projects = Projects::new(cluster.endpoint().clone(), served, catcher);
+    let projects =
+        Projects::new(cluster.endpoint().clone(), served, registry.sealer().clone(), catcher);
     let gateway =
         Gateway::new(Site::Projects(projects.clone()), config.http.clone()).with_inbox(inbox);
 

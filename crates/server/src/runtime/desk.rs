@@ -1,8 +1,6 @@
 //! What the sign-in of all projects shares, and how one is made from its settings.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,12 +18,6 @@ use tokio::runtime::Handle;
 /// What the private halves of signing keys are sealed for.
 pub const SIGNING_KEY_PURPOSE: &str = "signing_key";
 
-/// The file of the master key, below the data folder.
-const KEY_FILE: &str = "master.key";
-
-/// The variable that holds the master key instead.
-const KEY_VARIABLE: &str = "PLINTH_MASTER_KEY";
-
 /// How long an identity provider may take for one answer.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,9 +27,6 @@ pub enum DeskError {
     /// The project was dropped, or is served without sign-in.
     #[error("the project has no sign-in")]
     Absent,
-    /// There is no master key.
-    #[error("the master key cannot be had")]
-    MasterKey(#[from] plinth_auth::seal::MasterKeyError),
     /// No threads for hashes.
     #[error("passwords cannot be hashed")]
     Hasher(#[from] plinth_auth::password::HasherError),
@@ -57,7 +46,8 @@ pub enum DeskError {
 
 /// What the sign-in of all projects of an instance shares. Nothing of it is made before somebody signs in.
 pub struct Desk {
-    data_dir: PathBuf,
+    /// Opens the projects' key pairs, and what sign-in seals.
+    sealer: Arc<Sealer>,
     /// Takes the mails of projects without a mail server.
     catcher: Option<SocketAddr>,
     /// Where mails are sent from: not on a thread that serves clients.
@@ -68,7 +58,6 @@ pub struct Desk {
 #[derive(Clone)]
 struct Shared {
     hasher: Arc<Hasher>,
-    sealer: Arc<Sealer>,
     client: outgoing::Client,
     directory: Arc<Directory>,
 }
@@ -87,19 +76,10 @@ pub(super) struct Applicant<'a> {
 }
 
 impl Desk {
-    /// For an instance whose master key is below `data_dir`, unless the environment has it.
-    pub fn new(data_dir: PathBuf, catcher: Option<SocketAddr>) -> Arc<Self> {
+    /// For an instance whose registry's secrets are sealed by `sealer`.
+    pub fn new(sealer: Arc<Sealer>, catcher: Option<SocketAddr>) -> Arc<Self> {
         let background = Handle::try_current().ok();
-        Arc::new(Self { data_dir, catcher, background, shared: OnceLock::new() })
-    }
-
-    /// What secrets are sealed with.
-    ///
-    /// # Errors
-    ///
-    /// [`DeskError::MasterKey`] when it can neither be read nor be made.
-    pub fn sealer(&self) -> Result<Arc<Sealer>, DeskError> {
-        sealer(&self.data_dir)
+        Arc::new(Self { sealer, catcher, background, shared: OnceLock::new() })
     }
 
     fn shared(&self) -> Result<Shared, DeskError> {
@@ -108,8 +88,7 @@ impl Desk {
         }
         let hasher = Arc::new(Hasher::start(HasherSettings::default())?);
         let client = outgoing::client().map_err(DeskError::Client)?;
-        let shared =
-            Shared { hasher, sealer: self.sealer()?, client, directory: self.directory()? };
+        let shared = Shared { hasher, client, directory: self.directory()? };
         Ok(self.shared.get_or_init(|| shared).clone())
     }
 
@@ -119,14 +98,14 @@ impl Desk {
         auth: &Auth,
         project: Applicant<'_>,
     ) -> Result<Arc<Auth>, DeskError> {
-        let keys = signing_keys(&project, &self.shared()?.sealer)?;
+        let keys = signing_keys(&project, &self.sealer)?;
         Ok(Arc::new(auth.with_keys(Arc::new(keys))))
     }
 
     /// Makes the sign-in of a project.
     pub(super) fn open(&self, project: Applicant<'_>) -> Result<Arc<Auth>, DeskError> {
-        let Shared { hasher, sealer, client, directory } = self.shared()?;
-        let keys = signing_keys(&project, &sealer)?;
+        let Shared { hasher, client, directory } = self.shared()?;
+        let keys = signing_keys(&project, &self.sealer)?;
         let basis = Basis {
             project: project.name.clone(),
             db: Db::new(Arc::new(project.pool)),
@@ -134,7 +113,7 @@ impl Desk {
             secret: project.secret.clone(),
             external_url: project.external_url.to_owned(),
             hasher,
-            sealer,
+            sealer: self.sealer.clone(),
             client,
             mail_catcher: self.catcher,
             background: self.background.clone(),
@@ -150,25 +129,6 @@ impl Desk {
         let outgoing = Outgoing::new(policy, PROVIDER_TIMEOUT)?;
         Ok(Directory::new(outgoing, DirectorySettings::default()))
     }
-}
-
-/// What secrets are sealed with: the key in the environment, else the one below `data_dir`, which is made when it
-/// is not there.
-///
-/// # Errors
-///
-/// [`DeskError::MasterKey`] when it can neither be read nor be made.
-pub fn sealer(data_dir: &std::path::Path) -> Result<Arc<Sealer>, DeskError> {
-    let given = std::env::var(KEY_VARIABLE).ok().filter(|text| !text.is_empty());
-    let sealer = match given {
-        Some(text) => Sealer::parse(&Secret::new(text))?,
-        None => {
-            // Without a cluster of our own nobody else makes the folder. That it cannot be made is seen below.
-            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
-            Sealer::load_or_create(&data_dir.join(KEY_FILE))?
-        }
-    };
-    Ok(Arc::new(sealer))
 }
 
 /// The project's key pairs, those of the registry opened. One that cannot be opened signs nothing any more. Where the

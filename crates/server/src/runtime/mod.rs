@@ -11,7 +11,7 @@ mod sign_in;
 mod snapshot;
 
 pub use backoff::Backoff;
-pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE, sealer};
+pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE};
 pub use live::{Health, Live, LiveError, Reload, Target};
 pub use project::{Project, ProjectParts};
 pub use room::{Place, Room};
@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use plinth_postgres::seal::Sealer;
 use plinth_postgres::{CONTROL_DATABASE, Endpoint, Login, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions};
 
@@ -92,9 +93,14 @@ struct Factory {
 }
 
 impl Projects {
-    /// No projects yet, in the cluster at `endpoint`. Mails of projects without a mail server go to `catcher`, if
-    /// there is one.
-    pub fn new(endpoint: Endpoint, config: Config, catcher: Option<SocketAddr>) -> Arc<Self> {
+    /// No projects yet, in the cluster at `endpoint`, whose secrets `sealer` opens. Mails of projects without a mail
+    /// server go to `catcher`, if there is one.
+    pub fn new(
+        endpoint: Endpoint,
+        config: Config,
+        sealer: Arc<Sealer>,
+        catcher: Option<SocketAddr>,
+    ) -> Arc<Self> {
         let budget = Budget::new(config.pool.max_connections);
         let room = Room::new(config.pool.max_projects);
         Arc::new(Self {
@@ -106,7 +112,7 @@ impl Projects {
                 budget,
                 room,
                 settings: given(&config.rest),
-                desk: Desk::new(config.data_dir.clone(), catcher),
+                desk: Desk::new(sealer, catcher),
                 config,
             },
             migrated: AtomicBool::new(false),

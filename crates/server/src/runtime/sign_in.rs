@@ -162,15 +162,16 @@ impl SignIn {
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
-    use std::path::Path;
 
     use plinth_auth::Request;
+    use plinth_auth::seal::Sealer;
     use plinth_wire::{Host, Tls};
 
     use super::*;
 
     /// A sign-in whose database nobody will ask.
-    fn sign_in(data_dir: &Path) -> SignIn {
+    fn sign_in() -> SignIn {
+        let sealer = Sealer::parse(&Secret::new("5c".repeat(32))).unwrap();
         let connect = ConnectConfig {
             host: Host::Tcp("192.0.2.254".to_owned()),
             port: 1,
@@ -184,7 +185,7 @@ mod tests {
         let parts = SignInParts {
             name: "shop".into(),
             config: Arc::default(),
-            desk: Desk::new(data_dir.to_owned(), None),
+            desk: Desk::new(Arc::new(sealer), None),
             connect,
             pool: PoolOptions::default(),
             external_url: "http://localhost/auth/v1".to_owned(),
@@ -210,8 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_keys_let_nobody_ask_more_often() {
-        let folder = std::env::temp_dir().join(format!("plinth-sign-in-{}", std::process::id()));
-        let sign_in = sign_in(&folder);
+        let sign_in = sign_in();
         let before = sign_in.auth().unwrap();
         while ask(&before).await == 400 {}
         assert_eq!(ask(&before).await, 429);
@@ -220,6 +220,5 @@ mod tests {
         let after = sign_in.auth().unwrap();
         assert!(!Arc::ptr_eq(&before, &after));
         assert_eq!(ask(&after).await, 429);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -23,7 +23,7 @@ async fn own_cluster() -> (Cluster, Project) {
     let explicit = std::env::var_os("PLINTH_PG_BIN").map(std::path::PathBuf::from);
     let binaries = Binaries::find(explicit.as_deref()).expect("PostgreSQL is there");
     let cluster = Cluster::managed(ManagedOptions::throwaway(binaries).unwrap()).await.unwrap();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &plinth_testkit::master_key()).await.unwrap();
     let project = registry.create(CreateProject::named("fragile")).await.unwrap();
     as_owner(&project, cluster.endpoint(), NAP).await;
     (cluster, project)

@@ -10,6 +10,7 @@ mod cli;
 mod faults;
 mod gateway;
 mod large;
+mod master_key;
 mod projects;
 mod rest_alone;
 mod rest_settings;

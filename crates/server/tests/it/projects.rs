@@ -108,7 +108,7 @@ async fn many_idle_projects_cost_no_connections() {
     let explicit = std::env::var_os("PLINTH_PG_BIN").map(std::path::PathBuf::from);
     let binaries = plinth_postgres::Binaries::find(explicit.as_deref()).unwrap();
     let cluster = Cluster::managed(ManagedOptions::throwaway(binaries).unwrap()).await.unwrap();
-    let registry = Registry::open(&cluster).await.unwrap();
+    let registry = Registry::open(&cluster, &plinth_testkit::master_key()).await.unwrap();
     registry.create(CreateProject::named("template")).await.unwrap();
     let mut projects = Vec::new();
     for number in 0..12 {

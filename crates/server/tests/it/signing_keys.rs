@@ -151,10 +151,11 @@ fn tokens_of_key_pairs_count_until_their_key_is_revoked() {
 fn keys(database: &TestDatabase, arguments: &[&str]) -> Result<Value, String> {
     let endpoint = database.cluster().cluster().endpoint();
     let url = endpoint.url(&endpoint.admin, "postgres");
-    let at = ["--database-url", url.expose(), "--data-dir", env!("CARGO_TARGET_TMPDIR")];
+    let at = ["--database-url", url.expose()];
     let whose = ["--project", &database.project().name, "-o", "json"];
     let arguments = [&at[..], &["keys"], arguments, &whose].concat();
-    let done = plinth(&arguments, &[]).output().unwrap();
+    let done =
+        plinth(&arguments, &[("PLINTH_MASTER_KEY", plinth_testkit::MASTER_KEY)]).output().unwrap();
     if !done.status.success() {
         return Err(String::from_utf8(done.stderr).unwrap());
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plinth_postgres::seal::Sealer;
 use plinth_postgres::{Endpoint, Project};
 use plinth_server::config::{Config, RawConfig};
 use plinth_server::gateway::{Gateway, Server, Site};
@@ -29,10 +30,13 @@ pub(crate) struct Instance {
 pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::try_from(RawConfig::default()).expect("the defaults are valid");
     config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    // The master key lies there.
-    config.data_dir = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     change(&mut config);
     config
+}
+
+/// What the secrets of test clusters are sealed with.
+fn sealer() -> Arc<Sealer> {
+    Arc::new(plinth_testkit::master_key().load_or_create().expect("the key is right"))
 }
 
 impl Instance {
@@ -40,7 +44,7 @@ impl Instance {
     pub(crate) async fn start(endpoint: &Endpoint, projects: &[Project], config: Config) -> Self {
         let server = Server::bind(config.listen, false).await.expect("a free port");
         let config = Config { listen: server.address(), ..config };
-        let served = Projects::new(endpoint.clone(), config.clone(), None);
+        let served = Projects::new(endpoint.clone(), config.clone(), sealer(), None);
         served.sync(projects);
         served.set_migrated();
         Self::serve(server, served, config).await

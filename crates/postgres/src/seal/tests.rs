@@ -14,7 +14,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let name = format!("plinth-seal-{}", random::url_safe_token::<9>().unwrap());
+        let name = format!("plinth-seal-{}", URL_SAFE_NO_PAD.encode(random::<9>().unwrap()));
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         Self(path)
@@ -131,6 +131,25 @@ fn a_file_that_cannot_be_used_is_never_replaced() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "");
     let nowhere = folder.0.join("missing").join("master.key");
     assert!(matches!(Sealer::load_or_create(&nowhere), Err(MasterKeyError::File { .. })));
+}
+
+#[test]
+fn only_who_asks_for_it_gets_a_new_key() {
+    let folder = Folder::new();
+    let path = folder.0.join("new").join("master.key");
+    let place = KeyPlace::File(path.clone());
+    assert!(place.load().unwrap().is_none());
+    assert!(!path.exists());
+    let made = place.load_or_create().unwrap();
+    let found = place.load().unwrap().unwrap();
+    assert!(made.names().eq(found.names()));
+    let sealed = made.seal("p", "7", b"secret").unwrap();
+    assert_eq!(master_key_name(&sealed), made.names().next());
+    assert_eq!(master_key_name("secret"), None);
+    let given = KeyPlace::Given(Secret::new(HEX));
+    assert!(!format!("{given:?} {given}").contains(HEX));
+    assert_eq!(given.load().unwrap().unwrap().names().count(), 1);
+    assert!(KeyPlace::Given(Secret::new("")).load_or_create().is_err());
 }
 
 proptest! {

@@ -16,8 +16,6 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use plinth_wire::Secret;
 
-use crate::random;
-
 const VERSION: &str = "v1";
 /// Bytes of a master key.
 const KEY_BYTES: usize = 32;
@@ -63,6 +61,15 @@ pub enum MasterKeyError {
     },
 }
 
+/// Where master keys are.
+#[derive(Clone, Debug)]
+pub enum KeyPlace {
+    /// Here, as [`Sealer::parse`] reads them.
+    Given(Secret),
+    /// In this file, as [`Sealer::load`] reads them.
+    File(PathBuf),
+}
+
 /// Seals and opens by one or several master keys.
 pub struct Sealer {
     /// The first one seals. Never empty.
@@ -104,14 +111,24 @@ impl Sealer {
     ///
     /// [`MasterKeyError`].
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
+        if let Some(found) = Self::load(path)? {
+            return Ok(found);
+        }
         let failed = |source| MasterKeyError::File { path: path.to_owned(), source };
-        let text = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(path).and_then(|()| read(path)).map_err(failed)?
-            }
-            text => text.map_err(failed)?,
-        };
-        Self::parse(&text)
+        Self::parse(&create(path).and_then(|()| read(path)).map_err(failed)?)
+    }
+
+    /// Reads the master keys in the file `path`, one in a line; `None` if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// [`MasterKeyError`].
+    pub fn load(path: &Path) -> Result<Option<Self>, MasterKeyError> {
+        match read(path) {
+            Ok(text) => Self::parse(&text).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(MasterKeyError::File { path: path.to_owned(), source }),
+        }
     }
 
     /// Seals `plain` for the row `row` (its id, say) under `purpose` (its table and column, say).
@@ -121,7 +138,7 @@ impl Sealer {
     /// [`SealError::Failed`].
     pub fn seal(&self, purpose: &str, row: &str, plain: &[u8]) -> Result<String, SealError> {
         let master = self.keys.first().ok_or(SealError::Failed)?;
-        let nonce: [u8; NONCE_LEN] = random::bytes().map_err(|_| SealError::Failed)?;
+        let nonce: [u8; NONCE_LEN] = random().map_err(|_| SealError::Failed)?;
         let mut text = plain.to_vec();
         master
             .cipher(purpose)?
@@ -171,6 +188,57 @@ impl Sealer {
     pub fn is_outdated(&self, sealed: &str) -> bool {
         let current = self.keys.first().map(|key| key.id.as_str());
         parts(sealed).is_ok_and(|(id, _)| Some(id) != current)
+    }
+
+    /// The names of the master keys, the one that seals first. They give nothing of the keys away.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+}
+
+/// The name of the master key that `sealed` was made by, if it is a sealed text.
+pub fn master_key_name(sealed: &str) -> Option<&str> {
+    parts(sealed).ok().map(|(id, _)| id)
+}
+
+impl KeyPlace {
+    /// Reads the master keys; `None` if there is no file of them.
+    ///
+    /// # Errors
+    ///
+    /// [`MasterKeyError`].
+    pub fn load(&self) -> Result<Option<Sealer>, MasterKeyError> {
+        match self {
+            Self::Given(keys) => Sealer::parse(keys).map(Some),
+            Self::File(path) => Sealer::load(path),
+        }
+    }
+
+    /// Reads the master keys. A file that is not there is made with its folder, for nobody but their owner.
+    ///
+    /// # Errors
+    ///
+    /// [`MasterKeyError`].
+    pub fn load_or_create(&self) -> Result<Sealer, MasterKeyError> {
+        match self {
+            Self::Given(keys) => Sealer::parse(keys),
+            Self::File(path) => {
+                if let Some(folder) = path.parent() {
+                    // That it cannot be made is seen below.
+                    let _ = make_folder(folder);
+                }
+                Sealer::load_or_create(path)
+            }
+        }
+    }
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("the master key that was given"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+        }
     }
 }
 
@@ -261,7 +329,7 @@ fn warn_if_exposed(_path: &Path, _metadata: &fs::Metadata) {}
 /// Writes a whole file under another name and then links it: whoever sees the file sees all of it, and a file
 /// that is there already is left alone.
 fn create(path: &Path) -> io::Result<()> {
-    let unique: String = random::url_safe_token::<8>().map_err(io::Error::other)?;
+    let unique = URL_SAFE_NO_PAD.encode(random::<8>().map_err(io::Error::other)?);
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{unique}"));
     let draft = PathBuf::from(name);
@@ -269,9 +337,37 @@ fn create(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
     });
+    // What is sealed soon is durable, and so must be the file's name.
+    let made = made.and_then(|()| sync_folder(path));
     // What is left behind if the key could not be linked is of no use to anybody.
     let _ = fs::remove_file(&draft);
     made
+}
+
+/// So many random bytes.
+fn random<const N: usize>() -> Result<[u8; N], aws_lc_rs::error::Unspecified> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn write_key(path: &Path) -> io::Result<()> {
@@ -279,7 +375,7 @@ fn write_key(path: &Path) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let key: [u8; KEY_BYTES] = random::bytes().map_err(io::Error::other)?;
+    let key: [u8; KEY_BYTES] = random().map_err(io::Error::other)?;
     let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = options.open(path)?;
     file.write_all(text.as_bytes())?;
