@@ -118,6 +118,13 @@ pub(super) const EMAIL: &[Setting] = &[
         "name that mails are from",
     ),
     setting(
+        "email.smtp.ca_path",
+        Path,
+        "",
+        "",
+        "certificates (PEM) of a private authority that the mail server's may be signed by, beside the public ones",
+    ),
+    setting(
         "email.template.*.subject",
         Text,
         "",
@@ -201,6 +208,8 @@ pub struct SmtpConfig {
     pub admin_email: String,
     /// Name that mails are from; `None`: the address.
     pub sender_name: Option<String>,
+    /// Certificates (PEM) of authorities that are trusted beside the public ones.
+    pub authorities: Option<String>,
 }
 
 /// A mail's own wording.
@@ -269,6 +278,7 @@ impl SmtpConfig {
             password: reader.secret("email.smtp.pass"),
             admin_email: reader.text("email.smtp.admin_email"),
             sender_name: reader.optional_text("email.smtp.sender_name"),
+            authorities: reader.file("email.smtp.ca_path"),
         };
         if enabled && host.is_some() && smtp.admin_email.is_empty() {
             reader.problem("email.smtp.admin_email", "is needed: mails must be from somebody");

@@ -18,6 +18,7 @@ impl SmtpSettings {
             pass: config.password.clone().unwrap_or_else(|| Secret::new("")),
             admin_email: config.admin_email.clone(),
             sender_name: config.sender_name.clone().unwrap_or_default(),
+            extra_roots: config.authorities.clone().map(String::into_bytes),
             ..Self::default()
         }
     }
@@ -108,9 +109,11 @@ mod tests {
             password: Some(Secret::new("pass")),
             admin_email: "admin@example.com".into(),
             sender_name: None,
+            authorities: Some("-----BEGIN CERTIFICATE-----".into()),
         };
         let settings = SmtpSettings::from_config(&config);
         settings.check().unwrap();
+        assert_eq!(settings.extra_roots.as_deref(), Some(&b"-----BEGIN CERTIFICATE-----"[..]));
         assert_eq!(settings.tls_mode(), TlsMode::StartTls);
         assert_eq!((settings.user.as_str(), settings.pass.expose()), ("user", "pass"));
     }

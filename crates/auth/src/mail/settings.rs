@@ -120,10 +120,16 @@ pub enum SettingsError {
     /// The certificates or the host's name cannot be used for TLS.
     #[error("smtp server cannot be reached by TLS")]
     Tls(#[source] lettre::transport::smtp::Error),
+    /// The file of trusted certificates holds none.
+    #[error("smtp ca_path names a file without a certificate (PEM)")]
+    NoCertificate,
     /// A bound of zero would never send anything.
     #[error("smtp `{0}` must not be zero")]
     Zero(&'static str),
 }
+
+/// What a certificate in PEM (RFC 7468 §5) begins with.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Headers that the message sets itself.
 const OWN_HEADERS: [&str; 12] = [
@@ -163,6 +169,10 @@ impl SmtpSettings {
         self.sender()?;
         for (name, _) in &self.headers {
             custom_header(name, "")?;
+        }
+        let is_pem = |pem: &Vec<u8>| pem.windows(PEM.len()).any(|part| part == PEM);
+        if self.extra_roots.as_ref().is_some_and(|pem| !is_pem(pem)) {
+            return Err(SettingsError::NoCertificate);
         }
         let bounds = [("queue", self.queue), ("connections", self.connections)];
         if let Some((name, _)) = bounds.iter().find(|(_, bound)| *bound == 0) {
@@ -275,6 +285,9 @@ mod tests {
         good.check().unwrap();
         let bad = SmtpSettings { admin_email: "a@b\r\nBcc: c@d".into(), ..good.clone() };
         assert!(matches!(bad.check(), Err(SettingsError::Sender)));
+        let roots = Some(b"-----BEGIN PRIVATE KEY-----".to_vec());
+        let bad = SmtpSettings { extra_roots: roots, ..good.clone() };
+        assert!(matches!(bad.check(), Err(SettingsError::NoCertificate)));
         let bad = SmtpSettings { queue: 0, ..good };
         assert!(matches!(bad.check(), Err(SettingsError::Zero("queue"))));
     }

@@ -12,9 +12,9 @@ use plinth_wire::Secret;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-fn settings(mailbox: &Mailbox) -> SmtpSettings {
+pub(crate) fn settings(mailbox: &Mailbox) -> SmtpSettings {
     SmtpSettings {
         host: "127.0.0.1".into(),
         port: mailbox.smtp_address().port(),
@@ -29,12 +29,12 @@ fn settings(mailbox: &Mailbox) -> SmtpSettings {
     }
 }
 
-fn start(settings: SmtpSettings, own: &[(MailKind, TemplateSource)]) -> Mailer {
+pub(crate) fn start(settings: SmtpSettings, own: &[(MailKind, TemplateSource)]) -> Mailer {
     let templates = MailTemplates::load(&own.iter().cloned().collect::<BTreeMap<_, _>>()).unwrap();
     Mailer::start(settings, templates, Handle::current()).unwrap()
 }
 
-fn mail(to: &str, data: Value) -> Mail {
+pub(crate) fn mail(to: &str, data: Value) -> Mail {
     let values = MailValues {
         site_url: "https://app.test".into(),
         confirmation_url: Secret::new(
@@ -53,7 +53,7 @@ fn refusal(stage: Stage, reply: &str, times: u32) -> Refusal {
 }
 
 /// The counts as soon as nothing is pending.
-async fn settled(mailer: &Mailer) -> MailCounts {
+pub(crate) async fn settled(mailer: &Mailer) -> MailCounts {
     let deadline = Instant::now() + SOON;
     while mailer.counts().pending > 0 {
         assert!(Instant::now() < deadline, "{:?}", mailer.counts());

@@ -6,6 +6,7 @@ mod external;
 mod hooks;
 mod links;
 mod mail;
+mod mail_tls;
 mod metadata;
 mod mfa;
 mod notices;
