@@ -15,4 +15,4 @@ pub use error::{MigrateError, StatementError};
 pub use folder::{MigrationFile, MigrationFolder, SeedFile, new_file};
 pub use history::{MigrationState, Status};
 pub use run::{Migrator, Report, UpOptions};
-pub use split::{Statement, split};
+pub use split::{Lexer, Statement, Token, split};

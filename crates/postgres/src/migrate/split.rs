@@ -18,16 +18,22 @@ pub struct Statement<'a> {
 
 /// What a stretch of SQL text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Token {
+pub enum Token {
+    /// Spaces and line breaks.
     Space,
+    /// A comment with what begins and ends it, but without the line break after it.
     Comment,
     /// Any quoted text: strings, quoted identifiers, dollar quotes.
     Quoted,
+    /// A keyword or an identifier without quotes.
     Word,
+    /// `;`
     Semicolon,
+    /// `(`
     Open,
+    /// `)`
     Close,
-    /// Numbers, operators and the rest.
+    /// Numbers, one sign of an operator, and the rest.
     Other,
 }
 
@@ -139,14 +145,16 @@ impl Nesting {
     }
 }
 
-/// Cuts SQL text into tokens that together are the whole text. Quotes that never end reach to its end.
-pub(crate) struct Lexer<'a> {
+/// Cuts SQL text into tokens, with their place in bytes, that together are the whole text. Quotes that never end reach
+/// to its end.
+pub struct Lexer<'a> {
     sql: &'a str,
     at: usize,
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(sql: &'a str) -> Self {
+    /// Begins at the front of `sql`.
+    pub fn new(sql: &'a str) -> Self {
         Self { sql, at: 0 }
     }
 
