@@ -1,11 +1,219 @@
 //! The manifest of a blueprint: `blueprint.toml`, from text to values that an engine can work with.
+//!
+//! [`Manifest::parse`] reads all of it or says everything that is wrong. What comes out is a [`BindingSpec`],
+//! [`HookSpec`], [`ScheduleSpec`], [`SealedSpec`] or [`MeterSpec`] each: the normal form, which is stored and which is
+//! all that running it needs. A [`Declared`] one also knows where it stands in the file, for those who check it further.
 
+mod binding;
 pub mod bounds;
+mod cross;
+mod fields;
+mod hook;
+mod json;
+mod keys;
 mod name;
+mod other;
 mod problem;
+mod reader;
+mod schedule;
+mod schema;
+mod shape;
+mod source;
+mod span;
+mod spec;
 mod spell;
 mod sql;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod wording;
+mod work;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::DeTable;
 
 pub use name::Name;
 pub use problem::{FILE, Problem};
+pub use schema::json_schema;
+pub use spec::{
+    BindingSpec, Call, CatchUp, Concurrency, Deed, ENV, Encoding, EventId, HookSpec, Limit,
+    MeterSpec, Priority, Relation, Retry, Role, ScheduleSpec, Scheme, SealedSpec, Step, Verify,
+    Work, variables,
+};
 pub use sql::{Rendered, STATEMENTS, Sql, SqlError};
+pub use texts::{SqlText, Wants};
+
+use bounds::{MAX_MANIFEST_BYTES, MAX_PROBLEMS};
+use fields::Fields;
+use reader::Reader;
+use source::{Source, TextPlace};
+
+/// What a blueprint's rows do by themselves.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Rows that move.
+    pub bindings: Vec<Declared<BindingSpec>>,
+    /// Inbound webhooks.
+    pub hooks: Vec<Declared<HookSpec>>,
+    /// Work at given times.
+    pub schedules: Vec<Declared<ScheduleSpec>>,
+    /// Columns that hold secrets.
+    pub sealed: Vec<SealedSpec>,
+    /// Records of what actions use.
+    pub meters: Vec<Declared<MeterSpec>>,
+    source: Source,
+    /// Where `[sealed]` is.
+    sealed_at: Range<usize>,
+}
+
+/// Something of a manifest, and where it stands.
+#[derive(Debug, Clone)]
+pub struct Declared<T> {
+    /// What it says.
+    pub spec: T,
+    /// The table, in bytes of the file.
+    at: Range<usize>,
+    /// Where values stand, by their keys: for problems that are found later.
+    keys: BTreeMap<&'static str, Range<usize>>,
+    /// Where SQL stands, by its path.
+    places: BTreeMap<String, TextPlace>,
+}
+
+impl Manifest {
+    /// Reads the text of a manifest. One that says nothing about work is empty, and sound.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, in the order of the file, up to [`bounds::MAX_PROBLEMS`].
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let source = Source::new(text);
+        let reader = Reader::new(&source);
+        let manifest = if text.len() > MAX_MANIFEST_BYTES {
+            reader.problem(
+                0,
+                format!("the manifest is longer than {MAX_MANIFEST_BYTES} bytes"),
+                None,
+            );
+            None
+        } else {
+            read(&reader, text)
+        };
+        let mut problems = reader.problems();
+        problems.truncate(MAX_PROBLEMS);
+        match manifest {
+            Some(content) if problems.is_empty() => Ok(content.with(source)),
+            _ => Err(problems),
+        }
+    }
+
+    /// A problem of `declared`, at a key of it, or at its beginning when it has no such key.
+    pub fn problem<T>(
+        &self,
+        declared: &Declared<T>,
+        key: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Problem {
+        let at = declared.keys.get(key).unwrap_or(&declared.at);
+        self.problem_at(at.start, message.into(), hint)
+    }
+
+    /// A problem of the SQL at `path` (see [`SqlText::path`]), `offset` bytes into the SQL.
+    pub fn sql_problem<T>(
+        &self,
+        declared: &Declared<T>,
+        path: &str,
+        offset: usize,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Problem {
+        let place = declared.places.get(path);
+        let at = place.map_or(declared.at.start, |place| self.source.in_text(place, offset));
+        self.problem_at(at, message.into(), hint)
+    }
+
+    /// A problem of `[sealed]`.
+    pub fn sealed_problem(&self, message: impl Into<String>, hint: Option<String>) -> Problem {
+        self.problem_at(self.sealed_at.start, message.into(), hint)
+    }
+
+    fn problem_at(&self, offset: usize, message: String, hint: Option<String>) -> Problem {
+        let (line, column) = self.source.position(offset);
+        Problem { line, column, message, hint }
+    }
+}
+
+/// All of a manifest but its source.
+struct Content {
+    bindings: Vec<Declared<BindingSpec>>,
+    hooks: Vec<Declared<HookSpec>>,
+    schedules: Vec<Declared<ScheduleSpec>>,
+    sealed: Vec<SealedSpec>,
+    meters: Vec<Declared<MeterSpec>>,
+    sealed_at: Range<usize>,
+}
+
+impl Content {
+    fn with(self, source: Source) -> Manifest {
+        let Self { bindings, hooks, schedules, sealed, meters, sealed_at } = self;
+        Manifest { bindings, hooks, schedules, sealed, meters, source, sealed_at }
+    }
+}
+
+fn read(reader: &Reader<'_>, text: &str) -> Option<Content> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        reader.problem(at, format!("no TOML: {}", error.message()), None);
+    }
+    // What a broken text was taken for is not worth more messages.
+    if !errors.is_empty() {
+        return None;
+    }
+    let fields =
+        Fields::new(reader, &keys::MANIFEST, Some(document.get_ref()), 0..0, String::new());
+    for name in ["name", "title", "description"] {
+        fields.text(name);
+    }
+    let content = Content {
+        bindings: declared(reader, &fields, "binding", binding::read),
+        hooks: declared(reader, &fields, "hook", hook::read),
+        schedules: declared(reader, &fields, "schedule", schedule::read),
+        sealed: other::read_sealed(&fields),
+        meters: declared(reader, &fields, "meter", other::read_meter),
+        sealed_at: fields.at_key("sealed"),
+    };
+    cross::check(reader, &content);
+    Some(content)
+}
+
+fn declared<'a, T>(
+    reader: &Reader<'_>,
+    fields: &Fields<'a>,
+    key: &str,
+    read: impl Fn(&Fields<'a>) -> Option<T>,
+) -> Vec<Declared<T>> {
+    let mut all = Vec::new();
+    for (index, table) in fields.tables(key).into_iter().enumerate() {
+        // Paths begin at the declaration itself.
+        let prefix = format!("{key}[{index}].");
+        let spec = read(&table);
+        let places = reader.take_places().into_iter().filter_map(|(path, place)| {
+            let path = path.strip_prefix(&prefix)?;
+            // What a schedule runs is `done` in its normal form.
+            let path =
+                path.strip_prefix("run[").map_or(path.to_owned(), |rest| format!("done[{rest}"));
+            Some((path, place))
+        });
+        let places = places.collect();
+        all.extend(spec.map(|spec| Declared {
+            spec,
+            at: table.at(),
+            keys: table.key_places(),
+            places,
+        }));
+    }
+    all
+}
