@@ -33,7 +33,9 @@ fn import(database: &TestDatabase, file: &str, flags: &[&str]) -> Said {
     let name = &database.project().name;
     let arguments = ["auth", "import", "-", "--project", name, "-o", "json"];
     let arguments = [&arguments[..], flags].concat();
-    let mut child = plinth(&arguments, &[("PLINTH_DATABASE_URL", url.expose())])
+    let environment =
+        [("PLINTH_DATABASE_URL", url.expose()), ("PLINTH_MASTER_KEY", plinth_testkit::MASTER_KEY)];
+    let mut child = plinth(&arguments, &environment)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
