@@ -20,8 +20,8 @@ use crate::pieces::{self, Head, PIECE_BYTES, Passing};
 use crate::rows::Description;
 use crate::socket::Socket;
 use crate::{
-    Batch, BinaryRows, Column, ConnectConfig, DatabaseError, Format, Row, Rows, Statement,
-    WireError,
+    Batch, BinaryRows, Column, ConnectConfig, DatabaseError, Format, RawStream, Row, Rows,
+    Statement, WireError,
 };
 
 /// Above this many bytes a batch is written and its answer read at the same time, so that neither
@@ -150,6 +150,13 @@ impl Connection {
     /// The same session, served by the runtime of this thread.
     pub(crate) fn move_here(self) -> io::Result<Self> {
         Ok(Self { socket: self.socket.move_here()?, ..self })
+    }
+
+    /// Gives up batches for the bytes themselves: the stream, and what was read from it and not yet looked
+    /// at. For protocols that begin like a session and go on otherwise, such as streaming replication
+    /// (with the setting `replication` among those of the start-up).
+    pub fn into_raw(self) -> (RawStream, BytesMut) {
+        (RawStream::new(self.socket), self.incoming)
     }
 
     /// Whether answers are still under way.

@@ -32,7 +32,12 @@ pub struct DatabaseError {
 }
 
 impl DatabaseError {
-    pub(crate) fn parse(mut fields: ErrorFields<'_>) -> io::Result<Self> {
+    /// Reads an ErrorResponse.
+    ///
+    /// # Errors
+    ///
+    /// When the message is cut short.
+    pub fn parse(mut fields: ErrorFields<'_>) -> io::Result<Self> {
         let mut error = Self::default();
         while let Some(field) = fields.next()? {
             let value = String::from_utf8_lossy(field.value_bytes()).into_owned();

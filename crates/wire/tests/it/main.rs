@@ -3,6 +3,7 @@
 mod binary;
 mod pieces;
 mod pool;
+mod raw;
 mod reads;
 mod session;
 mod support;
