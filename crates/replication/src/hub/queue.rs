@@ -1,7 +1,7 @@
 //! Events that wait for one subscription.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -128,35 +128,51 @@ impl Queue {
         inner.clear();
     }
 
+    /// Gives the reader all that waits, in exchange for an empty list.
+    fn take_all(&self, taken: &mut VecDeque<Event>) -> Result<(), Ended> {
+        let mut inner = self.inner();
+        if inner.events.is_empty() {
+            return inner.ended.map_or(Ok(()), Err);
+        }
+        inner.bytes = 0;
+        std::mem::swap(&mut inner.events, taken);
+        Ok(())
+    }
+}
+
+/// The reader's end of a queue. It takes all that waits at once, so that reader and writer seldom meet.
+#[derive(Debug)]
+pub(super) struct Reader {
+    queue: Arc<Queue>,
+    taken: VecDeque<Event>,
+}
+
+impl Reader {
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, taken: VecDeque::new() }
+    }
+
     /// The first event, if there is one.
-    pub(super) fn pop(&self) -> Result<Option<Event>, Ended> {
-        self.inner().pop()
+    pub(super) fn pop(&mut self) -> Result<Option<Event>, Ended> {
+        if self.taken.is_empty() {
+            self.queue.take_all(&mut self.taken)?;
+        }
+        Ok(self.taken.pop_front())
     }
 
     /// The next event, as soon as there is one. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&self) -> Result<Event, Ended> {
+    pub(super) async fn next(&mut self) -> Result<Event, Ended> {
         loop {
-            let ready = self.ready.notified();
             if let Some(event) = self.pop()? {
                 return Ok(event);
             }
-            ready.await;
+            // Remembers that it was notified in between.
+            self.queue.ready.notified().await;
         }
     }
 }
 
 impl Inner {
-    fn pop(&mut self) -> Result<Option<Event>, Ended> {
-        match (self.events.pop_front(), self.ended) {
-            (Some(event), _) => {
-                self.bytes = self.bytes.saturating_sub(event.size());
-                Ok(Some(event))
-            }
-            (None, Some(ended)) => Err(ended),
-            (None, None) => Ok(None),
-        }
-    }
-
     /// Drops what waits; returns how many events those were.
     fn clear(&mut self) -> u64 {
         let dropped = self.events.len();
@@ -168,8 +184,6 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
 
     use super::*;
@@ -177,11 +191,12 @@ mod tests {
 
     const BOUNDS: QueueBounds = QueueBounds { events: 4, bytes: 4096 };
 
-    fn queue(overflow: Overflow) -> Queue {
-        let queue = Queue::new(BOUNDS, overflow);
+    fn queue(overflow: Overflow) -> (Arc<Queue>, Reader) {
+        let queue = Arc::new(Queue::new(BOUNDS, overflow));
+        let mut reader = Reader::new(queue.clone());
         queue.live(Lsn(1));
-        assert!(matches!(queue.pop(), Ok(Some(Event::Live { from: Lsn(1) }))));
-        queue
+        assert!(matches!(reader.pop(), Ok(Some(Event::Live { from: Lsn(1) }))));
+        (queue, reader)
     }
 
     /// An event whose number is its length.
@@ -201,78 +216,90 @@ mod tests {
 
     #[test]
     fn events_come_in_order() {
-        let queue = queue(Overflow::CutOff);
+        let (queue, mut reader) = queue(Overflow::CutOff);
         for number in 1..=3 {
             assert_eq!(queue.push(&event(number), Lsn(2)), Pushed::Taken);
         }
         for expected in 1..=3 {
-            assert_eq!(number(queue.pop().unwrap().unwrap()), expected);
+            assert_eq!(number(reader.pop().unwrap().unwrap()), expected);
         }
-        assert!(queue.pop().unwrap().is_none());
+        assert!(reader.pop().unwrap().is_none());
     }
 
     #[test]
     fn a_slow_reader_is_cut_off_and_holds_nothing_more() {
-        let queue = queue(Overflow::CutOff);
+        let (queue, mut reader) = queue(Overflow::CutOff);
         let pushed: Vec<Pushed> = (0..6).map(|n| queue.push(&event(n), Lsn(2))).collect();
         assert_eq!(pushed[..4], [Pushed::Taken; 4]);
         assert_eq!(pushed[4..], [Pushed::CutOff, Pushed::Taken]);
         assert!(queue.inner().events.is_empty() && queue.inner().bytes == 0);
-        assert!(matches!(queue.pop(), Err(Ended::TooSlow)));
+        assert!(matches!(reader.pop(), Err(Ended::TooSlow)));
     }
 
     #[test]
     fn a_slow_reader_is_told_of_a_gap_and_goes_on_behind_it() {
-        let queue = queue(Overflow::Gap);
+        let (queue, mut reader) = queue(Overflow::Gap);
         for n in 0..4 {
             queue.push(&event(n), Lsn(2));
         }
         assert_eq!(queue.push(&event(9), Lsn(7)), Pushed::Gap);
-        let gap = queue.pop().unwrap().unwrap();
+        let gap = reader.pop().unwrap().unwrap();
         assert!(matches!(gap, Event::Gap { reason: GapReason::Slow { dropped: 4 } }), "{gap:?}");
-        assert!(matches!(queue.pop(), Ok(Some(Event::Live { from: Lsn(7) }))));
-        assert_eq!(number(queue.pop().unwrap().unwrap()), 9);
+        assert!(matches!(reader.pop(), Ok(Some(Event::Live { from: Lsn(7) }))));
+        assert_eq!(number(reader.pop().unwrap().unwrap()), 9);
         assert_eq!(queue.inner().bytes, 0);
     }
 
     #[test]
+    fn what_the_reader_has_in_its_hands_makes_room() {
+        let (queue, mut reader) = queue(Overflow::CutOff);
+        for n in 0..4 {
+            queue.push(&event(n), Lsn(2));
+        }
+        assert_eq!(number(reader.pop().unwrap().unwrap()), 0);
+        for n in 4..8 {
+            assert_eq!(queue.push(&event(n), Lsn(2)), Pushed::Taken);
+        }
+        for n in 1..8 {
+            assert_eq!(number(reader.pop().unwrap().unwrap()), n);
+        }
+    }
+
+    #[test]
     fn bytes_are_bounded_as_events_are_but_one_event_is_always_taken() {
-        let queue = queue(Overflow::CutOff);
+        let (queue, _) = queue(Overflow::CutOff);
         assert_eq!(queue.push(&event(10_000), Lsn(2)), Pushed::Taken);
         assert_eq!(queue.push(&event(1), Lsn(2)), Pushed::CutOff);
     }
 
     #[test]
     fn nothing_comes_between_a_gap_and_the_stream() {
-        let queue = queue(Overflow::CutOff);
+        let (queue, mut reader) = queue(Overflow::CutOff);
         assert!(queue.gap(GapReason::Lost));
         assert!(!queue.gap(GapReason::Unavailable), "one gap is told once");
         queue.push(&event(1), Lsn(2));
         queue.live(Lsn(5));
         queue.live(Lsn(6));
-        assert!(matches!(queue.pop(), Ok(Some(Event::Gap { reason: GapReason::Lost }))));
-        assert!(matches!(queue.pop(), Ok(Some(Event::Live { from: Lsn(5) }))));
-        assert!(matches!(queue.pop(), Ok(None)));
+        assert!(matches!(reader.pop(), Ok(Some(Event::Gap { reason: GapReason::Lost }))));
+        assert!(matches!(reader.pop(), Ok(Some(Event::Live { from: Lsn(5) }))));
+        assert!(matches!(reader.pop(), Ok(None)));
     }
 
     #[tokio::test]
     async fn the_end_is_read_after_what_waits() {
-        let queue = queue(Overflow::CutOff);
+        let (queue, mut reader) = queue(Overflow::CutOff);
         queue.push(&event(1), Lsn(2));
         queue.end(Ended::Closed);
         assert_eq!(queue.push(&event(2), Lsn(2)), Pushed::Taken);
-        assert_eq!(number(queue.next().await.unwrap()), 1);
-        assert!(matches!(queue.next().await, Err(Ended::Closed)));
-        assert!(matches!(queue.next().await, Err(Ended::Closed)));
+        assert_eq!(number(reader.next().await.unwrap()), 1);
+        assert!(matches!(reader.next().await, Err(Ended::Closed)));
+        assert!(matches!(reader.next().await, Err(Ended::Closed)));
     }
 
     #[tokio::test]
     async fn a_waiting_reader_is_woken() {
-        let queue = Arc::new(queue(Overflow::CutOff));
-        let reader = tokio::spawn({
-            let queue = queue.clone();
-            async move { queue.next().await.map(number) }
-        });
+        let (queue, mut reader) = queue(Overflow::CutOff);
+        let reader = tokio::spawn(async move { reader.next().await.map(number) });
         tokio::task::yield_now().await;
         queue.push(&event(3), Lsn(2));
         assert_eq!(reader.await.unwrap(), Ok(3));

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::hub::queue::Queue;
+use crate::hub::queue::{Queue, Reader};
 use crate::hub::shared::Shared;
 use crate::{Ended, Event, Filter};
 
-/// How much may wait for a subscription. At the bound, [`Overflow`] says what happens.
+/// How much may wait for a subscription, beside what it took the last time, which may be as much. At the bound, [`Overflow`] says
+/// what happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueBounds {
     /// So many events,
@@ -37,6 +38,7 @@ pub enum Overflow {
 pub struct Subscription {
     shared: Arc<Shared>,
     subscriber: Arc<Subscriber>,
+    reader: Reader,
 }
 
 /// The side of a subscription that the hub sees.
@@ -44,7 +46,7 @@ pub struct Subscription {
 pub(super) struct Subscriber {
     pub(super) name: String,
     pub(super) filter: Filter,
-    pub(super) queue: Queue,
+    pub(super) queue: Arc<Queue>,
 }
 
 impl Subscription {
@@ -55,10 +57,11 @@ impl Subscription {
         bounds: QueueBounds,
         overflow: Overflow,
     ) -> Self {
-        let queue = Queue::new(bounds, overflow);
+        let queue = Arc::new(Queue::new(bounds, overflow));
+        let reader = Reader::new(queue.clone());
         let subscriber = Arc::new(Subscriber { name: name.to_owned(), filter, queue });
         shared.add(subscriber.clone());
-        Self { shared, subscriber }
+        Self { shared, subscriber, reader }
     }
 
     /// The next event, as soon as there is one. Nothing is lost when the future is dropped.
@@ -67,7 +70,7 @@ impl Subscription {
     ///
     /// [`Ended`], then and ever after.
     pub async fn next(&mut self) -> Result<Event, Ended> {
-        self.subscriber.queue.next().await
+        self.reader.next().await
     }
 
     /// The next event, if there is one already.
@@ -76,7 +79,7 @@ impl Subscription {
     ///
     /// [`Ended`], then and ever after.
     pub fn try_next(&mut self) -> Result<Option<Event>, Ended> {
-        self.subscriber.queue.pop()
+        self.reader.pop()
     }
 }
 

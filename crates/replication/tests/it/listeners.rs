@@ -90,7 +90,13 @@ fn a_slow_listener_is_cut_off_or_told_and_nobody_waits_for_it() {
         for number in 1..=1000 {
             assert_eq!(told(&*change(&mut quick).await), format!("item + {number}|null|null"));
         }
-        assert_eq!(cut.next().await.unwrap_err(), Ended::TooSlow);
+        let ended = loop {
+            match cut.next().await {
+                Ok(_) => {}
+                Err(ended) => break ended,
+            }
+        };
+        assert_eq!(ended, Ended::TooSlow);
         assert_eq!(hub.subscriptions(), 2);
         assert_eq!(hub.counters().cut_off.load(Ordering::Relaxed), 1);
         assert!(matches!(gap(&mut told_of).await, GapReason::Slow { dropped } if dropped > 0));
