@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::managed::OLDEST_MAJOR;
 use crate::quote::ident;
 
-/// Fewer slots or senders than this are worth a word: realtime and the work plane take one per project.
+/// Fewer slots or senders than this are worth a word: realtime and busy work take one per project and instance.
 const SLOTS_WANTED: i64 = 10;
 /// Extensions that every project has or may ask for.
 const EXTENSIONS: [&str; 5] = ["pgcrypto", "uuid-ossp", "pg_trgm", "vector", "pg_stat_statements"];
@@ -80,7 +80,9 @@ async fn settings(connection: &Connection, findings: &mut Vec<Finding>) -> Resul
     let (level, preloaded): (&str, Option<&str>) = (row.get(0), row.get(3));
     if level != "logical" {
         findings.push(Finding::advice(
-            format!("wal_level is {level}: realtime and the work plane read the write-ahead log, which needs `logical`"),
+            format!(
+                "wal_level is {level}: realtime reads the write-ahead log, which needs `logical`, and without it work is polled for"
+            ),
             "alter system set wal_level = 'logical'; then restart PostgreSQL",
         ));
     }
@@ -89,7 +91,9 @@ async fn settings(connection: &Connection, findings: &mut Vec<Finding>) -> Resul
     {
         if value < SLOTS_WANTED {
             findings.push(Finding::advice(
-                format!("{name} is {value}: each project with realtime takes one"),
+                format!(
+                    "{name} is {value}: each project with realtime or much work takes one; without one, work is polled for"
+                ),
                 format!("alter system set {name} = {SLOTS_WANTED}; then restart PostgreSQL"),
             ));
         }

@@ -55,6 +55,8 @@ mod code {
     pub(super) const TOO_MANY: &str = "53300";
     /// `invalid_catalog_name`: no such database.
     pub(super) const NO_DATABASE: &str = "3D000";
+    /// `undefined_table`: one that is to be published.
+    pub(super) const UNDEFINED_TABLE: &str = "42P01";
     /// Class of `invalid_authorization_specification`.
     pub(super) const AUTHORIZATION: &str = "28";
 }
@@ -78,6 +80,7 @@ impl StreamError {
         let code = error.code.as_str();
         code == code::INSUFFICIENT_PRIVILEGE
             || code == code::NO_DATABASE
+            || code == code::UNDEFINED_TABLE
             || code.starts_with(code::AUTHORIZATION)
             || (code == code::NOT_IN_STATE && error.message.contains("wal_level"))
     }
@@ -113,6 +116,7 @@ mod tests {
         assert!(refused("42501", "must be superuser or replication role").is_lasting());
         assert!(refused("28P01", "password authentication failed").is_lasting());
         assert!(refused("3D000", "database does not exist").is_lasting());
+        assert!(refused("42P01", "relation does not exist").is_lasting());
         assert!(!refused("53400", "all replication slots are in use").is_lasting());
         assert!(!refused("57P01", "terminating connection").is_lasting());
         assert!(!StreamError::Lost(io::ErrorKind::UnexpectedEof.into()).is_lasting());

@@ -23,7 +23,7 @@ const DEFAULTS: [(&str, &str); 30] = [
     ("listen_addresses", "127.0.0.1"),
     ("password_encryption", "scram-sha-256"),
     ("unix_socket_permissions", "0700"),
-    // Replication: realtime and the work plane read the log, one slot each per project that uses them.
+    // Replication: realtime and work read the log, with one slot per instance and project that has realtime or much work.
     ("max_replication_slots", "64"),
     ("max_slot_wal_keep_size", "4GB"),
     ("max_wal_senders", "32"),

@@ -12,6 +12,8 @@ fn no_login_of_a_project_may_read_the_log() {
         let endpoint = database.cluster().cluster().endpoint();
         for login in [&project.owner_login, &project.authenticator_login, &project.auth_login] {
             let connect = endpoint.wire(login, database.name(), "plinth");
+            // It is a login that works, for everything else.
+            drop(plinth_wire::Connection::open(&connect, 0).await.unwrap());
             let publications = vec![Publication::existing("supabase_realtime")];
             let hub = hub(HubOptions::new(connect, publications));
             let mut all = subscribe(&hub);

@@ -57,6 +57,17 @@ fn without_a_publication_there_is_no_stream_and_listeners_know() {
 }
 
 #[test]
+fn a_table_that_is_not_there_is_unavailable() {
+    on_database(async |place| {
+        let hub = hub(place.options_of(&["item", "missing"]));
+        let mut all = subscribe(&hub);
+        assert_eq!(gap(&mut all).await, GapReason::Unavailable);
+        hub.close().await;
+        assert_eq!(place.slots().await, 0);
+    });
+}
+
+#[test]
 fn a_slot_waits_for_older_transactions_and_is_given_up_with_its_listener() {
     on_database(async |place| {
         let hub = hub(HubOptions { linger: Duration::ZERO, ..place.options() });
