@@ -167,7 +167,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Response> {
             let found = work.add(&of_page, &[&limit, &offset, pattern]);
             let from = from.replace("$3", "$1");
             let count = format!(
-                "select jsonb_build_object('counted', count(*)) from (select 1 from {from} limit {COUNTED} + 1) c"
+                "select jsonb_build_object('counted', count(*)) from (select 1 from {from} order by {NEWEST} limit {COUNTED} + 1) c"
             );
             (found, work.add(&count, &[pattern]))
         }
