@@ -42,6 +42,7 @@ pub use spec::{
     MeterSpec, Priority, Relation, Retry, Role, ScheduleSpec, Scheme, SealedSpec, Step, Verify,
     Work, variables,
 };
+pub(crate) use spell::did_you_mean;
 pub use sql::{Rendered, STATEMENTS, Sql, SqlError};
 pub use texts::{SqlText, Wants};
 
@@ -108,7 +109,8 @@ impl Manifest {
         }
     }
 
-    /// A problem of `declared`, at a key of it, or at its beginning when it has no such key.
+    /// A problem of `declared`, at a key of it (`action`, `steps[0].action`), or at the nearest one around it, or at its
+    /// beginning.
     pub fn problem<T>(
         &self,
         declared: &Declared<T>,
@@ -116,8 +118,7 @@ impl Manifest {
         message: impl Into<String>,
         hint: Option<String>,
     ) -> Problem {
-        let at = declared.keys.get(key).unwrap_or(&declared.at);
-        self.problem_at(at.start, message.into(), hint)
+        self.problem_at(declared.place_of(key), message.into(), hint)
     }
 
     /// A problem of the SQL at `path` (see [`SqlText::path`]), `offset` bytes into the SQL.

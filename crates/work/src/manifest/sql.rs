@@ -133,6 +133,15 @@ impl Sql {
     /// The text with `$1`, `$2`… for the names. `row_type` is the type of the row's key as PostgreSQL writes it
     /// (`format_type`), which goes into the text as it is.
     pub fn render(&self, row_type: &str) -> Rendered {
+        self.render_as(row_type, |number| format!("${number}"))
+    }
+
+    /// The same with a null for every value: for plans that are made without values.
+    pub fn render_nulls(&self, row_type: &str) -> String {
+        self.render_as(row_type, |_| "null".to_owned()).text
+    }
+
+    fn render_as(&self, row_type: &str, value: impl Fn(usize) -> String) -> Rendered {
         let (names, numbers) = self.numbered();
         let mut text = String::with_capacity(self.text.len() + 16 * self.uses.len());
         let mut uses = Vec::with_capacity(self.uses.len());
@@ -141,7 +150,7 @@ impl Sql {
             text.push_str(&self.text[end..range.start]);
             let start = text.len();
             let sql_type = name.sql_type().unwrap_or(row_type);
-            text.push_str(&format!("(${number}::{sql_type})"));
+            text.push_str(&format!("({}::{sql_type})", value(number)));
             uses.push((range.clone(), start..text.len()));
             end = range.end;
         }

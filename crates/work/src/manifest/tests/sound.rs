@@ -246,12 +246,12 @@ fn a_spec_tells_all_its_sql_with_what_it_must_give() {
     };
     assert_eq!(
         shown(manifest.bindings[0].spec.sql_texts()),
-        "when Condition ServiceRole
-cancel_when Condition ServiceRole
-limit.key Column ServiceRole
-concurrency.key Column ServiceRole
-fair Column ServiceRole
-priority Number ServiceRole
+        "when Condition Owner
+cancel_when Condition Owner
+limit.key Column Owner
+concurrency.key Column Owner
+fair Column Owner
+priority Number Owner
 input Json ServiceRole
 running[0] Nothing ServiceRole
 done[0] Nothing ServiceRole

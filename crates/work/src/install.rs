@@ -1,0 +1,5 @@
+//! From a manifest to a database that does what it says.
+
+mod check;
+
+pub use check::{CheckError, Checker};
