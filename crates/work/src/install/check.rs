@@ -107,7 +107,14 @@ impl Checker<'_> {
         let mut tables = Tables::new();
         for one in &manifest.bindings {
             match relation::find(self.client, &one.spec.on, one.spec.key.as_deref()).await? {
-                Ok(table) => drop(tables.insert(table_key(&one.spec), table)),
+                Ok(table) => {
+                    if !table.takes_triggers {
+                        let message = format!("no trigger can be made on `{}`", one.spec.on.name);
+                        let hint = format!("the role {} needs the right TRIGGER", self.owner_role);
+                        problems.push(manifest.problem(one, "on", message, Some(hint)));
+                    }
+                    tables.insert(table_key(&one.spec), table);
+                }
                 Err(wrong) => {
                     problems.push(manifest.problem(one, wrong.key, wrong.message, wrong.hint));
                 }

@@ -1,5 +1,6 @@
 //! Manifests against a database: what PostgreSQL would refuse is shown where it stands in the file.
 
+use plinth_postgres::quote::ident;
 use plinth_testkit::{Template, TestDatabase, with_database};
 use plinth_work::install::Checker;
 use plinth_work::manifest::Manifest;
@@ -25,8 +26,13 @@ impl Case<'_> {
     /// The tables, made by the owner of the project.
     async fn prepare(&self) {
         let connection = self.database.connect().await.unwrap();
-        let owner = format!("set role \"{}\"", self.database.project().owner_role);
-        connection.batch_execute(&owner).await.unwrap();
+        let owner = ident(&self.database.project().owner_role);
+        let foreign = format!(
+            "create table public.foreign_one (id integer primary key);
+             revoke trigger on public.foreign_one from anon, authenticated, service_role, {owner};
+             set role {owner}"
+        );
+        connection.batch_execute(&foreign).await.unwrap();
         connection.batch_execute(TABLES).await.unwrap();
         connection.close().await;
     }
@@ -129,6 +135,7 @@ fn tables_and_keys_must_be_there() {
                 "3:6: there is no table `tasks` in the schema `app`; did you mean `Tasks`?",
             ),
             ("on = 'shown'", "3:6: `shown` is no table"),
+            ("on = 'foreign_one'", "3:6: no trigger can be made on `foreign_one`"),
             ("on = 'heap'", "3:6: `heap` has no primary key"),
             ("on = 'pairs'", "3:6: `pairs` has a primary key of several columns"),
             ("on = 'tweets'\nkey = 'idd'", "4:7: `tweets` has no column `idd`; did you mean `id`?"),

@@ -17,6 +17,8 @@ pub(super) struct Table {
     pub key_type: String,
     /// The same by number; of a domain, the type below it.
     pub key_oid: u32,
+    /// Whether the role that looked may make triggers on it.
+    pub takes_triggers: bool,
 }
 
 /// Why a table cannot have a binding.
@@ -38,7 +40,8 @@ pub(super) async fn find(
                array(select a.attname::text
                      from pg_catalog.pg_index i
                      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = any (i.indkey::int2[])
-                     where i.indrelid = c.oid and i.indisprimary)
+                     where i.indrelid = c.oid and i.indisprimary),
+               pg_catalog.has_table_privilege(c.oid, 'TRIGGER')
         from pg_catalog.pg_class c
         join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         where n.nspname = $1 and c.relname = $2";
@@ -52,6 +55,7 @@ pub(super) async fn find(
         return Ok(Err(no_table(client, on).await?));
     };
     let (oid, kind, primary): (u32, String, Vec<String>) = (row.get(0), row.get(1), row.get(2));
+    let takes_triggers = row.get(3);
     if !matches!(kind.as_str(), "r" | "p") {
         let message = format!("`{}` is no table", on.name);
         return Ok(Err(Wrong { key: "on", message, hint: None }));
@@ -74,7 +78,7 @@ pub(super) async fn find(
         return Ok(Err(no_column(client, on, oid, column).await?));
     };
     let quoted = format!("{}.{}", ident(&on.schema), ident(&on.name));
-    Ok(Ok(Table { quoted, key_type: row.get(0), key_oid: row.get(1) }))
+    Ok(Ok(Table { quoted, key_type: row.get(0), key_oid: row.get(1), takes_triggers }))
 }
 
 async fn no_table(client: &Client, on: &Relation) -> Result<Wrong, CheckError> {
