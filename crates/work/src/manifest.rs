@@ -29,7 +29,7 @@ mod texts;
 mod wording;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::de::DeTable;
@@ -107,6 +107,15 @@ impl Manifest {
             Some(content) if problems.is_empty() => Ok(content.with(source)),
             _ => Err(problems),
         }
+    }
+
+    /// The environment variables that actions and hooks read.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        let of_hooks = self.hooks.iter().flat_map(|hook| &hook.spec.verify.secrets);
+        let works = self.bindings.iter().map(|one| &one.spec.work);
+        let works = works.chain(self.hooks.iter().map(|one| &one.spec.work));
+        let works = works.chain(self.schedules.iter().map(|one| &one.spec.work));
+        of_hooks.map(String::as_str).chain(works.flat_map(Work::variables)).collect()
     }
 
     /// A problem of `declared`, at a key of it (`action`, `steps[0].action`), or at the nearest one around it, or at its

@@ -17,7 +17,8 @@ pub const STATEMENTS: [&str; 7] =
 
 /// SQL of a manifest, with its parameters found.
 ///
-/// Equal when the texts are. Serialised, it is its text.
+/// Equal when the texts are. Serialised, it is its text. It may end in a comment: whoever writes something after it
+/// begins a new line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sql {
