@@ -28,6 +28,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0012_auth_lists",
     "0013_auth_totp",
     "0014_provider_tokens",
+    "0015_work",
 ];
 
 #[cfg(test)]

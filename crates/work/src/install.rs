@@ -1,5 +1,5 @@
-//! From a manifest to a database that does what it says.
+//! Making people's tables move: what a manifest asks for, put into the project's database.
 
-mod check;
+mod trigger;
 
-pub use check::{CheckError, Checker};
+pub use trigger::{RowBinding, TriggerError, drop_triggers, install_triggers};

@@ -1,4 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod action;
+mod counters;
+pub mod engine;
 pub mod install;
+pub mod journal;
 pub mod manifest;
+pub mod rule;
+mod store;
+mod value;
+
+pub use counters::Counters;
+pub use store::Store;

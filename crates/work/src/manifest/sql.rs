@@ -17,8 +17,7 @@ pub const STATEMENTS: [&str; 7] =
 
 /// SQL of a manifest, with its parameters found.
 ///
-/// Equal when the texts are. Serialised, it is its text. It may end in a comment: whoever writes something after it
-/// begins a new line.
+/// Equal when the texts are. Serialised, it is its text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sql {
@@ -134,15 +133,6 @@ impl Sql {
     /// The text with `$1`, `$2`… for the names. `row_type` is the type of the row's key as PostgreSQL writes it
     /// (`format_type`), which goes into the text as it is.
     pub fn render(&self, row_type: &str) -> Rendered {
-        self.render_as(row_type, |number| format!("${number}"))
-    }
-
-    /// The same with a null for every value: for plans that are made without values.
-    pub fn render_nulls(&self, row_type: &str) -> String {
-        self.render_as(row_type, |_| "null".to_owned()).text
-    }
-
-    fn render_as(&self, row_type: &str, value: impl Fn(usize) -> String) -> Rendered {
         let (names, numbers) = self.numbered();
         let mut text = String::with_capacity(self.text.len() + 16 * self.uses.len());
         let mut uses = Vec::with_capacity(self.uses.len());
@@ -151,7 +141,7 @@ impl Sql {
             text.push_str(&self.text[end..range.start]);
             let start = text.len();
             let sql_type = name.sql_type().unwrap_or(row_type);
-            text.push_str(&format!("({}::{sql_type})", value(number)));
+            text.push_str(&format!("(${number}::{sql_type})"));
             uses.push((range.clone(), start..text.len()));
             end = range.end;
         }

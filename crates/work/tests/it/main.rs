@@ -1,3 +1,5 @@
-//! Against a real PostgreSQL: the one in `PLINTH_PG_BIN`, else in `.postgres/bin`.
+//! The work plane on a real PostgreSQL.
 
-mod check;
+mod engine;
+mod support;
+mod trigger;

@@ -302,13 +302,6 @@ fn settings_of_built_in_actions_are_checked() {
             &["6:14: `env:` without the name of an environment variable"],
         ),
         (
-            binding("with = { \"a\\u0000\" = [\"\\u0000\"] }").replace("noop", "x.post"),
-            &[
-                "6:10: a NUL character, which jsonb cannot hold",
-                "6:23: a NUL character, which jsonb cannot hold",
-            ],
-        ),
-        (
             binding("with = { a = inf }").replace("noop", "x.post"),
             &["6:14: a number that JSON cannot hold"],
         ),

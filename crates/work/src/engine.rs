@@ -1,0 +1,307 @@
+//! Takes jobs, has their actions run, ends them: one engine for each project and instance.
+
+mod attempt;
+mod finisher;
+mod keeper;
+mod sources;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use plinth_wire::WireError;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use self::attempt::Attempt;
+use self::finisher::Finisher;
+use self::sources::Sources;
+use crate::action::Actions;
+use crate::counters::Counters;
+use crate::rule::Rule;
+use crate::store::{Claimed, Store};
+
+/// How an engine works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name of the worker, for people.
+    pub name: String,
+    /// How long a worker that says nothing keeps its jobs, on the database's clock.
+    pub lease: Duration,
+    /// Most jobs of the project that run at once in this instance.
+    pub most: usize,
+    /// Most jobs that one claim takes.
+    pub batch: usize,
+    /// Most jobs that one transaction ends.
+    pub finish_batch: usize,
+    /// Transactions that end jobs at once.
+    pub finishers: usize,
+    /// Longest time without looking for jobs when nobody says that there are some.
+    pub poll: Duration,
+    /// How long finished jobs are kept.
+    pub keep: Duration,
+    /// How long running jobs may take to end when the engine stops.
+    pub grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            name: "plinth".to_owned(),
+            lease: Duration::from_secs(20),
+            most: 256,
+            batch: 128,
+            finish_batch: 128,
+            finishers: 2,
+            poll: Duration::from_secs(1),
+            keep: Duration::from_secs(7 * 24 * 3600),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A running engine. Stops, and gives its jobs back, when [`Engine::stop`] is called.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// What the tasks of an engine share.
+#[derive(Debug)]
+struct Shared {
+    project: Arc<str>,
+    store: Arc<Store>,
+    actions: Actions,
+    options: Options,
+    counters: Arc<Counters>,
+    rules: RwLock<Arc<HashMap<i32, Arc<Rule>>>>,
+    /// The worker that holds the leases; 0 before there is one.
+    worker: AtomicI64,
+    /// Running jobs, and how to cancel them.
+    running: Mutex<HashMap<i64, Running>>,
+    count: AtomicUsize,
+    /// There may be jobs to take.
+    wake: Notify,
+}
+
+#[derive(Debug)]
+struct Running {
+    binding: i32,
+    cancel: Arc<Notify>,
+}
+
+impl Engine {
+    /// Starts to work on the jobs of the bindings that `rules` names.
+    pub fn start(
+        project: impl Into<Arc<str>>,
+        store: Arc<Store>,
+        actions: Actions,
+        rules: Vec<Rule>,
+        options: Options,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            project: project.into(),
+            store,
+            actions,
+            options,
+            counters: Arc::default(),
+            rules: RwLock::default(),
+            worker: AtomicI64::new(0),
+            running: Mutex::default(),
+            count: AtomicUsize::new(0),
+            wake: Notify::new(),
+        });
+        shared.set_rules(rules);
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::spawn(run(Arc::clone(&shared), stopping));
+        Self { shared, stop, task }
+    }
+
+    /// Says that there may be jobs to take.
+    pub fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// Works by other rules from now on. Jobs of bindings that are in no rule stay where they are.
+    pub fn set_rules(&self, rules: Vec<Rule>) {
+        self.shared.set_rules(rules);
+        self.wake();
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
+    }
+
+    /// Takes no more jobs, waits for those that run as long as the options say, and gives the others back.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(error = %error, "the work engine broke");
+        }
+    }
+}
+
+impl Shared {
+    fn set_rules(&self, rules: Vec<Rule>) {
+        let rules = rules.into_iter().map(|rule| (rule.id, Arc::new(rule))).collect();
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    fn rules(&self) -> Arc<HashMap<i32, Arc<Rule>>> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn worker(&self) -> i64 {
+        self.worker.load(Ordering::Relaxed)
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn room(&self) -> usize {
+        self.options.most.saturating_sub(self.count.load(Ordering::Relaxed))
+    }
+}
+
+/// The engine's life: a worker is registered, works until its lease is lost, and another one is registered.
+async fn run(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+    while !*stopping.borrow() {
+        let (name, lease) = (&shared.options.name, shared.options.lease);
+        match shared.store.worker_register(name, lease).await {
+            Ok(worker) => {
+                shared.worker.store(worker, Ordering::Relaxed);
+                work(&shared, &mut stopping).await;
+            }
+            Err(error) => {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot register as a worker yet");
+                tokio::select! {
+                    () = sleep(Duration::from_secs(1)) => {}
+                    _ = stopping.changed() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Works as one worker, until it stops or its lease is lost.
+async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
+    let finisher = Finisher::start(shared);
+    let mut attempts = JoinSet::new();
+    let lost = {
+        let keeping = keeper::keep(shared);
+        let taking = take(shared, &finisher, &mut attempts);
+        tokio::select! {
+            () = keeping => true,
+            () = taking => false,
+            _ = stopping.wait_for(|stop| *stop) => false,
+        }
+    };
+    if lost {
+        // Somebody else works on them by now; what they would write is fenced off.
+        tracing::warn!(project.name = %shared.project, "the lease was lost; its jobs are left to others");
+        shared.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
+        attempts.abort_all();
+    } else {
+        let all = async { while attempts.join_next().await.is_some() {} };
+        let keeping = keeper::keep(shared);
+        tokio::select! {
+            _ = timeout(shared.options.grace, all) => {}
+            () = keeping => {}
+        }
+    }
+    attempts.shutdown().await;
+    finisher.stop().await;
+    let jobs: Vec<i64> = shared.running().drain().map(|(job, _)| job).collect();
+    shared.count.store(0, Ordering::Relaxed);
+    if !lost && let Err(error) = shared.store.worker_release(shared.worker(), &jobs).await {
+        tracing::warn!(error = %error, "cannot give the lease back; it will run out");
+    }
+}
+
+/// Takes jobs whenever there may be some and there is room.
+async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>) {
+    let mut sources = Sources::new(shared.options.batch);
+    let mut promoted = Instant::now();
+    loop {
+        while attempts.try_join_next().is_some() {}
+        let begun = Instant::now();
+        let taken = match take_once(shared, &mut sources, &mut promoted).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
+                sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+        };
+        sources.took(begun.elapsed());
+        let some = !taken.is_empty();
+        for job in taken {
+            start(shared, finisher, attempts, job);
+        }
+        if some && shared.room() > 0 {
+            continue;
+        }
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            () = sleep(shared.options.poll), if shared.room() > 0 => sources.rewind(),
+        }
+    }
+}
+
+/// One look for jobs: those whose time has come, then unlimited bindings in one statement, then each limited one.
+async fn take_once(
+    shared: &Shared,
+    sources: &mut Sources,
+    promoted: &mut Instant,
+) -> Result<Vec<Claimed>, WireError> {
+    let rules = shared.rules();
+    let room = shared.room().min(shared.options.batch);
+    if room == 0 || rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    if promoted.elapsed() >= keeper::PROMOTE {
+        *promoted = Instant::now();
+        shared.store.job_promote(keeper::MOST_PROMOTED).await?;
+    }
+    let mut busy: HashMap<i32, usize> = HashMap::new();
+    for running in shared.running().values() {
+        *busy.entry(running.binding).or_default() += 1;
+    }
+    let free = |rule: &Rule| {
+        rule.most.saturating_sub(busy.get(&rule.id).copied().unwrap_or_default()).min(room)
+    };
+    let look = sources
+        .of(rules.values().filter(|rule| !rule.is_limited()).map(|rule| (&**rule, free(rule))));
+    let mut taken = Vec::new();
+    if !look.is_empty() {
+        taken = shared.store.job_claim(shared.worker(), &look, room).await?;
+        sources.passed(&look, &taken);
+    }
+    for rule in rules.values().filter(|rule| rule.is_limited()) {
+        let most = free(rule).min(room.saturating_sub(taken.len()));
+        if most > 0 {
+            taken.extend(shared.store.job_take_limited(shared.worker(), rule, most).await?);
+        }
+    }
+    Ok(taken)
+}
+
+fn start(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>, job: Claimed) {
+    let Some(rule) = shared.rules().get(&job.binding).cloned() else { return };
+    let cancel = Arc::new(Notify::new());
+    let running = Running { binding: job.binding, cancel: Arc::clone(&cancel) };
+    if shared.running().insert(job.id, running).is_some() {
+        // A crash of the server undid a claim of ours, and it was taken once more: it runs already.
+        return;
+    }
+    shared.count.fetch_add(1, Ordering::Relaxed);
+    shared.counters.claims.fetch_add(1, Ordering::Relaxed);
+    let attempt = Attempt::new(Arc::clone(shared), finisher.sender(), rule, job);
+    attempts.spawn(attempt.run(cancel));
+}

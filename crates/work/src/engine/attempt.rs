@@ -1,0 +1,221 @@
+//! One attempt of one job, from input to outcome.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use plinth_wire::WireError;
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::Shared;
+use super::finisher::Ending;
+use crate::action::{Call, Outcome};
+use crate::journal::{Journal, JournalError};
+use crate::rule::{Rule, Values};
+use crate::store::{Claimed, Finish};
+
+/// A wait after which work is tried again that PostgreSQL refused for reasons of its own.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// An attempt that is about to run.
+pub(super) struct Attempt {
+    shared: Arc<Shared>,
+    finisher: mpsc::Sender<Ending>,
+    rule: Arc<Rule>,
+    job: Claimed,
+    worker: i64,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        finisher: mpsc::Sender<Ending>,
+        rule: Arc<Rule>,
+        job: Claimed,
+    ) -> Self {
+        let worker = shared.worker();
+        Self { shared, finisher, rule, job, worker }
+    }
+
+    /// Runs it, unless it is cancelled, and writes what it came to.
+    pub(super) async fn run(self, cancel: Arc<Notify>) {
+        let outcome = tokio::select! {
+            outcome = self.act() => outcome,
+            () = cancel.notified() => Err(JournalError::Lost),
+        };
+        let written = match outcome {
+            Ok((outcome, values)) => self.write(outcome, values).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => {}
+            Err(JournalError::Lost) => self.give_up().await,
+            Err(error) => self.put_back(error).await,
+        }
+        self.shared.running().remove(&self.job.id);
+        if self.shared.count.fetch_sub(1, Ordering::Relaxed) >= self.shared.options.most / 2 {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Input and action.
+    async fn act(&self) -> Result<(Outcome, Values), JournalError> {
+        let mut values = Values::of(&self.job, &self.rule);
+        if self.job.failures >= self.rule.retry.attempts {
+            let error = "its worker was lost in the last attempt".to_owned();
+            return Ok((Outcome::Never(error), values));
+        }
+        if self.rule.input.is_some() || !self.rule.running.is_empty() {
+            let store = &self.shared.store;
+            match store.job_prepare(&self.job, self.worker, &self.rule, &values).await {
+                Ok(Some(input)) => values.input = Some(input),
+                // The row is gone.
+                Ok(None) => return Err(JournalError::Lost),
+                Err(JournalError::Database(error)) => {
+                    let outcome =
+                        self.of_database("input", &error).ok_or(JournalError::Database(error))?;
+                    return Ok((outcome, values));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(action) = self.shared.actions.get(&self.rule.action).cloned() else {
+            let error = format!("there is no action `{}`", self.rule.action);
+            return Ok((Outcome::Never(error), values));
+        };
+        let call = self.call(values.input.clone().unwrap_or_default()).await?;
+        let outcome = timeout(self.rule.timeout, action.run(&call)).await;
+        let outcome = outcome.unwrap_or_else(|_late| {
+            Outcome::Failed(format!("took longer than {:?}", self.rule.timeout))
+        });
+        if self.job.has_steps || !self.rule.done.is_empty() {
+            values.steps = Some(call.journal.values());
+        }
+        Ok((outcome, values))
+    }
+
+    async fn call(&self, input: Value) -> Result<Call, JournalError> {
+        let store = &self.shared.store;
+        let steps = match self.job.has_steps {
+            true => store.step_list(self.job.id).await.map_err(JournalError::Database)?,
+            false => Default::default(),
+        };
+        let (rule, job) = (Arc::clone(&self.rule), (self.job.clone(), self.worker));
+        Ok(Call {
+            project: Arc::clone(&self.shared.project),
+            binding: self.rule.name.clone(),
+            job: self.job.id,
+            attempt: self.job.failures + 1,
+            failures: self.job.failures,
+            row: self.job.key.clone(),
+            input,
+            with: self.rule.with.clone(),
+            role: self.rule.role.clone(),
+            timeout: self.rule.timeout,
+            journal: Journal::new(Arc::clone(store), rule, job, steps),
+        })
+    }
+
+    async fn write(&self, outcome: Outcome, mut values: Values) -> Result<(), JournalError> {
+        let counters = &self.shared.counters;
+        match outcome {
+            Outcome::Done(out) => {
+                values.out = Some(out.clone());
+                let (rule, job) = (Arc::clone(&self.rule), self.job.clone());
+                let (tell, told) = oneshot::channel();
+                let finish = Finish { job, rule, out, values: values.clone() };
+                if self.finisher.send((finish, tell)).await.is_err() {
+                    return Err(JournalError::Lost);
+                }
+                match told.await {
+                    Ok(Err(JournalError::Database(error))) => {
+                        let failed = self
+                            .of_database("done", &error)
+                            .ok_or(JournalError::Database(error))?;
+                        Box::pin(self.write(failed, values)).await
+                    }
+                    Ok(Err(error)) => Err(error),
+                    Ok(Ok(())) => {
+                        counters.done.fetch_add(1, Ordering::Relaxed);
+                        Ok(())
+                    }
+                    Err(_stopped) => Err(JournalError::Lost),
+                }
+            }
+            Outcome::Failed(error) => {
+                let failures = self.job.failures + 1;
+                let delay = self.rule.retry.delay(failures, rand::random());
+                self.fail(values, error, delay, true).await
+            }
+            Outcome::Never(error) => self.fail(values, error, None, true).await,
+            Outcome::Unknown(error) => {
+                self.fail(values, format!("unknown outcome: {error}"), None, true).await
+            }
+            Outcome::NotBefore(delay, error) => self.fail(values, error, Some(delay), false).await,
+            Outcome::Waits(steps) => {
+                self.shared.store.job_park(&self.job, self.worker, &steps).await
+            }
+        }
+    }
+
+    async fn fail(
+        &self,
+        mut values: Values,
+        error: String,
+        delay: Option<Duration>,
+        counts: bool,
+    ) -> Result<(), JournalError> {
+        let counters = &self.shared.counters;
+        let counter = if delay.is_none() { &counters.dead } else { &counters.retries };
+        counter.fetch_add(1, Ordering::Relaxed);
+        values.error = Some(error);
+        let job = (&self.job, self.worker);
+        let store = &self.shared.store;
+        let written = store.job_fail(job, &self.rule, delay, counts, &values).await;
+        let Err(JournalError::Database(error)) = written else { return written };
+        if delay.is_some() || self.of_database("failed", &error).is_none() {
+            return Err(JournalError::Database(error));
+        }
+        // Its last words cannot be written. It is dead all the same, with both errors.
+        let both = values.error.take().unwrap_or_default();
+        values.error = Some(format!("{both}; and then `failed`: {error}"));
+        let silent = Rule { failed: Vec::new(), ..(*self.rule).clone() };
+        store.job_fail(job, &silent, None, counts, &values).await
+    }
+
+    /// What the failure of the manifest's own SQL means for the job; `None` when PostgreSQL is not to be reached.
+    fn of_database(&self, what: &str, error: &WireError) -> Option<Outcome> {
+        match error {
+            WireError::Database(database) if !database.is_fatal() => {
+                Some(Outcome::Failed(format!("`{what}`: {} ({})", database.message, database.code)))
+            }
+            _ => None,
+        }
+    }
+
+    /// It was cancelled, or is somebody else's by now.
+    async fn give_up(&self) {
+        if let Err(error) = self.shared.store.job_cancel(&[self.job.id], self.worker).await {
+            tracing::warn!(job.id = self.job.id, error = %error, "cannot write that a job was cancelled");
+        }
+        self.shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// PostgreSQL was not there to write what became of it: it runs again, and its steps do not.
+    async fn put_back(&self, error: JournalError) {
+        tracing::warn!(job.id = self.job.id, binding.name = %self.rule.name, error = %error, "cannot write what a job came to");
+        let values = Values { error: Some(error.to_string()), ..Values::of(&self.job, &self.rule) };
+        let job = (&self.job, self.worker);
+        for wait in [1, 2, 4] {
+            tokio::time::sleep(BREATH * wait).await;
+            match self.shared.store.job_fail(job, &self.rule, Some(BREATH), false, &values).await {
+                Err(JournalError::Database(_)) => {}
+                Ok(()) | Err(_) => return,
+            }
+        }
+        // The lease keeps it until this worker is lost.
+        self.shared.counters.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,64 @@
+//! What an engine does on the side: keeps its lease, queues what others lost, learns what was cancelled, rotates history.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Shared;
+
+/// How often waiting jobs are looked at.
+pub(super) const PROMOTE: Duration = Duration::from_millis(200);
+
+/// Most waiting jobs that are queued at once.
+pub(super) const MOST_PROMOTED: usize = 1000;
+
+/// How often history is rotated.
+const ROTATE: Duration = Duration::from_secs(3600);
+
+/// Heartbeats in a lease.
+const BEATS: u32 = 5;
+
+/// Keeps the worker's lease until it is lost.
+pub(super) async fn keep(shared: &Arc<Shared>) {
+    let lease = shared.options.lease;
+    let mut sure = Instant::now();
+    let mut rotated: Option<Instant> = None;
+    loop {
+        let asked = Instant::now();
+        let jobs: Vec<i64> = shared.running().keys().copied().collect();
+        match shared.store.worker_beat(shared.worker(), lease, &jobs).await {
+            Ok(beat) if !beat.alive => return,
+            Ok(beat) => {
+                sure = asked;
+                let running = shared.running();
+                for cancelled in beat.cancelled.iter().filter_map(|job| running.get(job)) {
+                    cancelled.cancel.notify_one();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot keep the lease");
+            }
+        }
+        // Our own clock may only end a lease early, never keep it: a frozen process learns it here.
+        if sure.elapsed() > lease {
+            return;
+        }
+        match shared.store.worker_reap().await {
+            Ok((0, _)) | Err(_) => {}
+            Ok((workers, jobs)) => {
+                tracing::info!(project.name = %shared.project, workers, jobs, "queued the jobs of lost workers again");
+                shared.counters.reaped.fetch_add(jobs.unsigned_abs(), Ordering::Relaxed);
+                shared.wake.notify_one();
+            }
+        }
+        if rotated.is_none_or(|at| at.elapsed() > ROTATE) {
+            rotated = Some(Instant::now());
+            if let Err(error) = shared.store.history_rotate(shared.options.keep).await {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot rotate the history of jobs");
+            }
+        }
+        sleep(lease / BEATS).await;
+    }
+}

@@ -1,0 +1,433 @@
+//! Our statements on the tables of `plinth`, one function each. All run as the owner role, on a pool of its login.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use plinth_wire::{Batch, Format, Lane, Pool, Row, Rows, Statement, WireError};
+use serde_json::{Value, json};
+
+use crate::journal::{JournalError, Step, Until};
+use crate::rule::{Rule, Script, Values};
+use crate::value::{self, numbers, text, texts};
+
+/// SQLSTATE of `plinth.fence`: a job is not this worker's any more.
+const LOST: &str = "PLF01";
+
+/// A statement whose text is kept: sessions find what they have prepared by where it is in memory.
+type Shared = LazyLock<Arc<str>>;
+
+macro_rules! statements {
+    ($($name:ident = $text:expr;)*) => { $(static $name: Shared = LazyLock::new(|| Arc::from($text));)* };
+}
+
+statements! {
+    CLAIM = include_str!("store/claim.sql");
+    TAKE_LIMITED = include_str!("store/take_limited.sql");
+    FINISH = include_str!("store/finish.sql");
+    FAIL = include_str!("store/fail.sql");
+    PARK = include_str!("store/park.sql");
+    CANCEL = include_str!("store/cancel.sql");
+    PROMOTE = include_str!("store/promote.sql");
+    REAP = include_str!("store/reap.sql");
+    BEAT = include_str!("store/beat.sql");
+    RELEASE = include_str!("store/release.sql");
+    STEP_RECORD = include_str!("store/step_record.sql");
+    STEP_WAIT = include_str!("store/step_wait.sql");
+    STEP_CALL = include_str!("store/step_call.sql");
+    STEP_LIST = "select name, state = 'd' or state = 's' and due_at <= clock_timestamp() or state = 'e' and due_at <= clock_timestamp(),
+                        case when state = 'd' then coalesce(result, 'null') else 'null' end, error
+                 from plinth.step where job = $1";
+    MINE = "select plinth.fence(count(*) = 1) from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled";
+    CLOSE_RATE = "insert into plinth.rate (binding, key, begun, closed_until)
+                  select binding, coalesce(rate_key, ''), '{}', clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
+                  on conflict (binding, key) do update set closed_until = excluded.closed_until";
+    REGISTER = "insert into plinth.worker (name, alive_until) values ($1, clock_timestamp() + $2 * interval '1 second') returning id";
+    BINDINGS = "select id, name, kind, spec, state from plinth.binding where state <> 'removed' order by id";
+    ROTATE = "select plinth.rotate_history($1 * interval '1 second')";
+    // A claim that is lost in a crash of the server has done nothing: its job is queued as before.
+    HASTE = "set local synchronous_commit = off";
+    LIMIT = "select set_config('statement_timeout', $1, true)";
+    ROLE = "select set_config('role', $1, true)";
+    OWNER = "select set_config('role', $1, true), set_config('statement_timeout', '0', true)";
+}
+
+/// A job that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    pub(crate) id: i64,
+    pub(crate) binding: i32,
+    pub(crate) priority: u8,
+    pub(crate) place: i64,
+    pub(crate) key: Option<String>,
+    /// JSON.
+    pub(crate) input: Option<Bytes>,
+    pub(crate) attempt: u32,
+    pub(crate) failures: u32,
+    /// Whether it has a journal.
+    pub(crate) has_steps: bool,
+}
+
+/// Where to look for queued jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) binding: i32,
+    pub(crate) priority: u8,
+    /// Where to begin.
+    pub(crate) place: i64,
+    /// How many.
+    pub(crate) most: usize,
+}
+
+/// What a heartbeat learned.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// False when the lease is over.
+    pub(crate) alive: bool,
+    /// Jobs of ours that were cancelled.
+    pub(crate) cancelled: Vec<i64>,
+    /// Grows when bindings change.
+    pub(crate) revision: i64,
+}
+
+/// A row of `plinth.binding`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredBinding {
+    pub(crate) id: i32,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) spec: Value,
+    pub(crate) paused: bool,
+}
+
+/// A job that ends well, with the SQL of its end.
+#[derive(Debug)]
+pub(crate) struct Finish {
+    pub(crate) job: Claimed,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) out: Value,
+    pub(crate) values: Values,
+}
+
+/// The project's database, as the owner of its objects.
+#[derive(Debug)]
+pub struct Store {
+    pool: Arc<Pool>,
+    owner: Arc<str>,
+}
+
+impl Store {
+    /// Over a pool of the login that acts as the role `owner`.
+    pub fn new(pool: Arc<Pool>, owner: impl Into<Arc<str>>) -> Self {
+        Self { pool, owner: owner.into() }
+    }
+
+    pub(crate) async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Rows>, WireError> {
+        let role = Arc::clone(&self.owner);
+        self.pool.run(Batch { role, statements, lane: Lane::Write, rollback: false }).await
+    }
+
+    async fn one(&self, sql: &Shared, params: Vec<value::Value>) -> Result<Vec<Row>, WireError> {
+        let mut rows = self.run(vec![statement(sql, params)]).await?;
+        Ok(rows.pop().map(Rows::into_text).unwrap_or_default())
+    }
+
+    pub(crate) async fn worker_register(
+        &self,
+        name: &str,
+        lease: Duration,
+    ) -> Result<i64, WireError> {
+        let rows = self.one(&REGISTER, vec![text(name), text(lease.as_secs_f64())]).await?;
+        rows.first().and_then(|row| number(row, 0)).ok_or(WireError::Closed)
+    }
+
+    pub(crate) async fn worker_beat(
+        &self,
+        worker: i64,
+        lease: Duration,
+        jobs: &[i64],
+    ) -> Result<Beat, WireError> {
+        let params = vec![text(worker), text(lease.as_secs_f64()), numbers(jobs)];
+        let rows = self.one(&BEAT, params).await?;
+        let row = rows.first().ok_or(WireError::Closed)?;
+        Ok(Beat {
+            alive: number(row, 0) == Some(1_i64),
+            cancelled: number_list(row, 1),
+            revision: number(row, 2).unwrap_or_default(),
+        })
+    }
+
+    pub(crate) async fn worker_release(&self, worker: i64, jobs: &[i64]) -> Result<(), WireError> {
+        self.one(&RELEASE, vec![text(worker), numbers(jobs)]).await.map(drop)
+    }
+
+    /// Queues the jobs of workers whose lease is over; says how many workers and how many jobs.
+    pub(crate) async fn worker_reap(&self) -> Result<(i64, i64), WireError> {
+        let rows = self.one(&REAP, Vec::new()).await?;
+        let row = rows.first().ok_or(WireError::Closed)?;
+        Ok((number(row, 0).unwrap_or_default(), number(row, 1).unwrap_or_default()))
+    }
+
+    pub(crate) async fn binding_list(&self) -> Result<Vec<StoredBinding>, WireError> {
+        let rows = self.one(&BINDINGS, Vec::new()).await?;
+        Ok(rows.iter().filter_map(binding).collect())
+    }
+
+    pub(crate) async fn history_rotate(&self, keep: Duration) -> Result<(), WireError> {
+        self.one(&ROTATE, vec![text(keep.as_secs_f64())]).await.map(drop)
+    }
+
+    /// Queues jobs whose time has come; says how many, at most `most`.
+    pub(crate) async fn job_promote(&self, most: usize) -> Result<usize, WireError> {
+        Ok(self.one(&PROMOTE, vec![text(most)]).await?.len())
+    }
+
+    pub(crate) async fn job_claim(
+        &self,
+        worker: i64,
+        sources: &[Source],
+        most: usize,
+    ) -> Result<Vec<Claimed>, WireError> {
+        let params = vec![
+            text(worker),
+            numbers(sources.iter().map(|source| source.binding)),
+            numbers(sources.iter().map(|source| source.priority)),
+            numbers(sources.iter().map(|source| source.place)),
+            numbers(sources.iter().map(|source| source.most)),
+            text(most),
+        ];
+        self.claimed(vec![statement(&HASTE, Vec::new()), statement(&CLAIM, params)]).await
+    }
+
+    pub(crate) async fn job_take_limited(
+        &self,
+        worker: i64,
+        rule: &Rule,
+        most: usize,
+    ) -> Result<Vec<Claimed>, WireError> {
+        let rate = rule.rate;
+        let params = vec![
+            text(worker),
+            text(rule.id),
+            text(most),
+            text(rate.map_or(0.0, |rate| rate.per.as_secs_f64())),
+            rate.and_then(|rate| text(rate.max)),
+            rule.seats.and_then(text),
+        ];
+        self.claimed(vec![statement(&TAKE_LIMITED, params)]).await
+    }
+
+    async fn claimed(&self, statements: Vec<Statement>) -> Result<Vec<Claimed>, WireError> {
+        let rows = self.run(statements).await?.pop().map(Rows::into_text).unwrap_or_default();
+        Ok(rows.iter().filter_map(claimed).collect())
+    }
+
+    /// Runs what comes before the action: `running`, then `input`, whose value is returned. `None` when there is no row.
+    pub(crate) async fn job_prepare(
+        &self,
+        job: &Claimed,
+        worker: i64,
+        rule: &Rule,
+        values: &Values,
+    ) -> Result<Option<Value>, JournalError> {
+        let mut statements = vec![self.mine(job, worker)];
+        statements.extend(self.scripts(rule, &rule.running, values));
+        if let Some(input) = &rule.input {
+            statements.extend(self.scripts(rule, std::slice::from_ref(input), values));
+        }
+        let mut rows = self.run(statements).await.map_err(lost_or)?;
+        if rule.input.is_some() {
+            // The role is put back after it.
+            rows.pop();
+            let value = rows.pop().map(Rows::into_text).unwrap_or_default();
+            return Ok(value.first().map(|row| json_at(row, 0)));
+        }
+        Ok(Some(values.input.clone().unwrap_or_default()))
+    }
+
+    /// Ends jobs, all of them or none, in one transaction with the SQL of their ends.
+    pub(crate) async fn job_finish(
+        &self,
+        worker: i64,
+        ends: &[Finish],
+    ) -> Result<(), JournalError> {
+        let list: Vec<Value> = ends
+            .iter()
+            .map(|end| json!({"id": end.job.id, "attempt": end.job.attempt, "out": end.out}))
+            .collect();
+        let mut statements = vec![statement(&FINISH, vec![text(Value::Array(list)), text(worker)])];
+        for end in ends {
+            statements.extend(self.scripts(&end.rule, &end.rule.done, &end.values));
+        }
+        self.run(statements).await.map(drop).map_err(lost_or)
+    }
+
+    /// Puts a job back that failed, for `delay`, or for good when there is none, and then runs `failed`.
+    pub(crate) async fn job_fail(
+        &self,
+        (job, worker): (&Claimed, i64),
+        rule: &Rule,
+        delay: Option<Duration>,
+        counts: bool,
+        values: &Values,
+    ) -> Result<(), JournalError> {
+        let params = vec![
+            text(job.id),
+            text(job.attempt),
+            text(worker),
+            delay.and_then(|delay| text(delay.as_secs_f64())),
+            values.error.as_ref().and_then(text),
+            text(i32::from(counts)),
+        ];
+        let mut statements = vec![statement(&FAIL, params)];
+        if delay.is_none() {
+            statements.extend(self.scripts(rule, &rule.failed, values));
+        } else if let (false, Some(delay)) = (counts, delay) {
+            let params = vec![text(job.id), text(delay.as_secs_f64())];
+            statements.extend(rule.rate.map(|_| statement(&CLOSE_RATE, params)));
+        }
+        self.run(statements).await.map(drop).map_err(lost_or)
+    }
+
+    pub(crate) async fn job_park(
+        &self,
+        job: &Claimed,
+        worker: i64,
+        steps: &[String],
+    ) -> Result<(), JournalError> {
+        let steps = texts(steps.iter().map(String::as_str));
+        let params = vec![text(job.id), text(job.attempt), text(worker), steps];
+        self.one(&PARK, params).await.map(drop).map_err(lost_or)
+    }
+
+    pub(crate) async fn job_cancel(&self, jobs: &[i64], worker: i64) -> Result<(), WireError> {
+        self.one(&CANCEL, vec![numbers(jobs), text(worker)]).await.map(drop)
+    }
+
+    pub(crate) async fn step_list(&self, job: i64) -> Result<BTreeMap<String, Step>, WireError> {
+        let rows = self.one(&STEP_LIST, vec![text(job)]).await?;
+        let step = |row: &Row| {
+            let step = match (text_at(row, 1).as_deref(), text_at(row, 3)) {
+                (Some("t"), Some(error)) => Step::Failed(error),
+                (Some("t"), None) => Step::Done(json_at(row, 2)),
+                _ => Step::Waiting,
+            };
+            Some((text_at(row, 0)?, step))
+        };
+        Ok(rows.iter().filter_map(step).collect())
+    }
+
+    pub(crate) async fn step_record(
+        &self,
+        (job, worker): (&Claimed, i64),
+        rule: &Rule,
+        name: &str,
+        values: &Values,
+    ) -> Result<(), JournalError> {
+        let out = values.step.as_ref().and_then(|step| step.get("out")).unwrap_or(&Value::Null);
+        let params = vec![text(job.id), text(job.attempt), text(worker), text(name), text(out)];
+        let mut statements = vec![statement(&STEP_RECORD, params)];
+        statements.extend(self.scripts(rule, &rule.each_step, values));
+        self.run(statements).await.map(drop).map_err(lost_or)
+    }
+
+    pub(crate) async fn step_wait(
+        &self,
+        job: &Claimed,
+        worker: i64,
+        name: &str,
+        until: &Until,
+    ) -> Result<(), JournalError> {
+        let mut params = vec![text(job.id), text(job.attempt), text(worker), text(name)];
+        let sql = match until {
+            Until::Time(wait) => {
+                params.extend([text('s'), text(wait.as_secs_f64()), None]);
+                &STEP_WAIT
+            }
+            Until::Event(event, limit) => {
+                params.extend([text('e'), text(limit.as_secs_f64()), text(event)]);
+                &STEP_WAIT
+            }
+            Until::Job(binding, input) => {
+                params.extend([text(binding), text(input)]);
+                &STEP_CALL
+            }
+        };
+        self.one(sql, params).await.map(drop).map_err(lost_or)
+    }
+
+    fn mine(&self, job: &Claimed, worker: i64) -> Statement {
+        statement(&MINE, vec![text(job.id), text(job.attempt), text(worker)])
+    }
+
+    /// SQL of the manifest, with the rights and the time that it has, and the owner role again behind it.
+    fn scripts(&self, rule: &Rule, scripts: &[Script], values: &Values) -> Vec<Statement> {
+        if scripts.is_empty() {
+            return Vec::new();
+        }
+        let own = scripts.iter().map(|script| script.statement(values));
+        let limit = text(rule.timeout.as_millis());
+        let mut statements = vec![statement(&LIMIT, vec![limit])];
+        if let Some(role) = &rule.role {
+            statements.push(statement(&ROLE, vec![text(role)]));
+        }
+        statements.extend(own);
+        statements.push(statement(&OWNER, vec![text(&self.owner)]));
+        statements
+    }
+}
+
+fn statement(sql: &Shared, params: Vec<value::Value>) -> Statement {
+    Statement { sql: Arc::clone(sql), params, format: Format::Text }
+}
+
+fn lost_or(error: WireError) -> JournalError {
+    match &error {
+        WireError::Database(database) if database.code == LOST => JournalError::Lost,
+        _ => JournalError::Database(error),
+    }
+}
+
+fn text_at(row: &Row, column: usize) -> Option<String> {
+    let value = row.get(column)?.as_ref()?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+fn number<N: std::str::FromStr>(row: &Row, column: usize) -> Option<N> {
+    text_at(row, column)?.parse().ok()
+}
+
+fn number_list(row: &Row, column: usize) -> Vec<i64> {
+    let text = text_at(row, column).unwrap_or_default();
+    text.trim_matches(['{', '}']).split(',').filter_map(|number| number.parse().ok()).collect()
+}
+
+fn json_at(row: &Row, column: usize) -> Value {
+    let value = row.get(column).and_then(Option::as_ref);
+    value.and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default()
+}
+
+fn claimed(row: &Row) -> Option<Claimed> {
+    Some(Claimed {
+        id: number(row, 0)?,
+        binding: number(row, 1)?,
+        priority: number(row, 2)?,
+        place: number(row, 3)?,
+        key: text_at(row, 4),
+        input: row.get(5)?.clone(),
+        attempt: number(row, 6)?,
+        failures: number(row, 7)?,
+        has_steps: text_at(row, 9).as_deref() == Some("t"),
+    })
+}
+
+fn binding(row: &Row) -> Option<StoredBinding> {
+    Some(StoredBinding {
+        id: number(row, 0)?,
+        name: text_at(row, 1)?,
+        kind: text_at(row, 2)?,
+        spec: json_at(row, 3),
+        paused: text_at(row, 4)? == "paused",
+    })
+}

@@ -1,0 +1,22 @@
+-- Ends the jobs $1 as cancelled, of which those that run must be worker $2's.
+with gone as (
+  delete from plinth.job where id = any ($1::bigint[]) and (state <> 'r' or worker = $2) returning *
+), seats as (
+  delete from plinth.seat using gone where seat.job = gone.id
+), journal as (
+  delete from plinth.step using gone where step.job = gone.id
+  returning step.job, step.name, step.result, step.error, step.at
+), awaited as (
+  update plinth.step set state = 'd', error = 'cancelled', at = clock_timestamp()
+  from gone where step.job = gone.parent and step.child = gone.id and step.state = 'c'
+  returning step.job
+), woken as (
+  update plinth.job set due_at = clock_timestamp() from awaited where job.id = awaited.job and job.state = 'w'
+)
+insert into plinth.job_done
+  (id, binding, outcome, key, input, attempts, failures, parent, error, steps, enqueued_at, started_at)
+select id, binding, 'cancelled', key, input, attempt, failures, parent, error,
+  (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', name, 'out', result, 'error', journal.error, 'at', at)) order by at)
+   from journal where journal.job = gone.id),
+  enqueued_at, started_at
+from gone

@@ -1,0 +1,19 @@
+-- Puts the job $1 (attempt $2 of worker $3) back: waiting until $4 seconds from now, or dead when that is null. $5: why;
+-- $6: whether the attempt counts. Fails when it is not this worker's any more.
+with failed as (
+  update plinth.job
+  set state = case when $4::double precision is null then 'd' else 'w' end::"char", place = null, worker = null,
+    due_at = clock_timestamp() + $4::double precision * interval '1 second',
+    failures = failures + $6::integer, error = left($5, 10000)
+  where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled
+  returning id, parent, state, error
+), seats as (
+  delete from plinth.seat using failed where seat.job = failed.id
+), awaited as (
+  update plinth.step set state = 'd', error = failed.error, at = clock_timestamp()
+  from failed where failed.state = 'd' and step.job = failed.parent and step.child = failed.id and step.state = 'c'
+  returning step.job
+), woken as (
+  update plinth.job set due_at = clock_timestamp() from awaited where job.id = awaited.job and job.state = 'w'
+)
+select plinth.fence(count(*) = 1) from failed

@@ -1,0 +1,30 @@
+-- Ends jobs of worker $2 as `done`: $1 lists them as {id, attempt, out}. Fails, and with it all of its transaction, when
+-- one of them is not this worker's any more: what it did must not overwrite what its successor does.
+with given as (
+  select * from jsonb_to_recordset($1::jsonb) as given (id bigint, attempt integer, out jsonb)
+), finished as (
+  delete from plinth.job using given
+  where job.id = given.id and job.attempt = given.attempt and job.worker = $2 and job.state = 'r' and not job.cancelled
+  returning job.*, given.out
+), seats as (
+  delete from plinth.seat using finished where seat.job = finished.id
+), journal as (
+  delete from plinth.step using finished where step.job = finished.id
+  returning step.job, step.name, step.result, step.error, step.at
+), awaited as (
+  update plinth.step set state = 'd', result = finished.out, at = clock_timestamp()
+  from finished where step.job = finished.parent and step.child = finished.id and step.state = 'c'
+  returning step.job
+), woken as (
+  update plinth.job set due_at = clock_timestamp() from awaited where job.id = awaited.job and job.state = 'w'
+), kept as (
+  insert into plinth.job_done
+    (id, binding, outcome, key, input, attempts, failures, parent, error, out, steps, enqueued_at, started_at)
+  select id, binding, 'done', key, input, attempt, failures, parent, error, out,
+    (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', name, 'out', result, 'error', journal.error, 'at', at)) order by at)
+     from journal where journal.job = finished.id),
+    enqueued_at, started_at
+  from finished
+  returning 1
+)
+select plinth.fence(count(*) = jsonb_array_length($1::jsonb)) from kept
