@@ -7,7 +7,7 @@ use super::reader::Reader;
 
 /// The values of a row, as they came; one allocation at most, however many columns.
 ///
-/// Invariant: the bytes are exactly `columns` well-formed values. [`Tuple::read`] has gone through them.
+/// Invariant: the bytes are exactly `columns` well-formed values: reading it has gone through them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuple {
     columns: u16,
