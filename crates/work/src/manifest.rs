@@ -29,7 +29,7 @@ mod texts;
 mod wording;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::de::DeTable;
@@ -42,6 +42,7 @@ pub use spec::{
     MeterSpec, Priority, Relation, Retry, Role, ScheduleSpec, Scheme, SealedSpec, Step, Verify,
     Work, variables,
 };
+pub(crate) use spell::did_you_mean;
 pub use sql::{Rendered, STATEMENTS, Sql, SqlError};
 pub use texts::{SqlText, Wants};
 
@@ -108,7 +109,17 @@ impl Manifest {
         }
     }
 
-    /// A problem of `declared`, at a key of it, or at its beginning when it has no such key.
+    /// The environment variables that actions and hooks read.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        let of_hooks = self.hooks.iter().flat_map(|hook| &hook.spec.verify.secrets);
+        let works = self.bindings.iter().map(|one| &one.spec.work);
+        let works = works.chain(self.hooks.iter().map(|one| &one.spec.work));
+        let works = works.chain(self.schedules.iter().map(|one| &one.spec.work));
+        of_hooks.map(String::as_str).chain(works.flat_map(Work::variables)).collect()
+    }
+
+    /// A problem of `declared`, at a key of it (`action`, `steps[0].action`), or at the nearest one around it, or at its
+    /// beginning.
     pub fn problem<T>(
         &self,
         declared: &Declared<T>,
@@ -116,8 +127,7 @@ impl Manifest {
         message: impl Into<String>,
         hint: Option<String>,
     ) -> Problem {
-        let at = declared.keys.get(key).unwrap_or(&declared.at);
-        self.problem_at(at.start, message.into(), hint)
+        self.problem_at(declared.place_of(key), message.into(), hint)
     }
 
     /// A problem of the SQL at `path` (see [`SqlText::path`]), `offset` bytes into the SQL.

@@ -4,6 +4,8 @@
 pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
 /// Problems that are shown; the rest are left out.
 pub const MAX_PROBLEMS: usize = 100;
+/// Problems of one SQL text that are told.
+pub const MAX_SQL_PROBLEMS: usize = 10;
 /// Bytes of one SQL text.
 pub const MAX_SQL_BYTES: usize = 64 << 10;
 /// Statements of one key.

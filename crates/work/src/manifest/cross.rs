@@ -109,7 +109,7 @@ impl<T> Declared<T> {
     }
 
     /// The place of a value with a path, or of the nearest key around it.
-    fn place_of(&self, path: &str) -> usize {
+    pub(super) fn place_of(&self, path: &str) -> usize {
         match self.places.get(path) {
             Some(place) => place.raw.start,
             None => {

@@ -19,9 +19,7 @@ use super::shape::{Form, Key, Need, Shape};
 use super::span;
 use super::spec::{Relation, Role};
 use super::spell::did_you_mean;
-use super::wording::{
-    action_problem, identifier_problem, name_problem, secret_problem, text_problem,
-};
+use super::wording::identifier_problem;
 
 /// A table that is being read.
 pub(super) struct Fields<'a> {
@@ -390,38 +388,10 @@ impl<'a> Fields<'a> {
         text.map(str::to_owned)
     }
 
-    fn is_text_sound(&self, key: &Key, text: &str, at: Range<usize>) -> bool {
-        let wrong = match key.form {
-            Form::Name => name_problem(text),
-            Form::Column => identifier_problem(text),
-            Form::Action => action_problem(text),
-            Form::Secret | Form::Secrets { .. } => secret_problem(text),
-            _ => text_problem(text),
-        };
-        let Some(wrong) = wrong else { return true };
-        // A secret that was written down is not written again.
-        let shown = match key.form {
-            Form::Secret | Form::Secrets { .. } => format!("`{}`", key.name),
-            _ => format!("`{}`: `{}`", key.name, text.escape_debug()),
-        };
-        self.reader.problem(at.start, format!("{shown} {wrong}"), None);
-        false
-    }
-
     fn check_size(&self, name: &str, settings: &Map<String, Value>) {
         let length = serde_json::to_vec(settings).map_or(usize::MAX, |json| json.len());
         if length > MAX_SETTINGS_BYTES {
             self.problem(name, format!("has more than {MAX_SETTINGS_BYTES} bytes"), None);
         }
-    }
-
-    fn out_of_bounds(
-        &self,
-        name: &str,
-        least: impl std::fmt::Display,
-        most: impl std::fmt::Display,
-        is: impl std::fmt::Display,
-    ) {
-        self.problem(name, format!("must be from {least} to {most}, and is {is}"), None);
     }
 }

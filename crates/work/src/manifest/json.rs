@@ -10,8 +10,10 @@ use super::wording::is_variable;
 
 /// The table as JSON. What JSON cannot hold, and variables that are none, are problems.
 pub(super) fn to_json(reader: &Reader<'_>, table: &DeTable<'_>) -> Map<String, Value> {
-    let fields =
-        table.iter().map(|(name, value)| (name.get_ref().to_string(), json(reader, value)));
+    let fields = table.iter().map(|(name, value)| {
+        check_nul(reader, name.span().start, name.get_ref());
+        (name.get_ref().to_string(), json(reader, value))
+    });
     fields.collect()
 }
 
@@ -45,13 +47,17 @@ fn number(reader: &Reader<'_>, value: &Spanned<DeValue<'_>>, number: Option<Numb
 
 /// That a text is no broken `env:NAME`, and has no NUL, which jsonb cannot hold.
 fn check_text(reader: &Reader<'_>, at: usize, text: &str) {
-    if text.contains('\0') {
-        reader.problem(at, "a NUL character, which jsonb cannot hold", None);
-    }
+    check_nul(reader, at, text);
     if let Some(name) = text.strip_prefix(ENV)
         && !is_variable(name)
     {
         let hint = "letters, digits and `_` follow on `env:`, and no digit first".to_owned();
         reader.problem(at, "`env:` without the name of an environment variable", hint);
+    }
+}
+
+fn check_nul(reader: &Reader<'_>, at: usize, text: &str) {
+    if text.contains('\0') {
+        reader.problem(at, "a NUL character, which jsonb cannot hold", None);
     }
 }

@@ -4,9 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::bounds::MAX_PROBLEMS;
 use super::problem::Problem;
 use super::source::{Source, TextPlace};
 use super::sql::SqlError;
+
+/// Problems that are remembered, of which the first in the order of the file are shown.
+const MAX_REMEMBERED: usize = 10 * MAX_PROBLEMS;
 
 /// The file, what has been found wrong with it so far, and the places of its SQL.
 pub(super) struct Reader<'a> {
@@ -36,9 +40,17 @@ impl<'a> Reader<'a> {
         message: impl Into<String>,
         hint: impl Into<Option<String>>,
     ) {
+        if self.is_full() {
+            return;
+        }
         let (line, column) = self.source.position(offset);
         let problem = Problem { line, column, message: message.into(), hint: hint.into() };
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Whether further problems are forgotten.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.borrow().len() >= MAX_REMEMBERED
     }
 
     /// Remembers what is wrong with SQL.

@@ -372,6 +372,22 @@ impl Work {
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
+
+    /// The environment variables that its actions read.
+    pub fn variables(&self) -> Vec<&str> {
+        let steps = self.steps.iter().flat_map(Step::variables);
+        self.with.values().flat_map(variables).chain(steps).collect()
+    }
+}
+
+impl Step {
+    fn variables(&self) -> Vec<&str> {
+        match &self.deed {
+            Deed::Act { with, .. } => with.values().flat_map(variables).collect(),
+            Deed::Parallel(steps) => steps.iter().flat_map(Self::variables).collect(),
+            Deed::Sleep { .. } | Deed::Wait { .. } | Deed::Call(_) => Vec::new(),
+        }
+    }
 }
 
 impl MeterSpec {

@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// `; did you mean …?` with the candidate that is most like `written`, or nothing when none is like it.
-pub(super) fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> String {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use plinth_postgres::migrate::{Lexer, Token, split};
 use serde::{Deserialize, Serialize};
 
-use super::bounds::MAX_SQL_BYTES;
+use super::bounds::{MAX_SQL_BYTES, MAX_SQL_PROBLEMS};
 use super::name::Name;
 use super::spell::{did_you_mean, listed};
 
@@ -17,7 +17,8 @@ pub const STATEMENTS: [&str; 7] =
 
 /// SQL of a manifest, with its parameters found.
 ///
-/// Equal when the texts are. Serialised, it is its text.
+/// Equal when the texts are. Serialised, it is its text. It may end in a comment: whoever writes something after it
+/// begins a new line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sql {
@@ -60,7 +61,7 @@ impl Sql {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong: a name that may not stand there, `$1`, quotes and parentheses without an end, a NUL,
+    /// What is wrong, up to [`MAX_SQL_PROBLEMS`]: a name that may not stand there, `$1`, quotes and parentheses without an end, a NUL,
     /// an empty text.
     pub fn parse(text: &str, allowed: &[Name]) -> Result<Self, Vec<SqlError>> {
         let mut errors = Vec::new();
@@ -83,6 +84,7 @@ impl Sql {
             }
         }
         errors.sort_by_key(|error| error.offset);
+        errors.truncate(MAX_SQL_PROBLEMS);
         if errors.is_empty() { Ok(Self { text: text.to_owned(), uses }) } else { Err(errors) }
     }
 
@@ -133,6 +135,15 @@ impl Sql {
     /// The text with `$1`, `$2`… for the names. `row_type` is the type of the row's key as PostgreSQL writes it
     /// (`format_type`), which goes into the text as it is.
     pub fn render(&self, row_type: &str) -> Rendered {
+        self.render_as(row_type, |number| format!("${number}"))
+    }
+
+    /// The same with a null for every value: for plans that are made without values.
+    pub fn render_nulls(&self, row_type: &str) -> String {
+        self.render_as(row_type, |_| "null".to_owned()).text
+    }
+
+    fn render_as(&self, row_type: &str, value: impl Fn(usize) -> String) -> Rendered {
         let (names, numbers) = self.numbered();
         let mut text = String::with_capacity(self.text.len() + 16 * self.uses.len());
         let mut uses = Vec::with_capacity(self.uses.len());
@@ -141,7 +152,7 @@ impl Sql {
             text.push_str(&self.text[end..range.start]);
             let start = text.len();
             let sql_type = name.sql_type().unwrap_or(row_type);
-            text.push_str(&format!("(${number}::{sql_type})"));
+            text.push_str(&format!("({}::{sql_type})", value(number)));
             uses.push((range.clone(), start..text.len()));
             end = range.end;
         }

@@ -50,7 +50,7 @@ pub struct SqlText {
     pub sql: Sql,
     /// What it must give.
     pub wants: Wants,
-    /// Whose rights it has.
+    /// Whose rights it has. Expressions on the row's columns are the trigger's, and so nobody's: the owner's here.
     pub role: Role,
 }
 
@@ -131,7 +131,7 @@ impl Texts {
 impl BindingSpec {
     /// All its SQL.
     pub fn sql_texts(&self) -> Vec<SqlText> {
-        let mut texts = Texts { role: self.work.role, all: Vec::new() };
+        let mut texts = Texts { role: Role::Owner, all: Vec::new() };
         texts.one("when", Some(&self.when), Wants::Condition);
         texts.one("cancel_when", self.cancel_when.as_ref(), Wants::Condition);
         let limit = self.limit.as_ref().and_then(|Limit { key, .. }| key.as_ref());
@@ -143,6 +143,7 @@ impl BindingSpec {
         if let Priority::Of(sql) = &self.priority {
             texts.one("priority", Some(sql), Wants::Number);
         }
+        texts.role = self.work.role;
         texts.work(&self.work);
         texts.all
     }

@@ -160,6 +160,7 @@ fn read_deed(
         let (binding, row) = (fields.text("call"), fields.statement("row"));
         return Some(Deed::Call(Call { binding: binding?, row }));
     }
+    fields.mark("action");
     let action = fields.text("action");
     if action.as_deref() == Some(FLOW) {
         fields.problem(

@@ -1,13 +1,46 @@
 //! What is wrong with a table, and with values of another form than the declared one.
 
+use std::ops::Range;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::Fields;
-use crate::manifest::shape::{Key, Need};
+use crate::manifest::shape::{Form, Key, Need};
 use crate::manifest::spell::{did_you_mean, listed};
+use crate::manifest::wording::{
+    action_problem, identifier_problem, name_problem, secret_problem, text_problem,
+};
 
 impl Fields<'_> {
+    pub(super) fn is_text_sound(&self, key: &Key, text: &str, at: Range<usize>) -> bool {
+        let wrong = match key.form {
+            Form::Name => name_problem(text),
+            Form::Column => identifier_problem(text),
+            Form::Action => action_problem(text),
+            Form::Secret | Form::Secrets { .. } => secret_problem(text),
+            _ => text_problem(text),
+        };
+        let Some(wrong) = wrong else { return true };
+        // A secret that was written down is not written again.
+        let shown = match key.form {
+            Form::Secret | Form::Secrets { .. } => format!("`{}`", key.name),
+            _ => format!("`{}`: `{}`", key.name, text.escape_debug()),
+        };
+        self.reader.problem(at.start, format!("{shown} {wrong}"), None);
+        false
+    }
+
+    pub(super) fn out_of_bounds(
+        &self,
+        name: &str,
+        least: impl std::fmt::Display,
+        most: impl std::fmt::Display,
+        is: impl std::fmt::Display,
+    ) {
+        self.problem(name, format!("must be from {least} to {most}, and is {is}"), None);
+    }
+
     pub(super) fn wrong_form(&self, key: &Key, value: &Spanned<DeValue<'_>>) {
         let is = match value.get_ref() {
             DeValue::String(_) => "a text",
@@ -24,7 +57,7 @@ impl Fields<'_> {
     pub(super) fn check_keys(&self) {
         let names = || self.shape.keys().map(|key| key.name);
         for (name, _) in self.table.into_iter().flatten() {
-            if self.shape.key(name.get_ref()).is_none() {
+            if self.shape.key(name.get_ref()).is_none() && !self.reader.is_full() {
                 let known: Vec<&str> = names().collect();
                 let near = did_you_mean(name.get_ref(), known.iter().copied());
                 let hint = match known.as_slice() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use plinth_postgres::migrate::split;
 
 use super::Fields;
-use crate::manifest::bounds::MAX_STATEMENTS;
+use crate::manifest::bounds::{MAX_SQL_BYTES, MAX_STATEMENTS};
 use crate::manifest::shape::Form;
 use crate::manifest::source::TextPlace;
 use crate::manifest::sql::{Sql, SqlError};
@@ -32,9 +32,20 @@ impl Fields<'_> {
         let mut all = Vec::new();
         for item in self.items(key, &value, MAX_STATEMENTS) {
             let Some(text) = self.one_text(key, &item) else { continue };
+            let at = item.span().start;
+            if text.len() > MAX_SQL_BYTES {
+                let message = format!("`{name}` is longer than {MAX_SQL_BYTES} bytes");
+                self.reader.problem(at, message, None);
+                continue;
+            }
             let parts = split(&text);
             if parts.is_empty() {
-                self.reader.problem(item.span().start, format!("`{name}` has no SQL in it"), None);
+                self.reader.problem(at, format!("`{name}` has no SQL in it"), None);
+            }
+            if all.len() + parts.len() > MAX_STATEMENTS {
+                let message = format!("`{name}` has more than {MAX_STATEMENTS} statements");
+                self.reader.problem(at, message, None);
+                return all;
             }
             for part in parts {
                 let path = format!("{}{name}[{}]", self.path, all.len());
@@ -51,9 +62,6 @@ impl Fields<'_> {
                     Err(error) => self.reader.sql_problem(name, &place, error),
                 }
             }
-        }
-        if all.len() > MAX_STATEMENTS {
-            self.problem(name, format!("has more than {MAX_STATEMENTS} statements"), None);
         }
         all
     }

@@ -26,6 +26,8 @@ fn names_become_numbers_with_their_types() {
          ($3::character varying(20)) or ($1::jsonb) is null"
     );
     assert_eq!(rendered.names, [Name::Out, Name::Attempt, Name::Row]);
+    let nulls = Sql::parse("select $row, $out", ROW).unwrap().render_nulls("uuid");
+    assert_eq!(nulls, "select (null::uuid), (null::jsonb)");
 }
 
 #[test]

@@ -246,12 +246,12 @@ fn a_spec_tells_all_its_sql_with_what_it_must_give() {
     };
     assert_eq!(
         shown(manifest.bindings[0].spec.sql_texts()),
-        "when Condition ServiceRole
-cancel_when Condition ServiceRole
-limit.key Column ServiceRole
-concurrency.key Column ServiceRole
-fair Column ServiceRole
-priority Number ServiceRole
+        "when Condition Owner
+cancel_when Condition Owner
+limit.key Column Owner
+concurrency.key Column Owner
+fair Column Owner
+priority Number Owner
 input Json ServiceRole
 running[0] Nothing ServiceRole
 done[0] Nothing ServiceRole
@@ -315,10 +315,22 @@ fn every_sql_text_knows_its_place_in_the_file() {
 }
 
 #[test]
-fn the_environment_variables_of_settings_are_found() {
-    let manifest = parse(EVERYTHING);
-    let with = serde_json::Value::Object(manifest.bindings[0].spec.work.with.clone());
-    assert_eq!(variables(&with), ["X_ACCOUNT"]);
+fn the_environment_variables_of_actions_and_hooks_are_found() {
+    let found: Vec<&str> =
+        "ANY KEY PING_URL SECRET STRIPE_NEW STRIPE_OLD X_ACCOUNT".split(' ').collect();
+    assert_eq!(parse(EVERYTHING).variables().into_iter().collect::<Vec<_>>(), found);
+}
+
+#[test]
+fn the_manifests_of_the_products_blueprints_are_sound() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../blueprints");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path().join("blueprint.toml");
+        drop(parse(&std::fs::read_to_string(file).unwrap()));
+        seen += 1;
+    }
+    assert!(seen >= 5);
 }
 
 #[test]

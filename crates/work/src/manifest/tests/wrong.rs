@@ -302,6 +302,13 @@ fn settings_of_built_in_actions_are_checked() {
             &["6:14: `env:` without the name of an environment variable"],
         ),
         (
+            binding("with = { \"a\\u0000\" = [\"\\u0000\"] }").replace("noop", "x.post"),
+            &[
+                "6:10: a NUL character, which jsonb cannot hold",
+                "6:23: a NUL character, which jsonb cannot hold",
+            ],
+        ),
+        (
             binding("with = { a = inf }").replace("noop", "x.post"),
             &["6:14: a number that JSON cannot hold"],
         ),
@@ -444,6 +451,8 @@ fn there_are_bounds_to_everything() {
     assert_eq!(problems(&bindings), ["1:1: `binding` are 201, and at most 200 are possible"]);
     let unknown = many(300, &|n| format!("key{n} = 1\n"));
     assert_eq!(problems(&unknown).len(), bounds::MAX_PROBLEMS);
+    let sql = binding(&format!("done = 'select {}'", "$1, ".repeat(10_000)));
+    assert_eq!(problems(&sql).len(), bounds::MAX_SQL_PROBLEMS);
     let large = binding(&format!("with = {{ a = '{}' }}", "x".repeat(bounds::MAX_SETTINGS_BYTES)));
     assert_eq!(
         problems(&large.replace("noop", "x.post")),
