@@ -26,7 +26,7 @@ pub enum StreamError {
     #[error("the replication connection was lost")]
     Lost(#[source] io::Error),
     /// Nothing was heard for so long.
-    #[error("nothing came from PostgreSQL for {} s", .0.as_secs())]
+    #[error("nothing came from PostgreSQL for {} ms", .0.as_millis())]
     Silent(Duration),
     /// PostgreSQL does not speak the protocol as expected.
     #[error("unexpected answer from PostgreSQL: {0}")]

@@ -27,6 +27,9 @@ pub struct HubOptions {
     pub publications: Vec<Publication>,
     /// How long the stream goes on when nobody listens any more. 30 s.
     pub linger: Duration,
+    /// A server that has said nothing for this long is gone. 60 s: PostgreSQL allows us as much (`wal_sender_timeout`), and may be
+    /// busy with a large transaction meanwhile.
+    pub silence: Duration,
     /// Take large transactions while they run, and hold them here until they are committed. Off: PostgreSQL holds them, on
     /// disk beyond `logical_decoding_work_mem`.
     pub take_uncommitted: bool,
@@ -43,6 +46,7 @@ impl HubOptions {
             connect,
             publications,
             linger: Duration::from_secs(30),
+            silence: Duration::from_secs(60),
             take_uncommitted: false,
             spool_bytes: 64 * 1024 * 1024,
             message_bytes: 64 * 1024 * 1024,

@@ -18,11 +18,8 @@ use crate::{Assembler, Lsn, StreamError};
 
 /// How often the server is told where we are.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// How often it is told even if we are where we were, and asked to answer.
-const ASK_EVERY: Duration = Duration::from_secs(10);
-/// A server that has said nothing for this long is gone. PostgreSQL allows us as much (`wal_sender_timeout`), and may be busy with
-/// a large transaction meanwhile.
-const SILENCE: Duration = Duration::from_secs(60);
+/// The server is asked for a sign of life this many times before it is taken for gone.
+const ASKED: u32 = 6;
 /// A slot that takes longer waits for transactions that are older than it.
 const SLOW_SLOT: Duration = Duration::from_secs(5);
 /// Longest name of a slot (PostgreSQL "NAMEDATALEN").
@@ -150,9 +147,9 @@ async fn read(
     let mut assembler = Assembler::new(shared.options.spool_bytes);
     let mut changes = shared.changes();
     let mut forsaken = pin!(shared.forsaken());
-    let mut clock = interval(STATUS_EVERY);
+    let mut pulse = Pulse::new(shared.options.silence);
+    let mut clock = interval(STATUS_EVERY.min(pulse.ask_every));
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pulse = Pulse::new();
     loop {
         if assembler.is_between() {
             router.refresh();
@@ -201,29 +198,35 @@ async fn take(
 
 /// When the server heard of us, and we of it.
 struct Pulse {
+    /// How long it may say nothing.
+    silence: Duration,
+    /// How often it is told where we are even if we are where we were, and asked to answer.
+    ask_every: Duration,
     heard: Instant,
-    told: Instant,
-    told_position: Lsn,
+    asked: Instant,
+    told: Lsn,
 }
 
 impl Pulse {
-    fn new() -> Self {
+    fn new(silence: Duration) -> Self {
+        // A clock cannot tick all the time.
+        let ask_every = (silence / ASKED).max(Duration::from_millis(10));
         let now = Instant::now();
-        Self { heard: now, told: now, told_position: Lsn(0) }
+        Self { silence, ask_every, heard: now, asked: now, told: Lsn(0) }
     }
 
     /// Tells the server where we are, now and then.
     async fn beat(&mut self, session: &mut Session, position: Lsn) -> Result<(), StreamError> {
-        if self.heard.elapsed() > SILENCE {
-            return Err(StreamError::Silent(SILENCE));
+        if self.heard.elapsed() > self.silence {
+            return Err(StreamError::Silent(self.silence));
         }
-        let ask = self.told.elapsed() >= ASK_EVERY;
-        if ask || position != self.told_position {
+        let ask = self.asked.elapsed() >= self.ask_every;
+        if ask || position != self.told {
             session.confirm(position, ask).await?;
-            self.told_position = position;
-            if ask {
-                self.told = Instant::now();
-            }
+            self.told = position;
+        }
+        if ask {
+            self.asked = Instant::now();
         }
         Ok(())
     }

@@ -192,6 +192,29 @@ fn tables_change_their_shape_under_the_stream() {
 }
 
 #[test]
+fn a_transaction_from_elsewhere_names_its_origin() {
+    on_database(async |place| {
+        let hub = place.hub();
+        let mut all = listen(&hub).await;
+        // Origins belong to the cluster.
+        place
+            .run(
+                "select pg_replication_origin_create('far ' || current_database());
+                 select pg_replication_origin_session_setup('far ' || current_database())",
+            )
+            .await;
+        place.run("insert into item values (1)").await;
+        place.run("select pg_replication_origin_session_reset()").await;
+        place.run("insert into item values (2)").await;
+        let (far, near) = (change(&mut all).await, change(&mut all).await);
+        assert!(far.transaction.origin.as_deref().unwrap().starts_with("far "));
+        assert_eq!(near.transaction.origin, None);
+        place.run("select pg_replication_origin_drop('far ' || current_database())").await;
+        hub.close().await;
+    });
+}
+
+#[test]
 fn messages_in_the_log_reach_those_who_named_their_prefix() {
     on_database(async |place| {
         let none: [(&str, &str); 0] = [];

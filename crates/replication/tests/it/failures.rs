@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use plinth_replication::{GapReason, HubOptions, Publication};
 
-use crate::support::{changes, gap, hub, listen, live, on_database, own_cluster, subscribe};
+use crate::support::{
+    changes, gap, hub, listen, live, on_database, own_cluster, signal, subscribe,
+};
 
 #[test]
 fn a_sender_that_is_terminated_costs_a_gap_and_no_more() {
@@ -24,6 +26,29 @@ fn a_sender_that_is_terminated_costs_a_gap_and_no_more() {
         assert_eq!(counters.restarts.load(Ordering::Relaxed), 1);
         assert_eq!(counters.gaps.load(Ordering::Relaxed), 1);
         hub.close().await;
+    });
+}
+
+#[test]
+fn a_server_that_falls_silent_is_left() {
+    on_database(async |place| {
+        let silence = Duration::from_secs(2);
+        let hub = hub(HubOptions { silence, ..place.options() });
+        let mut all = listen(&hub).await;
+        // Longer than the bound: it answers, though nothing happens.
+        let nothing = tokio::time::timeout(2 * silence, all.next()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        let (slot, sender) = (hub.slot(), place.sender().await);
+        signal("-STOP", sender);
+        let reason = gap(&mut all).await;
+        live(&mut all).await;
+        signal("-CONT", sender);
+        assert_eq!(reason, GapReason::Lost);
+        assert_ne!(hub.slot(), slot);
+        place.run("insert into item values (1)").await;
+        assert_eq!(changes(&mut all, 1).await, ["item + 1|null|null"]);
+        hub.close().await;
+        place.no_slots().await;
     });
 }
 
@@ -105,9 +130,7 @@ async fn a_restart_of_postgresql_is_survived() {
     assert_eq!(changes(&mut all, 1).await, ["item + 1|null|null"]);
 
     // The hard way, and with some time in between.
-    let pid = managed.pid().await.to_string();
-    let quit = std::process::Command::new("kill").args(["-QUIT", &pid]).status();
-    assert!(quit.unwrap().success());
+    signal("-QUIT", managed.pid().await);
     assert_eq!(gap(&mut all).await, GapReason::Lost);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(managed.ensure_running().await.unwrap());

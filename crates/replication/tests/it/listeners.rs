@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use plinth_replication::{Ended, Event, Filter, GapReason, HubOptions, Overflow, QueueBounds};
+use plinth_replication::{
+    ChangeHub, Ended, Event, Filter, GapReason, HubOptions, Overflow, QueueBounds,
+};
 
 use crate::support::{
     change, changes, event, gap, hub, listen, live, on_database, subscribe, told,
@@ -143,6 +145,20 @@ fn closing_ends_everybody() {
         assert_eq!(one.next().await.unwrap_err(), Ended::Closed);
         assert_eq!(subscribe(&hub).next().await.unwrap_err(), Ended::Closed);
         assert_eq!(place.slots().await, 0);
+    });
+}
+
+#[test]
+fn a_process_that_just_ends_leaves_no_slot() {
+    on_database(async |place| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let doomed = builder.worker_threads(1).enable_all().build().unwrap();
+        let hub = ChangeHub::new(place.options(), doomed.handle().clone());
+        let mut all = subscribe(&hub);
+        live(&mut all).await;
+        assert_eq!(place.slots().await, 1);
+        doomed.shutdown_background();
+        place.no_slots().await;
     });
 }
 

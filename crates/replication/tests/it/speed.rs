@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use plinth_replication::{ChangeHub, Event, Filter, Overflow, QueueBounds, Subscription};
 
-use crate::support::{Place, hub, live, on_database};
+use crate::support::{Place, hub, live, on_database, signal};
 
 const ROWS: usize = 300_000;
 
@@ -20,9 +20,7 @@ async fn measure(place: &Place, what: &str, rows: usize, sql: &str) {
     // The stream begins where it is stopped, so that it has everything to read at once.
     let hub = hub(place.options());
     let mut all = listen(&hub).await;
-    place.run("select pg_sleep(0.1)").await;
-    let senders = "select active_pid from pg_replication_slots where database = current_database()";
-    let sender: i32 = place.sql.query_one(senders, &[]).await.unwrap().get(0);
+    let sender = place.sender().await;
     signal("-STOP", sender);
     place.run(sql).await;
     let (began, before) = (Instant::now(), processor());
@@ -41,11 +39,6 @@ async fn measure(place: &Place, what: &str, rows: usize, sql: &str) {
         eprintln!("{what}: {per_second:.0} rows/s; {per_million:.2} s of our processor a million");
     }
     hub.close().await;
-}
-
-fn signal(signal: &str, pid: i32) {
-    let status = std::process::Command::new("kill").args([signal, &pid.to_string()]).status();
-    assert!(status.unwrap().success());
 }
 
 /// Seconds of processor that this process has used (proc(5)).

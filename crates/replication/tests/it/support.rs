@@ -90,6 +90,12 @@ impl Place {
         tokio::time::timeout(PATIENCE, gone).await.expect("a slot stays");
     }
 
+    /// Process id of the sender of this database.
+    pub(crate) async fn sender(&self) -> i32 {
+        let sql = "select active_pid from pg_replication_slots where database = current_database()";
+        self.sql.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
     /// Ends the senders of this database as an administrator would.
     pub(crate) async fn terminate_senders(&self) {
         self.run(
@@ -98,6 +104,12 @@ impl Place {
         )
         .await;
     }
+}
+
+/// Sends a signal to a process of a PostgreSQL of ours.
+pub(crate) fn signal(signal: &str, pid: i32) {
+    let status = std::process::Command::new("kill").args([signal, &pid.to_string()]).status();
+    assert!(status.unwrap().success());
 }
 
 pub(crate) fn hub(options: HubOptions) -> ChangeHub {
