@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plinth_replication::{GapReason, HubOptions, Publication};
+use plinth_wire::Host;
 
 use crate::support::{
-    changes, gap, hub, listen, live, on_database, own_cluster, signal, subscribe,
+    Network, changes, gap, hub, listen, live, on_database, own_cluster, signal, subscribe,
 };
 
 #[test]
@@ -33,21 +34,24 @@ fn a_sender_that_is_terminated_costs_a_gap_and_no_more() {
 fn a_server_that_falls_silent_is_left() {
     on_database(async |place| {
         let silence = Duration::from_secs(2);
-        let hub = hub(HubOptions { silence, ..place.options() });
+        let mut options = HubOptions { silence, ..place.options() };
+        let network = Network::before(&options.connect).await;
+        options.connect.host = Host::Tcp("127.0.0.1".to_owned());
+        options.connect.port = network.port;
+        let hub = hub(options);
         let mut all = listen(&hub).await;
         // Longer than the bound: it answers, though nothing happens.
         let nothing = tokio::time::timeout(2 * silence, all.next()).await;
         assert!(nothing.is_err(), "{nothing:?}");
-        let (slot, sender) = (hub.slot(), place.sender().await);
-        signal("-STOP", sender);
-        let reason = gap(&mut all).await;
+        let slot = hub.slot();
+        network.swallow_what_runs();
+        assert_eq!(gap(&mut all).await, GapReason::Lost);
         live(&mut all).await;
-        signal("-CONT", sender);
-        assert_eq!(reason, GapReason::Lost);
         assert_ne!(hub.slot(), slot);
         place.run("insert into item values (1)").await;
         assert_eq!(changes(&mut all, 1).await, ["item + 1|null|null"]);
         hub.close().await;
+        drop(network);
         place.no_slots().await;
     });
 }

@@ -10,7 +10,11 @@ use plinth_replication::{
 };
 use plinth_testkit::{Template, TestDatabase, with_database};
 use plinth_wire::ConnectConfig;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Longer than anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,6 +107,48 @@ impl Place {
              where database = current_database()",
         )
         .await;
+    }
+}
+
+/// A network between us and a server that can lose everything of the connections there are, which nobody notices by an error.
+/// Dropping it ends them.
+pub(crate) struct Network {
+    pub(crate) port: u16,
+    /// Connections younger than this number work.
+    swallowed: watch::Sender<usize>,
+    _connections: JoinSet<()>,
+}
+
+impl Network {
+    pub(crate) async fn before(server: &ConnectConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, server) = (listener.local_addr().unwrap().port(), server.port);
+        let swallowed = watch::Sender::new(0);
+        let (mut connections, swallowing) = (JoinSet::new(), swallowed.clone());
+        connections.spawn(async move {
+            let mut all = JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut swallowing = swallowing.subscribe();
+                let before = *swallowing.borrow();
+                all.spawn(async move {
+                    let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    let lost = tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => false,
+                        changed = swallowing.wait_for(|number| *number > before) => changed.is_ok(),
+                    };
+                    if lost {
+                        // Both ends stay open, and nothing passes.
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        Self { port, swallowed, _connections: connections }
+    }
+
+    /// From now on nothing of the connections that run arrives, in either direction.
+    pub(crate) fn swallow_what_runs(&self) {
+        self.swallowed.send_modify(|number| *number += 1);
     }
 }
 
