@@ -1,60 +1,6 @@
-//! Requests to other people's servers: short, bounded, never redirected.
+//! Requests to other people's servers: short, bounded, never redirected. See [`plinth_outgoing`].
 
-mod address;
-mod guarded;
-
-use std::time::Duration;
-
-use reqwest::redirect::Policy;
-pub use reqwest::{Client, Error as ClientError};
-use reqwest::{ClientBuilder, Response};
-
-pub use address::is_public;
-pub use guarded::{Answer, BODY_LIMIT, Outgoing, OutgoingError, OutgoingPolicy};
-
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A client that follows no redirects and looks at no proxy settings. One is enough for all that a
-/// project calls: it keeps connections.
-///
-/// # Errors
-///
-/// If TLS cannot be set up.
-pub fn client() -> Result<Client, reqwest::Error> {
-    builder().build()
-}
-
-/// What all clients have in common.
-fn builder() -> ClientBuilder {
-    Client::builder()
-        .redirect(Policy::none())
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .no_proxy()
-        .user_agent(concat!("plinth/", env!("CARGO_PKG_VERSION")))
-}
-
-/// Why an answer's body could not be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
-    #[error("the answer has more than {0} bytes")]
-    TooLarge(usize),
-    #[error("the answer broke off")]
-    Broken(#[source] reqwest::Error),
-}
-
-/// Reads a body of at most `limit` bytes, and stops reading there.
-pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
-        if body.len() + chunk.len() > limit {
-            return Err(BodyError::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
+pub use plinth_outgoing::*;
 
 /// A server on this machine that answers as it is told and keeps what it was asked.
 #[cfg(test)]

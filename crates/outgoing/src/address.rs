@@ -13,7 +13,7 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 /// The IPv4 address within an IPv6 address that only wraps it (mapped, compatible, NAT64, 6to4), otherwise the address itself.
-pub(super) fn embedded(address: IpAddr) -> IpAddr {
+pub(crate) fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4 = |high: u16, low: u16| {

@@ -16,7 +16,7 @@ use url::{Host, Url};
 use super::BodyError;
 use super::address::{self, is_public};
 
-/// The largest body that is read, in bytes. A longer answer is an error, not a truncated text.
+/// The largest body that is read unless another limit is set, in bytes. A longer answer is an error, not a truncated text.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Where outgoing calls may go. The default is the public internet over TLS and nothing else.
@@ -27,6 +27,9 @@ pub struct OutgoingPolicy {
     /// Host names and literal addresses that may be private, for example an identity provider inside the company.
     /// Compared without case. TLS is required all the same.
     pub private_hosts: BTreeSet<String>,
+    /// Host names and literal addresses that may be private and may be called by plain HTTP as well: people's own
+    /// programs in the same private network. Compared without case.
+    pub plain_hosts: BTreeSet<String>,
 }
 
 /// Why an outgoing call has no answer.
@@ -47,7 +50,7 @@ pub enum OutgoingError {
     /// The other side took too long.
     #[error("{0} did not answer in time")]
     TimedOut(String),
-    /// The answer is longer than [`BODY_LIMIT`].
+    /// The answer is longer than the client reads.
     #[error("the answer of {0} is too long")]
     TooLong(String),
     /// The client could not be set up.
@@ -62,7 +65,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, at most [`BODY_LIMIT`] bytes.
+    /// Its body.
     pub body: Vec<u8>,
 }
 
@@ -71,6 +74,7 @@ pub struct Answer {
 pub struct Outgoing {
     client: reqwest::Client,
     policy: Arc<OutgoingPolicy>,
+    body_limit: usize,
 }
 
 impl Outgoing {
@@ -86,7 +90,13 @@ impl Outgoing {
             .timeout(timeout)
             .build()
             .map_err(OutgoingError::Client)?;
-        Ok(Self { client, policy })
+        Ok(Self { client, policy, body_limit: BODY_LIMIT })
+    }
+
+    /// The same client with answers of at most `bytes` instead of [`BODY_LIMIT`].
+    #[must_use]
+    pub fn with_body_limit(self, bytes: usize) -> Self {
+        Self { body_limit: bytes, ..self }
     }
 
     /// Whether the policy allows `url`, as far as this can be said without resolving its host.
@@ -113,7 +123,7 @@ impl Outgoing {
         let mut response =
             self.client.execute(request).await.map_err(|error| failure(&host, error))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        match super::body(response, BODY_LIMIT).await {
+        match super::body(response, self.body_limit).await {
             Ok(body) => Ok(Answer { status, headers, body }),
             Err(BodyError::TooLarge(_)) => Err(OutgoingError::TooLong(host)),
             Err(BodyError::Broken(error)) => Err(failure(&host, error)),
@@ -131,7 +141,7 @@ impl OutgoingPolicy {
         };
         let scheme = match url.scheme() {
             "https" => true,
-            "http" => self.allow_http_loopback && loopback,
+            "http" => (self.allow_http_loopback && loopback) || self.is_plain(&host.to_string()),
             _ => false,
         };
         let address = match host {
@@ -144,9 +154,7 @@ impl OutgoingPolicy {
 
     /// Whether a name may be resolved at all. Not every system has addresses for the names below `localhost`.
     fn allows_name(&self, name: &str) -> bool {
-        !is_localhost(name)
-            || self.allow_http_loopback
-            || self.private_hosts.contains(&name.to_ascii_lowercase())
+        !is_localhost(name) || self.allow_http_loopback || self.may_be_private(name)
     }
 
     /// Whether a connection to `address`, which `name` stands for, may be made.
@@ -156,9 +164,15 @@ impl OutgoingPolicy {
         if is_localhost(name) && !loopback {
             return false;
         }
-        is_public(address)
-            || (self.allow_http_loopback && loopback)
-            || self.private_hosts.contains(&name.to_ascii_lowercase())
+        is_public(address) || (self.allow_http_loopback && loopback) || self.may_be_private(name)
+    }
+
+    fn may_be_private(&self, name: &str) -> bool {
+        self.private_hosts.contains(&name.to_ascii_lowercase()) || self.is_plain(name)
+    }
+
+    fn is_plain(&self, name: &str) -> bool {
+        self.plain_hosts.contains(&name.to_ascii_lowercase())
     }
 }
 
@@ -267,6 +281,22 @@ mod tests {
         assert!(!refused(&policy, "https://10.0.0.7/"));
         assert!(refused(&policy, "http://10.0.0.7/"));
         assert!(refused(&policy, "https://10.0.0.8/"));
+    }
+
+    #[test]
+    fn a_host_may_be_called_without_tls_when_it_is_named() {
+        let policy = OutgoingPolicy {
+            plain_hosts: ["worker".to_owned(), "10.0.0.7".to_owned()].into(),
+            ..Default::default()
+        };
+        for url in ["http://worker:3000/", "https://WORKER/", "http://10.0.0.7/x"] {
+            assert!(!refused(&policy, url), "{url} must be allowed");
+        }
+        for url in ["http://other:3000/", "http://10.0.0.8/", "ftp://worker/"] {
+            assert!(refused(&policy, url), "{url} must be refused");
+        }
+        assert!(policy.allows_address("worker", [172, 18, 0, 3].into()));
+        assert!(!policy.allows_address("other", [172, 18, 0, 3].into()));
     }
 
     #[tokio::test]
