@@ -15,12 +15,12 @@ pub struct Counters {
     pub dead: AtomicU64,
     /// Jobs that were cancelled while they ran.
     pub cancelled: AtomicU64,
-    /// Jobs whose outcome could not be written; another worker does them again.
-    pub abandoned: AtomicU64,
     /// Leases that this instance lost.
     pub leases_lost: AtomicU64,
     /// Jobs of lost workers that were queued again.
     pub reaped: AtomicU64,
+    /// Jobs that were queued again because the answer to their claim, or to their end, was lost.
+    pub orphans: AtomicU64,
     /// Transactions that ended jobs.
     pub finish_transactions: AtomicU64,
 }

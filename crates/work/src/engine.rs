@@ -6,7 +6,7 @@ mod keeper;
 mod sources;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -84,6 +84,10 @@ struct Shared {
     /// Running jobs, and how to cancel them.
     running: Mutex<HashMap<i64, Running>>,
     count: AtomicUsize,
+    /// There may be jobs that are this worker's and that it does not know of.
+    uncertain: AtomicBool,
+    /// The last look left jobs behind for which there was no room.
+    crowded: AtomicBool,
     /// There may be jobs to take.
     wake: Notify,
 }
@@ -113,6 +117,8 @@ impl Engine {
             worker: AtomicI64::new(0),
             running: Mutex::default(),
             count: AtomicUsize::new(0),
+            uncertain: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             wake: Notify::new(),
         });
         shared.set_rules(rules);
@@ -162,6 +168,18 @@ impl Shared {
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job has left this worker. When that was not `written`, the database still thinks that it runs here.
+    fn ended(&self, job: i64, written: bool) {
+        self.running().remove(&job);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if !written {
+            self.uncertain.store(true, Ordering::Relaxed);
+        }
+        if !written || self.crowded.swap(false, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
     }
 
     fn room(&self) -> usize {
@@ -235,6 +253,8 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
             Ok(taken) => taken,
             Err(error) => {
                 tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
+                // They may have been taken all the same, and only the answer was lost.
+                shared.uncertain.store(true, Ordering::Relaxed);
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }
@@ -249,7 +269,7 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
         }
         tokio::select! {
             () = shared.wake.notified() => {}
-            () = sleep(shared.options.poll), if shared.room() > 0 => sources.rewind(),
+            () = sleep(shared.options.poll) => sources.rewind(),
         }
     }
 }
@@ -262,7 +282,14 @@ async fn take_once(
 ) -> Result<Vec<Claimed>, WireError> {
     let rules = shared.rules();
     let room = shared.room().min(shared.options.batch);
+    if shared.uncertain.load(Ordering::Relaxed) {
+        let known: Vec<i64> = shared.running().keys().copied().collect();
+        let orphans = shared.store.worker_orphans(shared.worker(), &known).await?;
+        shared.uncertain.store(false, Ordering::Relaxed);
+        shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
+    }
     if room == 0 || rules.is_empty() {
+        shared.crowded.store(true, Ordering::Relaxed);
         return Ok(Vec::new());
     }
     if promoted.elapsed() >= keeper::PROMOTE {
@@ -276,6 +303,7 @@ async fn take_once(
     let free = |rule: &Rule| {
         rule.most.saturating_sub(busy.get(&rule.id).copied().unwrap_or_default()).min(room)
     };
+    let full = rules.values().any(|rule| free(rule) == 0);
     let look = sources
         .of(rules.values().filter(|rule| !rule.is_limited()).map(|rule| (&**rule, free(rule))));
     let mut taken = Vec::new();
@@ -289,6 +317,7 @@ async fn take_once(
             taken.extend(shared.store.job_take_limited(shared.worker(), rule, most).await?);
         }
     }
+    shared.crowded.store(full || !taken.is_empty(), Ordering::Relaxed);
     Ok(taken)
 }
 

@@ -33,6 +33,7 @@ statements! {
     REAP = include_str!("store/reap.sql");
     BEAT = include_str!("store/beat.sql");
     RELEASE = include_str!("store/release.sql");
+    ORPHANS = include_str!("store/orphans.sql");
     STEP_RECORD = include_str!("store/step_record.sql");
     STEP_WAIT = include_str!("store/step_wait.sql");
     STEP_CALL = include_str!("store/step_call.sql");
@@ -160,6 +161,15 @@ impl Store {
 
     pub(crate) async fn worker_release(&self, worker: i64, jobs: &[i64]) -> Result<(), WireError> {
         self.one(&RELEASE, vec![text(worker), numbers(jobs)]).await.map(drop)
+    }
+
+    /// Queues the jobs of this worker that are not among `known`; says how many.
+    pub(crate) async fn worker_orphans(
+        &self,
+        worker: i64,
+        known: &[i64],
+    ) -> Result<usize, WireError> {
+        Ok(self.one(&ORPHANS, vec![text(worker), numbers(known)]).await?.len())
     }
 
     /// Queues the jobs of workers whose lease is over; says how many workers and how many jobs.

@@ -49,15 +49,15 @@ impl Attempt {
             Ok((outcome, values)) => self.write(outcome, values).await,
             Err(error) => Err(error),
         };
-        match written {
-            Ok(()) => {}
-            Err(JournalError::Lost) => self.give_up().await,
+        let written = match written {
+            Ok(()) => true,
+            Err(JournalError::Lost) => {
+                self.give_up().await;
+                true
+            }
             Err(error) => self.put_back(error).await,
-        }
-        self.shared.running().remove(&self.job.id);
-        if self.shared.count.fetch_sub(1, Ordering::Relaxed) >= self.shared.options.most / 2 {
-            self.shared.wake.notify_one();
-        }
+        };
+        self.shared.ended(self.job.id, written);
     }
 
     /// Input and action.
@@ -203,19 +203,20 @@ impl Attempt {
         self.shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// PostgreSQL was not there to write what became of it: it runs again, and its steps do not.
-    async fn put_back(&self, error: JournalError) {
+    /// PostgreSQL was not there to write what became of it: it runs again, and its steps do not. Whether that could be
+    /// written.
+    async fn put_back(&self, error: JournalError) -> bool {
         tracing::warn!(job.id = self.job.id, binding.name = %self.rule.name, error = %error, "cannot write what a job came to");
         let values = Values { error: Some(error.to_string()), ..Values::of(&self.job, &self.rule) };
         let job = (&self.job, self.worker);
         for wait in [1, 2, 4] {
             tokio::time::sleep(BREATH * wait).await;
-            match self.shared.store.job_fail(job, &self.rule, Some(BREATH), false, &values).await {
-                Err(JournalError::Database(_)) => {}
-                Ok(()) | Err(_) => return,
+            let store = &self.shared.store;
+            let written = store.job_fail(job, &self.rule, Some(BREATH), false, &values).await;
+            if !matches!(written, Err(JournalError::Database(_))) {
+                return true;
             }
         }
-        // The lease keeps it until this worker is lost.
-        self.shared.counters.abandoned.fetch_add(1, Ordering::Relaxed);
+        false
     }
 }

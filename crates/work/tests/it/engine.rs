@@ -303,3 +303,48 @@ fn priority_goes_first_and_age_goes_before_it_at_last() {
         engine.stop().await;
     });
 }
+
+#[test]
+fn a_full_binding_takes_the_next_job_when_one_ends() {
+    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    with_bench(TASKS, async |bench| {
+        let id = bench.binding("task").await;
+        bench.install(&pending(id)).await.unwrap();
+        bench.run("insert into task select number from generate_series(1, 20) as number").await;
+        let rule = Rule { most: 1, ..rule(id, "slow") };
+        let actions = Actions::default().with(Slow(&CALLS, Duration::from_millis(1)));
+        // Nothing but the end of the job before makes it look again.
+        let never = Options { poll: Duration::from_secs(3600), ..options() };
+        let engine = Engine::start("test", bench.store(), actions, vec![rule], never);
+        bench.until(STATES, "done:20").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_is_found_again() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench.until("select count(*) from plinth.worker", "1").await;
+        // As such a claim leaves it behind; and then a look at jobs fails, as when a connection breaks.
+        bench
+            .run(
+                "alter table task disable trigger user; insert into task (id) values (1);
+                   insert into plinth.job (binding, key, state, worker, attempt)
+                   select binding.id, '1', 'r', worker.id, 1 from plinth.binding, plinth.worker",
+            )
+            .await;
+        let owner = &bench.database.project().owner_role;
+        let admin = bench.database.connect().await.unwrap();
+        let failed =
+            "select xact_rollback from pg_stat_database where datname = current_database()";
+        let before = bench.text(failed).await;
+        admin.batch_execute(&format!("revoke update on plinth.job from {owner}")).await.unwrap();
+        bench.until(&format!("select ({failed}) > {before}"), "true").await;
+        admin.batch_execute(&format!("grant update on plinth.job to {owner}")).await.unwrap();
+        admin.close().await;
+        bench.until(STATES, "done:1").await;
+        assert_eq!(engine.counters().orphans.load(Ordering::Relaxed), 1);
+        engine.stop().await;
+    });
+}
