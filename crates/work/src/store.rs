@@ -30,7 +30,9 @@ statements! {
     PARK = include_str!("store/park.sql");
     CANCEL = include_str!("store/cancel.sql");
     PROMOTE = include_str!("store/promote.sql");
-    REAP = include_str!("store/reap.sql");
+    REAP_END = include_str!("store/reap_end.sql");
+    REAP_JOBS = include_str!("store/reap_jobs.sql");
+    REAP_FORGET = "delete from plinth.worker where alive_until = '-infinity'";
     BEAT = include_str!("store/beat.sql");
     RELEASE = include_str!("store/release.sql");
     ORPHANS = include_str!("store/orphans.sql");
@@ -173,10 +175,11 @@ impl Store {
     }
 
     /// Queues the jobs of workers whose lease is over; says how many workers and how many jobs.
-    pub(crate) async fn worker_reap(&self) -> Result<(i64, i64), WireError> {
-        let rows = self.one(&REAP, Vec::new()).await?;
-        let row = rows.first().ok_or(WireError::Closed)?;
-        Ok((number(row, 0).unwrap_or_default(), number(row, 1).unwrap_or_default()))
+    pub(crate) async fn worker_reap(&self) -> Result<(usize, u64), WireError> {
+        let steps = [&REAP_END, &REAP_JOBS, &REAP_FORGET];
+        let rows = self.run(steps.map(|sql| statement(sql, Vec::new())).into()).await?;
+        let jobs = rows.get(1).and_then(|rows| number(rows.text().first()?, 0));
+        Ok((rows.first().map_or(0, |rows| rows.text().len()), jobs.unwrap_or_default()))
     }
 
     pub(crate) async fn binding_list(&self) -> Result<Vec<StoredBinding>, WireError> {

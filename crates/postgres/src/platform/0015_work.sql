@@ -211,6 +211,21 @@ begin
 end
 $$;
 
+-- Says that a worker takes jobs, and keeps its lease from being ended before it has: a job that is taken by a worker whose
+-- lease is over would belong to nobody.
+create function plinth.hold(taker bigint) returns bigint
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform from plinth.worker where id = taker and alive_until >= pg_catalog.clock_timestamp() for share;
+  if not found then
+    raise exception 'the worker''s lease is over' using errcode = 'PLF01';
+  end if;
+  return taker;
+end
+$$;
+
 -- ------------------------------------------------------------------ leaving the state
 
 -- Cancels what waits for a row that left its state or is gone; a running job learns it from its flag. A job that somebody
@@ -327,6 +342,9 @@ begin
       where binding = of_binding and key = coalesce(found_job.rate_key, '');
     end if;
 
+    if taken = 0 then
+      perform plinth.hold(taker);
+    end if;
     update plinth.job
     set state = 'r', attempt = attempt + 1, worker = taker, started_at = begins_at
     where id = found_job.id
@@ -350,7 +368,7 @@ revoke all on schema plinth_bindings from public;
 grant select, insert, update, delete on
   plinth.binding, plinth.worker, plinth.job, plinth.seat, plinth.rate, plinth.turn, plinth.step, plinth.job_done to @owner@;
 grant usage, select on sequence plinth.job_number, plinth.binding_revision to @owner@;
-revoke all on function plinth.binding_changed(), plinth.fence(boolean), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
+revoke all on function plinth.binding_changed(), plinth.fence(boolean), plinth.hold(bigint), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
   plinth.take_limited(bigint, integer, integer, interval, integer, integer) from public;
-grant execute on function plinth.fence(boolean), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
+grant execute on function plinth.fence(boolean), plinth.hold(bigint), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
   plinth.take_limited(bigint, integer, integer, interval, integer, integer) to @owner@;

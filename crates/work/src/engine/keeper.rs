@@ -49,7 +49,7 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
             Ok((0, _)) | Err(_) => {}
             Ok((workers, jobs)) => {
                 tracing::info!(project.name = %shared.project, workers, jobs, "queued the jobs of lost workers again");
-                shared.counters.reaped.fetch_add(jobs.unsigned_abs(), Ordering::Relaxed);
+                shared.counters.reaped.fetch_add(jobs, Ordering::Relaxed);
                 shared.wake.notify_one();
             }
         }

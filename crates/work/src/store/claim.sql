@@ -20,7 +20,8 @@ with source as (
   limit $6
 )
 update plinth.job
-set state = 'r', attempt = attempt + 1, worker = $1, started_at = clock_timestamp()
+-- As a subquery, which runs once, and not at all where nothing was found: looks that find nothing write nothing.
+set state = 'r', attempt = attempt + 1, worker = (select plinth.hold($1)), started_at = clock_timestamp()
 where ctid = any (array(select at from found))
 returning id, binding, priority, place, key, input, attempt, failures, enqueued_at::text,
   exists (select from plinth.step where step.job = job.id)

@@ -348,3 +348,33 @@ fn a_claim_whose_answer_was_lost_is_found_again() {
         engine.stop().await;
     });
 }
+
+#[test]
+fn a_worker_whose_lease_was_ended_takes_nothing_more() {
+    with_bench(TASKS, async |bench| {
+        let mut engines = Vec::new();
+        for _ in 0..2 {
+            engines.push(match engines.is_empty() {
+                true => engine(bench, Actions::default(), |_| {}).await,
+                false => Engine::start(
+                    "test",
+                    bench.store(),
+                    Actions::default().with(Noop),
+                    vec![rule(1, "noop")],
+                    options(),
+                ),
+            });
+        }
+        // Leases end all the time, whatever the workers are about.
+        for round in 0..40_i64 {
+            let insert = "insert into task select number from generate_series($1::bigint * 50 + 1, $1::bigint * 50 + 50) as number";
+            bench.owner.execute(insert, &[&round]).await.unwrap();
+            bench.run("update plinth.worker set alive_until = clock_timestamp() - interval '1 second'").await;
+        }
+        bench.until("select count(*) from task where status <> 'pending'", "2000").await;
+        assert_eq!(bench.text("select count(*) from plinth.job where state <> 'd'").await, "0");
+        for engine in engines {
+            engine.stop().await;
+        }
+    });
+}
