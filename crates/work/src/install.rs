@@ -1,7 +1,13 @@
 //! From a manifest to a project's database: what it would refuse, and what makes people's tables move.
 
+mod apply;
 mod check;
+mod diff;
+mod settings;
 mod trigger;
 
+pub use apply::{ApplyError, apply, diff};
 pub use check::{CheckError, Checker};
-pub use trigger::{RowBinding, TriggerError, drop_triggers, install_triggers};
+pub use diff::{Change, Kind, What};
+pub use settings::check_settings;
+pub use trigger::{Installed, RowBinding, TriggerError, drop_triggers, install_triggers};

@@ -1,17 +1,22 @@
 //! A binding as the engine works with it.
 
+mod of_spec;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use plinth_wire::{Format, Statement};
 use serde_json::Value;
 
-use crate::manifest::Name;
+use crate::manifest::{Name, Step};
 use crate::store::Claimed;
 use crate::value::{self, text};
 
 /// Priorities that there are; higher ones first.
 pub const PRIORITIES: u8 = 10;
+
+/// Most jobs of a hook or a schedule that one instance works on at once.
+pub const MOST: usize = 32;
 
 /// What to do with the jobs of one binding.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +29,10 @@ pub struct Rule {
     pub action: String,
     /// Settings of the action.
     pub with: Value,
+    /// The type of the row's key, as PostgreSQL writes it: that of `$row` in SQL of settings and steps.
+    pub key_type: Arc<str>,
+    /// Steps of the action `flow`.
+    pub steps: Vec<Step>,
     /// The role whose rights its SQL has; `None`: the owner role.
     pub role: Option<String>,
     /// Makes the action's input, one value.

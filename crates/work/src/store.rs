@@ -47,7 +47,8 @@ statements! {
                   select binding, coalesce(rate_key, ''), '{}', clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
                   on conflict (binding, key) do update set closed_until = excluded.closed_until";
     REGISTER = "insert into plinth.worker (name, alive_until) values ($1, clock_timestamp() + $2 * interval '1 second') returning id";
-    BINDINGS = "select id, name, kind, spec, state from plinth.binding where state <> 'removed' order by id";
+    BINDINGS = include_str!("store/bindings.sql");
+    GLANCE = include_str!("store/glance.sql");
     ROTATE = "select plinth.rotate_history($1 * interval '1 second')";
     // A claim that is lost in a crash of the server has done nothing: its job is queued as before.
     HASTE = "set local synchronous_commit = off";
@@ -94,14 +95,24 @@ pub(crate) struct Beat {
     pub(crate) revision: i64,
 }
 
-/// A row of `plinth.binding`.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredBinding {
-    pub(crate) id: i32,
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    pub(crate) spec: Value,
-    pub(crate) paused: bool,
+/// The rules of a project at one moment.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What says that they are these: another number, other rules.
+    pub revision: i64,
+    /// Of every binding that is neither paused nor removed.
+    pub rules: Vec<Rule>,
+}
+
+/// What a look at a project without an engine tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Glance {
+    /// Grows when bindings change.
+    pub revision: i64,
+    /// Whether an engine has something to do at once.
+    pub ready: bool,
+    /// When it will, if that is known.
+    pub due_in: Option<Duration>,
 }
 
 /// A job that ends well, with the SQL of its end.
@@ -182,9 +193,31 @@ impl Store {
         Ok((rows.first().map_or(0, |rows| rows.text().len()), jobs.unwrap_or_default()))
     }
 
-    pub(crate) async fn binding_list(&self) -> Result<Vec<StoredBinding>, WireError> {
+    /// The rules by which an engine works now. A binding that cannot be understood is left out, with a line in the log.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`].
+    pub async fn rules(&self) -> Result<Rules, WireError> {
         let rows = self.one(&BINDINGS, Vec::new()).await?;
-        Ok(rows.iter().filter_map(binding).collect())
+        let revision = rows.first().and_then(|row| number(row, 0)).unwrap_or_default();
+        Ok(Rules { revision, rules: rows.iter().filter_map(rule).collect() })
+    }
+
+    /// Whether there is work for these bindings, without a claim to it. It is cheap, and leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`].
+    pub async fn glance(&self, bindings: &[i32]) -> Result<Glance, WireError> {
+        let rows = self.one(&GLANCE, vec![numbers(bindings)]).await?;
+        let row = rows.first().ok_or(WireError::Closed)?;
+        let due_in = number::<f64>(row, 2).map(|seconds| seconds.clamp(0.0, 1e9));
+        Ok(Glance {
+            revision: number(row, 0).unwrap_or_default(),
+            ready: text_at(row, 1).as_deref() == Some("t"),
+            due_in: due_in.map(Duration::from_secs_f64),
+        })
     }
 
     pub(crate) async fn history_rotate(&self, keep: Duration) -> Result<(), WireError> {
@@ -435,12 +468,30 @@ fn claimed(row: &Row) -> Option<Claimed> {
     })
 }
 
-fn binding(row: &Row) -> Option<StoredBinding> {
-    Some(StoredBinding {
-        id: number(row, 0)?,
-        name: text_at(row, 1)?,
-        kind: text_at(row, 2)?,
-        spec: json_at(row, 3),
-        paused: text_at(row, 4)? == "paused",
-    })
+/// The rule of a row of `bindings.sql`; `None` where the row is only about the revision.
+fn rule(row: &Row) -> Option<Rule> {
+    let (id, kind) = (number(row, 1)?, text_at(row, 3)?);
+    let spec = json_at(row, 4);
+    let found = match kind.as_str() {
+        "row" => match text_at(row, 5) {
+            Some(key_type) => {
+                serde_json::from_value(spec).map(|spec| Rule::of_binding(id, &spec, &key_type))
+            }
+            None => {
+                tracing::warn!(
+                    binding.name = text_at(row, 2),
+                    "the table of a binding, or its key, is gone"
+                );
+                return None;
+            }
+        },
+        "hook" => serde_json::from_value(spec).map(|spec| Rule::of_hook(id, &spec)),
+        "schedule" => serde_json::from_value(spec).map(|spec| Rule::of_schedule(id, &spec)),
+        _ => return None,
+    };
+    found
+        .inspect_err(|error| {
+            tracing::warn!(binding.name = text_at(row, 2), error = %error, "a binding cannot be understood");
+        })
+        .ok()
 }

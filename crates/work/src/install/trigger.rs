@@ -4,7 +4,9 @@
 //! rewrites them: its deparser qualifies every column of a view that reads more than one relation.
 
 use plinth_postgres::quote::{ident, literal};
-use tokio_postgres::Transaction;
+use tokio_postgres::{GenericClient, Transaction};
+
+use crate::manifest::{BindingSpec, Priority, Sql};
 
 /// Why the triggers cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +79,30 @@ struct Rewritten {
     seat_key: String,
 }
 
+/// What was done to a table and its jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Jobs that rows got which were in the state already.
+    pub backfilled: u64,
+    /// Has unfinished jobs wait in the place where those wait that the triggers make from now on.
+    settle: String,
+}
+
+impl Installed {
+    /// Moves unfinished jobs to where those wait that the triggers make now. Says how many are left because they are being
+    /// taken or ended at the moment: waiting for them could deadlock with what their end writes to the table.
+    ///
+    /// # Errors
+    ///
+    /// [`TriggerError::Trigger`].
+    pub async fn settle(&self, client: &impl GenericClient) -> Result<i64, TriggerError> {
+        let left = client.query_one(&self.settle, &[]).await.map_err(TriggerError::Trigger)?;
+        Ok(left.get(0))
+    }
+}
+
 /// Makes the triggers of a binding in the place of those that it has, and gives rows that are in its state their jobs.
-/// Returns how many. `transaction` has the rights of the table's owner.
+/// `transaction` has the rights of the table's owner.
 ///
 /// # Errors
 ///
@@ -86,7 +110,7 @@ struct Rewritten {
 pub async fn install_triggers(
     transaction: &Transaction<'_>,
     binding: &RowBinding,
-) -> Result<u64, TriggerError> {
+) -> Result<Installed, TriggerError> {
     let failed = TriggerError::Trigger;
     let table = binding.relation();
     check_table(transaction, binding).await?;
@@ -96,10 +120,14 @@ pub async fn install_triggers(
     transaction.batch_execute(&functions(binding, &key, &rewritten)).await.map_err(failed)?;
     // From here to the end of the transaction nobody writes to the table, so no row is missed and none comes twice.
     transaction.batch_execute(&triggers(binding, &table, &rewritten)).await.map_err(failed)?;
-    if !binding.backfill {
-        return Ok(0);
+    let settle = settle(binding, &table, &key, &rewritten);
+    let mut installed = Installed { backfilled: 0, settle };
+    installed.settle(transaction).await?;
+    if binding.backfill {
+        let backfill = backfill(binding, &table, &key, &rewritten);
+        installed.backfilled = transaction.execute(&backfill, &[]).await.map_err(failed)?;
     }
-    transaction.execute(&backfill(binding, &table, &key, &rewritten), &[]).await.map_err(failed)
+    Ok(installed)
 }
 
 /// Removes what [`install_triggers`] made. The jobs stay.
@@ -130,6 +158,30 @@ pub async fn drop_triggers(
 }
 
 impl RowBinding {
+    /// What the binding with that number says of its table.
+    pub fn of(id: i32, spec: &BindingSpec) -> Self {
+        let text = |sql: &Sql| sql.as_str().to_owned();
+        let limit = spec.limit.as_ref().and_then(|limit| limit.key.as_ref());
+        let concurrency =
+            spec.concurrency.as_ref().and_then(|concurrency| concurrency.key.as_ref());
+        Self {
+            id,
+            schema: spec.on.schema.clone(),
+            table: spec.on.name.clone(),
+            when: text(&spec.when),
+            key: spec.key.clone(),
+            cancel_when: spec.cancel_when.as_ref().map(text),
+            priority: match &spec.priority {
+                Priority::Fixed(priority) => Some(priority.to_string()),
+                Priority::Of(sql) => Some(text(sql)),
+            },
+            fair: spec.fair.as_ref().map(text),
+            rate_key: limit.map(text),
+            seat_key: concurrency.map(text),
+            backfill: spec.backfill,
+        }
+    }
+
     fn relation(&self) -> String {
         format!("{}.{}", ident(&self.schema), ident(&self.table))
     }
@@ -282,6 +334,35 @@ fn triggers(binding: &RowBinding, table: &str, rewritten: &Rewritten) -> String 
         all += &trigger("cancel", "update", &cancels, &format!("leave_{id}('true')"));
     }
     all + &trigger("delete", "delete", "", &format!("leave_{id}('true')"))
+}
+
+fn settle(binding: &RowBinding, table: &str, key: &str, rewritten: &Rewritten) -> String {
+    let Rewritten { priority, fair, rate_key, seat_key, .. } = rewritten;
+    let (id, key) = (literal(&binding.id.to_string()), ident(key));
+    format!(
+        "with stale as (
+           select job.id, wanted.priority, wanted.fair, wanted.rate_key, wanted.seat_key
+           from plinth.job
+           join (
+             select (new.{key})::text collate \"C\" as key, least(9, greatest(0, ({priority})::integer))::smallint as priority,
+               coalesce(({fair})::text, '') collate \"C\" as fair,
+               ({rate_key})::text collate \"C\" as rate_key, ({seat_key})::text collate \"C\" as seat_key
+             from {table} as new
+             where (select exists (select from plinth.job where job.binding = {id}::integer))) as wanted
+           on wanted.key = job.key
+           where job.binding = {id}::integer
+             and (job.priority, job.fair, job.rate_key collate \"C\", job.seat_key collate \"C\")
+               is distinct from (wanted.priority, wanted.fair, wanted.rate_key, wanted.seat_key)
+         ), free as (
+           select id from plinth.job where id in (select id from stale) for update skip locked
+         ), settled as (
+           update plinth.job
+           set priority = stale.priority, fair = stale.fair, rate_key = stale.rate_key, seat_key = stale.seat_key
+           from stale join free using (id) where job.id = stale.id
+           returning job.id
+         )
+         select (select count(distinct id) from stale) - (select count(*) from settled)"
+    )
 }
 
 fn backfill(binding: &RowBinding, table: &str, key: &str, rewritten: &Rewritten) -> String {

@@ -1,5 +1,6 @@
 //! The work plane on a real PostgreSQL.
 
+mod apply;
 mod check;
 mod engine;
 mod support;

@@ -72,7 +72,7 @@ impl Bench<'_> {
         let transaction = self.owner.client_mut().transaction().await.unwrap();
         let made = install_triggers(&transaction, binding).await?;
         transaction.commit().await.unwrap();
-        Ok(made)
+        Ok(made.backfilled)
     }
 }
 
@@ -95,6 +95,8 @@ pub(crate) fn rule(id: i32, action: &str) -> Rule {
         name: format!("rule-{id}"),
         action: action.to_owned(),
         with: serde_json::Value::Null,
+        key_type: "bigint".into(),
+        steps: Vec::new(),
         role: None,
         input: None,
         running: Vec::new(),
