@@ -29,6 +29,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0013_auth_totp",
     "0014_provider_tokens",
     "0015_work",
+    "0016_hooks",
 ];
 
 #[cfg(test)]

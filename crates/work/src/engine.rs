@@ -42,6 +42,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long finished jobs are kept.
     pub keep: Duration,
+    /// How long deliveries to webhooks are kept: so long a repeated one changes nothing, and one can be replayed.
+    pub keep_events: Duration,
     /// How long running jobs may take to end when the engine stops.
     pub grace: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             finishers: 2,
             poll: Duration::from_secs(1),
             keep: Duration::from_secs(7 * 24 * 3600),
+            keep_events: Duration::from_secs(30 * 24 * 3600),
             grace: Duration::from_secs(10),
         }
     }

@@ -3,10 +3,12 @@
 pub mod action;
 mod counters;
 pub mod engine;
+pub mod hook;
 pub mod install;
 pub mod journal;
 pub mod manifest;
 pub mod rule;
+pub mod schedule;
 mod store;
 mod value;
 

@@ -1,5 +1,8 @@
 //! Our statements on the tables of `plinth`, one function each. All run as the owner role, on a pool of its login.
 
+mod event;
+mod schedule;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,6 +14,9 @@ use serde_json::{Value, json};
 use crate::journal::{JournalError, Step, Until};
 use crate::rule::{Rule, Script, Values};
 use crate::value::{self, numbers, text, texts};
+
+pub(crate) use event::{Kept, NewEvent, StoredHook};
+pub(crate) use schedule::{DueSchedule, Move};
 
 /// SQLSTATE of `plinth.fence`: a job is not this worker's any more.
 const LOST: &str = "PLF01";

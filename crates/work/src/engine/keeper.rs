@@ -17,6 +17,9 @@ pub(super) const MOST_PROMOTED: usize = 1000;
 /// How often history is rotated.
 const ROTATE: Duration = Duration::from_secs(3600);
 
+/// Most deliveries that are forgotten at once; what is beyond goes an hour later.
+const MOST_FORGOTTEN: usize = 20_000;
+
 /// Heartbeats in a lease.
 const BEATS: u32 = 5;
 
@@ -57,6 +60,10 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
             rotated = Some(Instant::now());
             if let Err(error) = shared.store.history_rotate(shared.options.keep).await {
                 tracing::warn!(project.name = %shared.project, error = %error, "cannot rotate the history of jobs");
+            }
+            let keep = shared.options.keep_events;
+            if let Err(error) = shared.store.event_prune(keep, MOST_FORGOTTEN).await {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot forget old deliveries");
             }
         }
         sleep(lease / BEATS).await;

@@ -3,5 +3,7 @@
 mod apply;
 mod check;
 mod engine;
+mod hook;
+mod schedule;
 mod support;
 mod trigger;
