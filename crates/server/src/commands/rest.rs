@@ -159,6 +159,7 @@ impl Alone {
             snapshot: options,
             room: Room::new(1),
             sign_in: None,
+            hooks: None,
         }))
     }
 

@@ -9,6 +9,7 @@ mod context;
 mod cores;
 mod cors;
 mod data;
+mod hooks;
 mod inbox;
 mod jwt;
 mod keys;
@@ -193,6 +194,9 @@ impl Gateway {
         let mut watch = Stopwatch::start(rules.timing);
         match route.guard {
             Guard::ApiKey => {}
+            Guard::Proof => {
+                return Box::pin(hooks::answer(project, &self.bodies, parts, path, body)).await;
+            }
             Guard::SignIn => {
                 let header = project.client_header();
                 let admitted = sign_in::admit(&rules.access, &self.limits, header, parts, path);
@@ -222,8 +226,8 @@ impl Gateway {
         };
         match route.service {
             Service::NotYet(part) => Situation::NotYet(part).answer(),
-            // Its guard has answered.
-            Service::Auth => Situation::NoRoute.answer(),
+            // Their guards have answered.
+            Service::Auth | Service::Hooks => Situation::NoRoute.answer(),
             Service::Rest => {
                 let place = (base_path, path, query);
                 let mut answer =
@@ -377,7 +381,7 @@ fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant, from_st
         tracing::warn!(
             request.id = ?id,
             http.method = %parts.method,
-            http.path = parts.uri.path(),
+            http.path = hooks::without_token(parts.uri.path()),
             http.status = status.as_u16(),
             duration_ms = begun.elapsed().as_millis(),
             "a request failed"
@@ -385,7 +389,7 @@ fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant, from_st
     } else if from_status < 500 && status.as_u16() >= from_status {
         tracing::info!(
             http.method = %parts.method,
-            http.path = parts.uri.path(),
+            http.path = hooks::without_token(parts.uri.path()),
             http.status = status.as_u16(),
             duration_us = begun.elapsed().as_micros(),
             "answered a request"
@@ -394,7 +398,7 @@ fn log(parts: &Parts, answer: &Answer, id: &HeaderValue, begun: Instant, from_st
         tracing::debug!(
             request.id = ?id,
             http.method = %parts.method,
-            http.path = parts.uri.path(),
+            http.path = hooks::without_token(parts.uri.path()),
             http.status = status.as_u16(),
             duration_us = begun.elapsed().as_micros(),
             "answered a request"

@@ -29,6 +29,8 @@ pub(super) enum Situation<'a> {
     BodyTooLarge(usize),
     /// The body of a request of sign-in is longer than its limit, in bytes, which is not the operator's to raise.
     SignInTooLarge(usize),
+    /// The body of a webhook is longer than its limit, in bytes, which is not the operator's to raise.
+    DeliveryTooLarge(usize),
     /// The body broke off or was malformed.
     BodyUnreadable,
     /// The client did not finish, or the answer did not come, in time.
@@ -47,7 +49,9 @@ impl Situation<'_> {
             }
             Self::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooLarge(_) | Self::SignInTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::SignInTooLarge(_) | Self::DeliveryTooLarge(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::BodyUnreadable => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy | Self::NoSignIn => StatusCode::SERVICE_UNAVAILABLE,
@@ -82,6 +86,9 @@ impl Situation<'_> {
                 "error_code": "request_entity_too_large",
                 "msg": format!("the request body is longer than {limit} bytes"),
             }),
+            Self::DeliveryTooLarge(limit) => {
+                json!({"message": format!("the request body is longer than {limit} bytes")})
+            }
             Self::BodyUnreadable => json!({"message": "the request body could not be read"}),
             Self::RequestTimeout => json!({"message": "the request took too long"}),
             Self::Busy => json!({

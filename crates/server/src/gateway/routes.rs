@@ -9,6 +9,8 @@ pub enum Service {
     Rest,
     /// Sign-in.
     Auth,
+    /// Webhooks.
+    Hooks,
     /// A part that clients know and that is not served yet, by its name.
     NotYet(&'static str),
 }
@@ -18,7 +20,7 @@ impl Service {
     pub(super) fn origins(self) -> Origins {
         match self {
             Self::Auth => Origins::Auth,
-            Self::Rest | Self::NotYet(_) => Origins::Gateway,
+            Self::Rest | Self::Hooks | Self::NotYet(_) => Origins::Gateway,
         }
     }
 }
@@ -30,6 +32,8 @@ pub enum Guard {
     ApiKey,
     /// An API key except on the paths that browsers and other servers open; tokens are the part's own business.
     SignIn,
+    /// No key: the proof that the manifest asks of a hook's deliveries.
+    Proof,
 }
 
 /// A path prefix below a project.
@@ -51,6 +55,7 @@ const fn route(prefix: &'static str, service: Service) -> Route {
 pub const ROUTES: &[Route] = &[
     route("/rest/v1", Service::Rest),
     Route { prefix: "/auth/v1", service: Service::Auth, guard: Guard::SignIn },
+    Route { prefix: "/hooks/v1", service: Service::Hooks, guard: Guard::Proof },
     route("/storage/v1", Service::NotYet("storage")),
     route("/realtime/v1", Service::NotYet("realtime")),
     route("/functions/v1", Service::NotYet("functions")),

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod desk;
+mod hooks;
 mod live;
 mod project;
 mod room;
@@ -12,6 +13,7 @@ mod snapshot;
 
 pub use backoff::Backoff;
 pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE};
+pub use hooks::HookParts;
 pub use live::{Health, Live, LiveError, Reload, Target};
 pub use project::{Project, ProjectParts};
 pub use room::{Place, Room};
@@ -78,7 +80,7 @@ struct Entry {
 struct Source {
     generation: i64,
     keys: plinth_postgres::Keys,
-    logins: [Login; 2],
+    logins: [Login; 3],
     created_at: std::time::SystemTime,
 }
 
@@ -244,7 +246,11 @@ fn source(project: &plinth_postgres::Project) -> Source {
     Source {
         generation: project.generation,
         keys: project.keys.clone(),
-        logins: [project.authenticator_login.clone(), project.auth_login.clone()],
+        logins: [
+            project.authenticator_login.clone(),
+            project.auth_login.clone(),
+            project.owner_login.clone(),
+        ],
         created_at: project.created_at,
     }
 }
@@ -284,7 +290,22 @@ impl Factory {
             },
             room: self.room.clone(),
             sign_in: Some(self.sign_in(project)),
+            hooks: Some(self.hooks(project)),
         })
+    }
+
+    fn hooks(&self, project: &plinth_postgres::Project) -> HookParts {
+        let quarter = self.config.pool.max_connections.div_ceil(4);
+        let max_connections = quarter.min(hooks::MAX_CONNECTIONS);
+        HookParts {
+            connect: self.endpoint.wire(&project.owner_login, &project.database, "plinth hooks"),
+            pool: PoolOptions {
+                shards: shards(max_connections),
+                max_connections,
+                ..pool_options(&self.config)
+            },
+            owner: Arc::from(project.owner_role.as_str()),
+        }
     }
 
     fn sign_in(&self, project: &plinth_postgres::Project) -> SignInParts {

@@ -9,9 +9,12 @@ use plinth_auth::Auth;
 use plinth_auth::token::Jwk;
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+use plinth_work::hook::Hooks;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::desk::DeskError;
+use super::hooks::{HookDesk, HookParts};
 use super::live::{Live, LiveError, Reload, Target};
 use super::room::Room;
 use super::sign_in::{SignIn, SignInParts};
@@ -44,12 +47,15 @@ pub struct ProjectParts {
     pub room: Arc<Room>,
     /// Its sign-in, if it has one.
     pub sign_in: Option<SignInParts>,
+    /// Its webhooks, if it can have any.
+    pub hooks: Option<HookParts>,
 }
 
 /// A project that can be served.
 pub struct Project {
     parts: ProjectParts,
     sign_in: Option<SignIn>,
+    hooks: Option<HookDesk>,
     live: RwLock<Option<Arc<Live>>>,
     /// Held while connecting, so that a hundred first requests cause one connection.
     opening: tokio::sync::Mutex<()>,
@@ -68,7 +74,8 @@ impl Project {
     pub fn new(mut parts: ProjectParts) -> Arc<Self> {
         let budget = parts.budget.clone();
         let project = Arc::new(Self {
-            sign_in: parts.sign_in.take().map(|sign_in| SignIn::new(sign_in, budget)),
+            sign_in: parts.sign_in.take().map(|sign_in| SignIn::new(sign_in, budget.clone())),
+            hooks: parts.hooks.take().map(|hooks| HookDesk::new(hooks, budget)),
             parts,
             live: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
@@ -168,6 +175,17 @@ impl Project {
         self.sign_in.as_ref().ok_or(DeskError::Absent)?.auth()
     }
 
+    /// What answers the project's webhooks. `None` for a project that was dropped, or a database that is served alone.
+    pub fn hooks(&self) -> Option<Arc<Hooks>> {
+        self.last_used_ms.store(self.age_ms(), Ordering::Relaxed);
+        self.hooks.as_ref()?.hooks()
+    }
+
+    /// Told of every delivery to this instance that made a job. `None` for a database that is served alone.
+    pub fn delivered(&self) -> Option<&Arc<Notify>> {
+        self.hooks.as_ref().map(HookDesk::arrived)
+    }
+
     /// The header in which a proxy tells sign-in whom a request is from, if the project's settings name one.
     pub fn client_header(&self) -> Option<&HeaderName> {
         self.sign_in.as_ref()?.client_header()
@@ -232,6 +250,9 @@ impl Project {
         if let Some(sign_in) = &self.sign_in {
             sign_in.close_idle(CONNECTION_IDLE.min(idle));
         }
+        if let Some(hooks) = &self.hooks {
+            hooks.close_idle(CONNECTION_IDLE.min(idle));
+        }
         let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let Some(live) = slot.as_ref() else { return false };
         // A request that is under way holds the other reference.
@@ -252,6 +273,9 @@ impl Project {
         }
         if let Some(sign_in) = &self.sign_in {
             sign_in.close();
+        }
+        if let Some(hooks) = &self.hooks {
+            hooks.close();
         }
     }
 

@@ -75,7 +75,9 @@ async fn two_projects(test: impl AsyncFnOnce(&Instance, &TestDatabase, &TestData
     let two = TestDatabase::create(&Template::Platform).await.unwrap();
     let endpoint = one.cluster().cluster().endpoint();
     for (database, table) in [(&one, "first"), (&two, "second")] {
-        let sql = format!("{WHO} create table {table} (id int); insert into {table} values (1)");
+        let hook = crate::hooks::hook();
+        let sql =
+            format!("{WHO} {hook} create table {table} (id int); insert into {table} values (1)");
         as_owner(database.project(), endpoint, &sql).await;
     }
     let projects = [one.project().clone(), two.project().clone()];
@@ -99,6 +101,10 @@ async fn every_route_refuses_every_stranger() {
                     strangers.extend(without_token(&base, one.project(), two.project()));
                 }
                 Guard::SignIn => {}
+                Guard::Proof => {
+                    refuses_deliveries(&base, &strangers).await;
+                    continue;
+                }
             }
             for path in [route.prefix.to_owned(), format!("{}/rpc/who", route.prefix)] {
                 for (stranger, api) in &strangers {
@@ -115,6 +121,17 @@ async fn every_route_refuses_every_stranger() {
     .await;
 }
 
+/// No key of any project stands for the proof that a hook asks for, and no answer says what was wrong.
+async fn refuses_deliveries(base: &Api, strangers: &[(&str, Api)]) {
+    let guess = ("a wrong proof", base.with("x-proof", "guess"));
+    for (stranger, api) in strangers.iter().chain([&guess]) {
+        let answer = api.send(Method::POST, "/hooks/v1/deploy", "{}".into()).await.unwrap();
+        let what = format!("a delivery with {stranger}: {}", answer.text());
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}");
+        assert_eq!(answer.json(), json!({"message": "not authorised"}), "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_lets_a_key_of_the_project_through() {
     two_projects(async |instance, one, _| {
@@ -125,6 +142,8 @@ async fn every_route_lets_a_key_of_the_project_through() {
             let wanted = match route.service {
                 Service::Rest => StatusCode::OK,
                 Service::Auth => StatusCode::NOT_FOUND,
+                // No key opens a hook, and reading one is nothing that anybody may.
+                Service::Hooks => StatusCode::METHOD_NOT_ALLOWED,
                 Service::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
             };
             assert_eq!(answer.status, wanted, "{}: {}", route.prefix, answer.text());

@@ -9,6 +9,7 @@ mod catalog;
 mod cli;
 mod faults;
 mod gateway;
+mod hooks;
 mod large;
 mod master_key;
 mod projects;
