@@ -1,6 +1,9 @@
 //! What a job does: one trait for SQL, HTTP, flows and every connector.
 
+mod flow;
+mod http;
 mod noop;
+mod sql;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,11 +12,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plinth_wire::WireError;
 use serde_json::Value;
 
+pub use flow::Flow;
+pub use http::{HttpRequest, MAX_ANSWER, Secrets};
 pub use noop::Noop;
+pub use sql::SqlStatement;
 
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 
 /// What an action's work is, boxed: actions are chosen by name.
 pub type Work<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
@@ -57,8 +64,30 @@ pub struct Call {
     pub role: Option<String>,
     /// How long this attempt may take.
     pub timeout: Duration,
+    /// The step of a flow that it is.
+    pub step: Option<String>,
     /// What its steps came to.
     pub journal: Journal,
+}
+
+impl Call {
+    /// The call of an action that is a step of this one.
+    fn of_step(&self, step: &str, input: Value, with: Value) -> Self {
+        Self {
+            project: Arc::clone(&self.project),
+            binding: self.binding.clone(),
+            job: self.job,
+            attempt: self.attempt,
+            failures: self.failures,
+            row: self.row.clone(),
+            input,
+            with,
+            role: self.role.clone(),
+            timeout: self.timeout,
+            step: Some(step.to_owned()),
+            journal: self.journal.clone(),
+        }
+    }
 }
 
 /// What an attempt came to.
@@ -79,6 +108,24 @@ pub enum Outcome {
     Waits(Vec<String>),
 }
 
+/// How long a job waits when PostgreSQL was not there to write its journal.
+const BREATH: Duration = Duration::from_secs(1);
+
+impl From<JournalError> for Outcome {
+    /// What it means for an attempt that its journal could not be written or asked.
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Bound | JournalError::NoBinding(_) => Self::Never(error.to_string()),
+            // Whatever is said is not heard.
+            JournalError::Lost => Self::Failed(error.to_string()),
+            JournalError::Database(WireError::Database(error)) if !error.is_fatal() => {
+                Self::Failed(format!("{} ({})", error.message, error.code))
+            }
+            JournalError::Database(error) => Self::NotBefore(BREATH, error.to_string()),
+        }
+    }
+}
+
 /// The actions that there are, by name.
 #[derive(Clone, Default)]
 pub struct Actions(HashMap<&'static str, Arc<dyn Action>>);
@@ -89,6 +136,13 @@ impl Actions {
     pub fn with(mut self, action: impl Action + 'static) -> Self {
         self.0.insert(action.name(), Arc::new(action));
         self
+    }
+
+    /// Adds `flow`, whose steps are all that were added before.
+    #[must_use]
+    pub fn with_flow(self) -> Self {
+        let flow = Flow::new(self.clone());
+        self.with(flow)
     }
 
     /// The action of that name.

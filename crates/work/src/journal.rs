@@ -8,8 +8,9 @@ use std::time::Duration;
 use plinth_wire::WireError;
 use serde_json::{Value, json};
 
-use crate::rule::{Rule, Values};
-use crate::store::{Claimed, Store};
+use crate::manifest::{self, Sql};
+use crate::rule::{Rule, Script, Values};
+use crate::store::{Claimed, StepRun, Store};
 
 /// Most steps of a job.
 pub const MAX_STEPS: usize = 10_000;
@@ -26,6 +27,9 @@ pub enum JournalError {
     /// Too many steps, or too long a name.
     #[error("a job has at most {MAX_STEPS} steps, and a step's name at most {MAX_STEP_NAME} bytes")]
     Bound,
+    /// There is no binding of that name.
+    #[error("there is no binding `{0}`")]
+    NoBinding(String),
     /// PostgreSQL failed.
     #[error("cannot write the journal")]
     Database(#[source] WireError),
@@ -47,10 +51,28 @@ pub enum Step {
 pub enum Until {
     /// Until so much time has passed.
     Time(Duration),
-    /// Until an event of that name comes, at most so long.
+    /// Until an event of that name and without a key comes, at most so long.
     Event(String, Duration),
+    /// Until an event of that name with this key comes, at most so long.
+    Keyed {
+        /// The event's name.
+        event: String,
+        /// Its key; `None`: an event without one.
+        key: Option<String>,
+        /// How long; then the step's value is null. That of an event never is.
+        limit: Duration,
+    },
     /// Until a job of that binding, made with this input, has ended.
     Job(String, String),
+    /// Until a job of a binding for a row has ended.
+    Row {
+        /// The binding's name.
+        binding: String,
+        /// The row's key.
+        key: Option<String>,
+        /// What the job is made with.
+        input: Value,
+    },
 }
 
 /// The steps of one job, as this attempt knows them.
@@ -101,11 +123,8 @@ impl Journal {
     /// [`JournalError`]; then the step must be taken as not done.
     pub async fn record(&self, name: &str, value: Value) -> Result<(), JournalError> {
         self.room_for(name)?;
-        let values = Values {
-            step: Some(json!({"name": name, "out": value})),
-            steps: Some(self.values()),
-            ..Values::of(&self.job, &self.rule)
-        };
+        let step = json!({"name": name, "index": self.len(), "out": value});
+        let values = Values { step: Some(step), ..self.named(None) };
         self.store.step_record((&self.job, self.worker), &self.rule, name, &values).await?;
         self.remember(name, Step::Done(value));
         Ok(())
@@ -118,9 +137,85 @@ impl Journal {
     /// [`JournalError`].
     pub async fn wait(&self, name: &str, until: Until) -> Result<(), JournalError> {
         self.room_for(name)?;
-        self.store.step_wait(&self.job, self.worker, name, &until).await?;
+        let known = self.store.step_wait(&self.job, self.worker, name, &until).await?;
+        if let (false, Until::Job(binding, _) | Until::Row { binding, .. }) = (known, until) {
+            return Err(JournalError::NoBinding(binding));
+        }
         self.remember(name, Step::Waiting);
         Ok(())
+    }
+
+    /// Forgets a step that failed, so that the next attempt does it again.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`].
+    pub async fn forget(&self, name: &str) -> Result<(), JournalError> {
+        self.store.step_forget(&self.job, self.worker, name).await?;
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        Ok(())
+    }
+
+    /// All steps whose names begin so, with what is behind that.
+    pub fn below(&self, scope: &str) -> Vec<(String, Step)> {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let below = steps
+            .iter()
+            .filter_map(|(name, step)| Some((name.strip_prefix(scope)?.to_owned(), step.clone())));
+        below.collect()
+    }
+
+    /// Runs a statement as a step, whose entry is written in the statement's own transaction. A step that is there does
+    /// not run again.
+    pub(crate) async fn run(
+        &self,
+        name: &str,
+        (sql, role): (&Sql, Option<&str>),
+        input: &Value,
+    ) -> Result<Value, JournalError> {
+        self.room_for(name)?;
+        let values = self.named(Some(input));
+        let script = self.script(sql);
+        let run = StepRun { name, index: self.len(), role, script: &script, values: &values };
+        let out = self.store.step_run((&self.job, self.worker), &self.rule, &run).await?;
+        self.remember(name, Step::Done(out.clone()));
+        Ok(out)
+    }
+
+    /// The first value that a query of the manifest gives, as text.
+    pub(crate) async fn ask(
+        &self,
+        (script, role): (&Script, Option<&str>),
+        input: &Value,
+    ) -> Result<Option<String>, JournalError> {
+        let values = self.named(Some(input));
+        let job = (&self.job, self.worker);
+        self.store.step_ask(job, &self.rule, (script, role), &values).await
+    }
+
+    /// The steps of the binding, where its action is `flow`.
+    pub(crate) fn flow(&self) -> &[manifest::Step] {
+        &self.rule.steps
+    }
+
+    /// A statement of the manifest, ready to run.
+    pub(crate) fn script(&self, sql: &Sql) -> Script {
+        let rendered = sql.render(&self.rule.key_type);
+        Script::new(rendered.text, rendered.names)
+    }
+
+    /// What SQL may name in the middle of an attempt.
+    fn named(&self, input: Option<&Value>) -> Values {
+        let mut values = Values::of(&self.job, &self.rule);
+        if let Some(input) = input {
+            values.input = Some(input.clone());
+        }
+        values.steps = Some(self.values());
+        values
+    }
+
+    fn len(&self) -> usize {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn room_for(&self, name: &str) -> Result<(), JournalError> {

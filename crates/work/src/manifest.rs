@@ -37,6 +37,7 @@ use toml::de::DeTable;
 pub use name::Name;
 pub use problem::{FILE, Problem};
 pub use schema::json_schema;
+pub(crate) use span::parse_millis;
 pub use spec::{
     BindingSpec, Call, CatchUp, Concurrency, Deed, ENV, Encoding, EventId, HookSpec, Limit,
     MeterSpec, Priority, Relation, Retry, Role, ScheduleSpec, Scheme, SealedSpec, Step, Verify,

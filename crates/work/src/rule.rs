@@ -146,6 +146,17 @@ impl Script {
         Self { text: text.into(), names: names.into() }
     }
 
+    /// The script of an expression as a query.
+    pub(crate) fn into_test(self) -> Self {
+        // The line break ends a comment.
+        Self { text: format!("select ({}\n)", self.text).into(), names: self.names }
+    }
+
+    /// What its parameters stand for, in their order.
+    pub(crate) fn names(&self) -> &[Name] {
+        &self.names
+    }
+
     /// The statement with its values.
     pub(crate) fn statement(&self, values: &Values) -> Statement {
         let params = self.names.iter().map(|name| values.get(*name)).collect();

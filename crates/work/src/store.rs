@@ -2,8 +2,10 @@
 
 mod event;
 mod schedule;
+mod step;
 
-use std::collections::BTreeMap;
+pub(crate) use step::StepRun;
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use plinth_wire::{Batch, Format, Lane, Pool, Row, Rows, Statement, WireError};
 use serde_json::{Value, json};
 
-use crate::journal::{JournalError, Step, Until};
+use crate::journal::JournalError;
 use crate::rule::{Rule, Script, Values};
 use crate::value::{self, numbers, text, texts};
 
@@ -45,7 +47,13 @@ statements! {
     STEP_RECORD = include_str!("store/step_record.sql");
     STEP_WAIT = include_str!("store/step_wait.sql");
     STEP_CALL = include_str!("store/step_call.sql");
-    STEP_LIST = "select name, state = 'd' or state = 's' and due_at <= clock_timestamp() or state = 'e' and due_at <= clock_timestamp(),
+    STEP_SETTLE = include_str!("store/step_settle.sql");
+    STEP_FORGET = include_str!("store/step_forget.sql");
+    STEP_RUN = "select plinth.run_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    HOLD = "with mine as (
+              select id from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled for update
+            ) select plinth.fence(count(*) = 1) from mine";
+    STEP_LIST = "select name, state = 'd',
                         case when state = 'd' then coalesce(result, 'null') else 'null' end, error
                  from plinth.step where job = $1";
     MINE = "select plinth.fence(count(*) = 1) from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled";
@@ -349,64 +357,14 @@ impl Store {
         steps: &[String],
     ) -> Result<(), JournalError> {
         let steps = texts(steps.iter().map(String::as_str));
-        let params = vec![text(job.id), text(job.attempt), text(worker), steps];
-        self.one(&PARK, params).await.map(drop).map_err(lost_or)
+        let mine = || vec![text(job.id), text(job.attempt), text(worker)];
+        let park = mine().into_iter().chain([steps]).collect();
+        let statements = vec![statement(&HOLD, mine()), statement(&PARK, park)];
+        self.run(statements).await.map(drop).map_err(lost_or)
     }
 
     pub(crate) async fn job_cancel(&self, jobs: &[i64], worker: i64) -> Result<(), WireError> {
         self.one(&CANCEL, vec![numbers(jobs), text(worker)]).await.map(drop)
-    }
-
-    pub(crate) async fn step_list(&self, job: i64) -> Result<BTreeMap<String, Step>, WireError> {
-        let rows = self.one(&STEP_LIST, vec![text(job)]).await?;
-        let step = |row: &Row| {
-            let step = match (text_at(row, 1).as_deref(), text_at(row, 3)) {
-                (Some("t"), Some(error)) => Step::Failed(error),
-                (Some("t"), None) => Step::Done(json_at(row, 2)),
-                _ => Step::Waiting,
-            };
-            Some((text_at(row, 0)?, step))
-        };
-        Ok(rows.iter().filter_map(step).collect())
-    }
-
-    pub(crate) async fn step_record(
-        &self,
-        (job, worker): (&Claimed, i64),
-        rule: &Rule,
-        name: &str,
-        values: &Values,
-    ) -> Result<(), JournalError> {
-        let out = values.step.as_ref().and_then(|step| step.get("out")).unwrap_or(&Value::Null);
-        let params = vec![text(job.id), text(job.attempt), text(worker), text(name), text(out)];
-        let mut statements = vec![statement(&STEP_RECORD, params)];
-        statements.extend(self.scripts(rule, &rule.each_step, values));
-        self.run(statements).await.map(drop).map_err(lost_or)
-    }
-
-    pub(crate) async fn step_wait(
-        &self,
-        job: &Claimed,
-        worker: i64,
-        name: &str,
-        until: &Until,
-    ) -> Result<(), JournalError> {
-        let mut params = vec![text(job.id), text(job.attempt), text(worker), text(name)];
-        let sql = match until {
-            Until::Time(wait) => {
-                params.extend([text('s'), text(wait.as_secs_f64()), None]);
-                &STEP_WAIT
-            }
-            Until::Event(event, limit) => {
-                params.extend([text('e'), text(limit.as_secs_f64()), text(event)]);
-                &STEP_WAIT
-            }
-            Until::Job(binding, input) => {
-                params.extend([text(binding), text(input)]);
-                &STEP_CALL
-            }
-        };
-        self.one(sql, params).await.map(drop).map_err(lost_or)
     }
 
     fn mine(&self, job: &Claimed, worker: i64) -> Statement {
@@ -415,13 +373,23 @@ impl Store {
 
     /// SQL of the manifest, with the rights and the time that it has, and the owner role again behind it.
     fn scripts(&self, rule: &Rule, scripts: &[Script], values: &Values) -> Vec<Statement> {
+        self.scripts_as(rule.role.as_deref(), rule, scripts, values)
+    }
+
+    fn scripts_as(
+        &self,
+        role: Option<&str>,
+        rule: &Rule,
+        scripts: &[Script],
+        values: &Values,
+    ) -> Vec<Statement> {
         if scripts.is_empty() {
             return Vec::new();
         }
         let own = scripts.iter().map(|script| script.statement(values));
         let limit = text(rule.timeout.as_millis());
         let mut statements = vec![statement(&LIMIT, vec![limit])];
-        if let Some(role) = &rule.role {
+        if let Some(role) = role {
             statements.push(statement(&ROLE, vec![text(role)]));
         }
         statements.extend(own);

@@ -18,9 +18,21 @@ pub(crate) fn numbers<N: ToString>(values: impl IntoIterator<Item = N>) -> Value
 
 /// An array of texts.
 pub(crate) fn texts<'a>(values: impl IntoIterator<Item = &'a str>) -> Value {
-    let quoted = |value: &str| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
     let values: Vec<String> = values.into_iter().map(quoted).collect();
     text(format!("{{{}}}", values.join(",")))
+}
+
+/// An array of texts and NULLs.
+pub(crate) fn nullable_texts(values: &[Value]) -> Value {
+    let written = values.iter().map(|value| match value {
+        None => "NULL".to_owned(),
+        Some(value) => quoted(&String::from_utf8_lossy(value)),
+    });
+    text(format!("{{{}}}", written.collect::<Vec<_>>().join(",")))
+}
+
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]
@@ -39,5 +51,7 @@ mod tests {
             shown(texts(["a", "b \"c\" \\ {,}", "null"])),
             r#"{"a","b \"c\" \\ {,}","null"}"#
         );
+        let mixed = [text("a,\"b"), None, text("NULL")];
+        assert_eq!(shown(nullable_texts(&mixed)), r#"{"a,\"b",NULL,"NULL"}"#);
     }
 }

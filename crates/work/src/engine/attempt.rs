@@ -114,6 +114,7 @@ impl Attempt {
             with: self.rule.with.clone(),
             role: self.rule.role.clone(),
             timeout: self.rule.timeout,
+            step: None,
             journal: Journal::new(Arc::clone(store), rule, job, steps),
         })
     }

@@ -12,7 +12,7 @@ const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Milliseconds of a length of time; a day has 24 hours. A number without unit is none, except `0`.
-pub(super) fn parse_millis(text: &str) -> Option<u64> {
+pub(crate) fn parse_millis(text: &str) -> Option<u64> {
     if text.trim() == "0" {
         return Some(0);
     }

@@ -11,7 +11,9 @@ with gone as (
   from gone where step.job = gone.parent and step.child = gone.id and step.state = 'c'
   returning step.job
 ), woken as (
-  update plinth.job set due_at = clock_timestamp() from awaited where job.id = awaited.job and job.state = 'w'
+  -- Whatever its state was when this statement began: it may be parked at this moment.
+  update plinth.job set due_at = case job.state when 'w' then clock_timestamp() else job.due_at end
+  from awaited where job.id = awaited.job
 )
 insert into plinth.job_done
   (id, binding, outcome, key, input, attempts, failures, parent, error, steps, enqueued_at, started_at)

@@ -14,6 +14,8 @@ with failed as (
   from failed where failed.state = 'd' and step.job = failed.parent and step.child = failed.id and step.state = 'c'
   returning step.job
 ), woken as (
-  update plinth.job set due_at = clock_timestamp() from awaited where job.id = awaited.job and job.state = 'w'
+  -- Whatever its state was when this statement began: it may be parked at this moment.
+  update plinth.job set due_at = case job.state when 'w' then clock_timestamp() else job.due_at end
+  from awaited where job.id = awaited.job
 )
 select plinth.fence(count(*) = 1) from failed

@@ -16,7 +16,9 @@ with given as (
   from finished where step.job = finished.parent and step.child = finished.id and step.state = 'c'
   returning step.job
 ), woken as (
-  update plinth.job set due_at = clock_timestamp() from awaited where job.id = awaited.job and job.state = 'w'
+  -- Whatever its state was when this statement began: it may be parked at this moment.
+  update plinth.job set due_at = case job.state when 'w' then clock_timestamp() else job.due_at end
+  from awaited where job.id = awaited.job
 ), kept as (
   insert into plinth.job_done
     (id, binding, outcome, key, input, attempts, failures, parent, error, out, steps, enqueued_at, started_at)

@@ -1,4 +1,5 @@
--- Lets the job $1 (attempt $2 of worker $3) wait for its steps $4, of which some may be done by now.
+-- Lets the job $1 (attempt $2 of worker $3) wait for its steps $4, of which some may be done by now. The job was locked by
+-- the statement before, so that whoever ends a step comes before this one's snapshot or finds the job parked.
 with parked as (
   update plinth.job
   set state = 'w', place = null, worker = null,

@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod engine;
+mod flow;
 mod hook;
 mod schedule;
 mod support;
