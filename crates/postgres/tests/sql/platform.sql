@@ -494,7 +494,8 @@ select tests.throws($$select plinth.set_setting('statement_timeout', '1h', 'auth
 select tests.is((select array_agg(pg_proc.oid::regprocedure::text order by pg_proc.oid::regprocedure::text collate "C")
     from pg_proc where prosecdef and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace,
       'extensions'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace)),
-  array['plinth.set_setting(text,text,text)', 'plinth.statement_stats()', 'realtime.make_partitions(integer,interval)'], 'definer''s rights');
+  array['plinth.rotate_history(interval)', 'plinth.schedule_call(text,text,text,text)', 'plinth.set_setting(text,text,text)',
+    'plinth.statement_stats()', 'plinth.unschedule_call(text)', 'realtime.make_partitions(integer,interval)'], 'definer''s rights');
 select tests.ok(proconfig @> '{"search_path=\"\""}', oid::regprocedure || ' pins its search path')
 from pg_proc
 where (prosecdef or prolang = (select oid from pg_language where lanname = 'plpgsql'))
