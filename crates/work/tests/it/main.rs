@@ -5,6 +5,7 @@ mod check;
 mod engine;
 mod flow;
 mod hook;
+mod request;
 mod schedule;
 mod support;
 mod trigger;
