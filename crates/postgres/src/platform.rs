@@ -30,6 +30,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0014_provider_tokens",
     "0015_work",
     "0016_hooks",
+    "0017_messages",
     "0018_steps",
 ];
 

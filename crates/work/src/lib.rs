@@ -7,6 +7,7 @@ pub mod hook;
 pub mod install;
 pub mod journal;
 pub mod manifest;
+pub mod message;
 pub mod rule;
 pub mod schedule;
 mod store;

@@ -21,14 +21,15 @@ pub(crate) use event::{Kept, NewEvent, StoredHook};
 pub(crate) use schedule::{DueSchedule, Move};
 
 /// SQLSTATE of `plinth.fence`: a job is not this worker's any more.
-const LOST: &str = "PLF01";
+pub(crate) const LOST: &str = "PLF01";
 
 /// A statement whose text is kept: sessions find what they have prepared by where it is in memory.
-type Shared = LazyLock<Arc<str>>;
+pub(crate) type Shared = LazyLock<Arc<str>>;
 
 macro_rules! statements {
-    ($($name:ident = $text:expr;)*) => { $(static $name: Shared = LazyLock::new(|| Arc::from($text));)* };
+    ($($name:ident = $text:expr;)*) => { $(pub(crate) static $name: $crate::store::Shared = std::sync::LazyLock::new(|| std::sync::Arc::from($text));)* };
 }
+pub(crate) use statements;
 
 statements! {
     CLAIM = include_str!("store/claim.sql");
@@ -159,6 +160,25 @@ impl Store {
     async fn one(&self, sql: &Shared, params: Vec<value::Value>) -> Result<Vec<Row>, WireError> {
         let mut rows = self.run(vec![statement(sql, params)]).await?;
         Ok(rows.pop().map(Rows::into_text).unwrap_or_default())
+    }
+
+    /// The JSON value that a statement gives; null when it gives none.
+    pub(crate) async fn json(
+        &self,
+        sql: &Shared,
+        params: Vec<value::Value>,
+    ) -> Result<Value, WireError> {
+        let rows = self.one(sql, params).await?;
+        Ok(rows.first().map(|row| json_at(row, 0)).unwrap_or_default())
+    }
+
+    /// The JSON values that a statement gives, one in a row.
+    pub(crate) async fn json_list(
+        &self,
+        sql: &Shared,
+        params: Vec<value::Value>,
+    ) -> Result<Vec<Value>, WireError> {
+        Ok(self.one(sql, params).await?.iter().map(|row| json_at(row, 0)).collect())
     }
 
     pub(crate) async fn worker_register(

@@ -1,0 +1,72 @@
+//! Workflow runs: what their endpoints ask, their ends, and what people see of them.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::sent::{MOST, USUAL};
+use super::{Answered, Asked, Response, ok, steps};
+use crate::message::answer::Refusal;
+use crate::message::statements;
+use crate::value::text;
+
+/// Most runs of a page: each comes with its steps.
+const MOST_RUNS: usize = 100;
+
+/// Runs of a page when nobody says how many.
+const USUAL_RUNS: usize = 10;
+
+/// `GET /v2/workflows/runs/{id}`: all steps so far.
+pub(super) async fn read(asked: &Asked<'_>) -> Answered {
+    let params = vec![text(asked.parameter(0))];
+    Ok(ok(&asked.found("the active workflow run", &statements::RUN_LIST, params).await?))
+}
+
+/// `DELETE /v2/workflows/runs/{id}?cancel=false`: the run is over, and the body is what it came to.
+pub(super) async fn end(asked: &Asked<'_>) -> Answered {
+    let over = asked.request.parameter("cancel").is_some_and(|cancel| cancel == "false");
+    let (state, result) = match over {
+        true => ("RUN_SUCCESS", result(&asked.request.body)),
+        false => ("RUN_CANCELED", None),
+    };
+    let params = vec![text(asked.parameter(0)), text(state), result.and_then(text)];
+    if asked.one(&statements::RUN_END, params).await? != true && !over {
+        return Err(Refusal::missing("the active workflow run"));
+    }
+    asked.messages.wake.notify_one();
+    Ok(Response::empty(StatusCode::OK))
+}
+
+/// The text of a result; what PostgreSQL cannot hold is left out.
+fn result(body: &[u8]) -> Option<String> {
+    let result = String::from_utf8_lossy(body).replace('\0', "");
+    (!result.is_empty() && result != "undefined").then_some(result)
+}
+
+/// `DELETE /v2/workflows/runs`: cancels those that the query names, else all, so many at once.
+pub(super) async fn cancel(asked: &Asked<'_>) -> Answered {
+    let mut filter = asked.request.filter();
+    if filter["workflowUrl"] == "" {
+        filter["workflowUrl"] = Value::Null;
+    }
+    let params = vec![text(filter), text(asked.request.count(USUAL, MOST))];
+    let ended = asked.list(&statements::RUNS_CANCEL, params).await?;
+    asked.messages.wake.notify_one();
+    let cancelled = ended.iter().filter(|ended| **ended == true).count();
+    Ok(ok(&json!({"cancelled": cancelled})))
+}
+
+/// `GET /v2/workflows/events`: runs with their steps, the newest first.
+pub(super) async fn logs(asked: &Asked<'_>) -> Answered {
+    let count = asked.request.count(USUAL_RUNS, MOST_RUNS);
+    let cursor = asked.request.parameter("cursor").unwrap_or_default();
+    let (moment, id) = match cursor.split_once('-') {
+        Some((moment, id)) if moment.parse::<i64>().is_ok() => (text(moment), text(id)),
+        _ => (None, None),
+    };
+    let params = vec![text(asked.request.filter()), text(count), moment, id];
+    let found = asked.list(&statements::RUNS, params).await?;
+    let last = found.last().filter(|_| found.len() == count);
+    let cursor = last.and_then(|run| run["cursor"].as_str()).unwrap_or_default().to_owned();
+    let runs: Vec<Value> = found.into_iter().map(steps::run).collect();
+    Ok(ok(&json!({"cursor": cursor, "runs": runs})))
+}

@@ -1,0 +1,70 @@
+//! What is published when a delivery is over: callbacks, and the word of a failure.
+
+use serde_json::{Value, json};
+
+use super::item::{Callback, Item};
+use super::work::Work;
+
+/// The messages that follow from a delivery; `dead` is the dead letter that it became.
+pub(super) fn after(work: &Work, response: &Value, dead: Option<&str>) -> Vec<Item> {
+    let settings = &work.settings;
+    // The steps of a run have no callbacks of their own.
+    let callback = settings.callback.as_ref().filter(|_| !work.is_step());
+    let failure = settings.failure.as_ref().filter(|_| dead.is_some() && work.kind != "f");
+    let callback = callback.and_then(|callback| item(callback, told(work, response, None)));
+    let failure = failure.and_then(|failure| item(failure, told(work, response, dead)));
+    callback.into_iter().chain(failure).collect()
+}
+
+fn item(callback: &Callback, body: Value) -> Option<Item> {
+    let mut header = callback.header.clone();
+    header.entry("content-type".to_owned()).or_insert_with(|| vec!["application/json".to_owned()]);
+    // An answer of the greatest length does not fit into a message with what is told beside it.
+    let mut body = body;
+    let mut text = body.to_string();
+    for part in ["sourceBody", "body"] {
+        if text.len() > super::BODY_BYTES {
+            body[part] = json!("");
+            text = body.to_string();
+        }
+    }
+    match Item::read(&callback.url, &header, text.as_bytes()) {
+        // Its run may have ended meanwhile.
+        Ok(item) => Some(Item { late: true, ..item }),
+        Err(refusal) => {
+            tracing::warn!(error = refusal.message, "a callback cannot be published");
+            None
+        }
+    }
+}
+
+/// The body of a callback.
+fn told(work: &Work, response: &Value, dead: Option<&str>) -> Value {
+    let source = work.payload.as_ref().filter(|_| work.is_step()).unwrap_or(&work.body);
+    let mut told = json!({
+        "status": response["status"],
+        "header": response["header"],
+        "body": response["body"],
+        "retried": work.retried,
+        "maxRetries": work.settings.retries,
+        "sourceMessageId": work.id,
+        "topicName": work.topic.as_deref().unwrap_or_default(),
+        "endpointName": work.endpoint.as_deref().unwrap_or_default(),
+        "url": work.url,
+        "method": work.settings.method,
+        "sourceHeader": work.settings.header,
+        "sourceBody": source,
+        "notBefore": work.due.to_string(),
+        "createdAt": work.created.to_string(),
+        "scheduleId": work.schedule.as_deref().unwrap_or_default(),
+        "callerIP": work.settings.caller_ip.as_deref().unwrap_or_default(),
+    });
+    if let Some(dead) = dead {
+        told["dlqId"] = json!(dead);
+    }
+    if let (Some(run), Some(created)) = (&work.run, work.run_created) {
+        told["workflowRunId"] = json!(run);
+        told["workflowCreatedAt"] = json!(created);
+    }
+    told
+}

@@ -1,0 +1,69 @@
+//! The way to people's endpoints, which whoever runs this crate provides: it knows where requests may go.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use plinth_outgoing::Outgoing;
+use url::Url;
+
+/// A request on its way.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Reply, String>> + Send + 'a>>;
+
+/// A request that is to be made.
+#[derive(Debug, Clone)]
+pub struct ToSend {
+    /// Method.
+    pub method: Method,
+    /// The URL, as its owner wrote it.
+    pub url: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+    /// How long it may take altogether.
+    pub timeout: Duration,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, bounded by whoever read it.
+    pub body: Bytes,
+}
+
+/// Makes requests under a policy for addresses. It follows no redirects.
+pub trait Outside: Send + Sync {
+    /// Makes one request; an error says in words why there is no answer.
+    fn send(&self, request: ToSend) -> Sending<'_>;
+}
+
+impl Outside for Outgoing {
+    fn send(&self, request: ToSend) -> Sending<'_> {
+        Box::pin(async move {
+            let sent = self.send(plain(request)?).await;
+            let answer = sent.map_err(|error| match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            })?;
+            Ok(Reply { status: answer.status, headers: answer.headers, body: answer.body.into() })
+        })
+    }
+}
+
+/// The request as [`Outgoing`] takes it, without what only browsers understand of its URL.
+fn plain(request: ToSend) -> Result<http::Request<Vec<u8>>, String> {
+    let mut url = Url::parse(&request.url).map_err(|error| error.to_string())?;
+    url.set_fragment(None);
+    let mut plain = http::Request::new(request.body.to_vec());
+    *plain.method_mut() = request.method;
+    *plain.uri_mut() = url.as_str().parse().map_err(|_| "the URL cannot be called".to_owned())?;
+    *plain.headers_mut() = request.headers;
+    Ok(plain)
+}

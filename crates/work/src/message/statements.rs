@@ -1,0 +1,260 @@
+//! Our statements on the tables of messages; most of what they do is in the functions of `0017_messages.sql`. Each gives
+//! one JSON value, or one in a row.
+
+use crate::store::statements;
+
+statements! {
+    PUBLISH = "select plinth.publish_messages($1::jsonb)";
+    TAKE = "select plinth.message_work(taken) || jsonb_build_object('signing', (select signing from plinth.message_state))
+            from plinth.take_messages($1, $2) as taken";
+    FINISH = "select to_jsonb(plinth.finish_message($1, $2, $3, $4::jsonb)::text)";
+    RECLAIM = "select to_jsonb(plinth.reclaim_messages())";
+    ROTATE = "select to_jsonb(plinth.rotate_messages($1 * interval '1 second')::text)";
+
+    MESSAGE = "select plinth.message_view(message) from plinth.message where id = $1 and state in ('q', 'r')";
+    // Steps of runs end with their run and not alone.
+    CANCEL = "with gone as (
+                delete from plinth.message where id in (
+                  select id from plinth.message
+                  where state in ('q', 'r') and kind in ('p', 'f') and plinth.message_matches(message, $1::jsonb)
+                  order by place limit $2 for update skip locked)
+                returning *
+              ), logged as (
+                insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run)
+                select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run from gone
+              )
+              select to_jsonb(count(*)) from gone";
+    DEAD_LIST = "select plinth.message_view(message) from plinth.message
+                 where state = 'd' and plinth.message_matches(message, $1::jsonb) and ($3::text is null or dead_id < $3)
+                 order by dead_id desc limit $2";
+    DEAD_DELETE = "with gone as (
+                     delete from plinth.message where id in (
+                       select id from plinth.message where state = 'd' and plinth.message_matches(message, $1::jsonb)
+                       order by dead_id desc limit $2 for update skip locked)
+                     returning id, run, kind
+                   ), held as (
+                     -- Nobody can take the run up again.
+                     delete from plinth.message using gone
+                     where gone.kind in ('s', 'b') and message.run = gone.run and message.state = 'h'
+                   )
+                   select to_jsonb(count(*)) from gone";
+    DEAD_RETRY = "with back as (
+                    update plinth.message
+                    set id = plinth.message_id('msg_'), state = 'q', attempt = 0, retried = 0, due_at = clock_timestamp(),
+                      created_at = clock_timestamp(), dead_id = null, dead_at = null, response = null
+                    where id in (
+                      select id from plinth.message
+                      where state = 'd' and kind in ('p', 'f') and plinth.message_matches(message, $1::jsonb)
+                      order by dead_id desc limit $2 for update skip locked)
+                    returning *
+                  ), logged as (
+                    insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run, next_at)
+                    select id, 'CREATED', url, topic, endpoint, queue, flow, schedule, labels, run, due_at from back
+                  )
+                  select jsonb_build_object('messageId', id) from back";
+    EVENTS = "select jsonb_strip_nulls(jsonb_build_object(
+                'id', id, 'time', plinth.message_ms(at), 'state', state, 'messageId', message, 'url', url, 'topicName', topic,
+                'endpointName', endpoint, 'queueName', queue, 'scheduleId', schedule, 'flowControlKey', flow, 'error', error,
+                'nextDeliveryTime', plinth.message_ms(next_at), 'workflowRunId', run, 'label', labels[1],
+                'labels', case when labels <> '{}' then to_jsonb(labels) end))
+              from plinth.message_event, (select $1::jsonb as filter) as asked
+              where (filter -> 'messageIds' is null or filter -> 'messageIds' ? message)
+                and (filter ->> 'messageId' is null or filter ->> 'messageId' = message)
+                and (filter ->> 'state' is null or filter ->> 'state' = state)
+                and (filter ->> 'url' is null or filter ->> 'url' = url)
+                and (filter ->> 'topicName' is null or filter ->> 'topicName' = topic)
+                and (filter ->> 'queueName' is null or filter ->> 'queueName' = queue)
+                and (filter ->> 'scheduleId' is null or filter ->> 'scheduleId' = schedule)
+                and (filter ->> 'flowControlKey' is null or filter ->> 'flowControlKey' = flow)
+                and (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = run)
+                and (filter ->> 'label' is null or filter ->> 'label' = any (labels))
+                and (filter ->> 'fromDate' is null or at >= to_timestamp((filter ->> 'fromDate')::double precision / 1000))
+                and (filter ->> 'toDate' is null or at <= to_timestamp((filter ->> 'toDate')::double precision / 1000))
+                and ($3::bigint is null or id < $3)
+              order by id desc limit $2";
+
+    SIGNING = "select to_jsonb(signing) from plinth.message_state";
+    ROTATE_SIGNING = "update plinth.message_state set signing = signing + 1 returning to_jsonb(signing)";
+
+    QUEUES = "select jsonb_build_object('name', name, 'parallelism', parallelism, 'paused', paused,
+                'createdAt', plinth.message_ms(created_at), 'updatedAt', plinth.message_ms(updated_at),
+                'lag', (select count(*) from plinth.message where queue = name and state in ('q', 'r')))
+              from plinth.message_queue where $1::text is null or name = $1 order by name";
+    QUEUE_WRITE = "insert into plinth.message_queue (name, parallelism, paused) values ($1, $2, $3)
+                   on conflict (name) do update
+                   set parallelism = excluded.parallelism, paused = excluded.paused, updated_at = clock_timestamp()
+                   returning to_jsonb(name)";
+    QUEUE_PAUSE = "insert into plinth.message_queue (name, paused) values ($1, $2)
+                   on conflict (name) do update set paused = excluded.paused, updated_at = clock_timestamp()
+                   returning to_jsonb(name)";
+    // With what waits in it: nobody could look at it any more.
+    QUEUE_DELETE = "with gone as (delete from plinth.message_queue where name = $1 returning name),
+                    messages as (delete from plinth.message using gone where queue = gone.name and state = 'q')
+                    select to_jsonb(count(*)) from gone";
+
+    GROUPS = "select jsonb_build_object('name', name, 'endpoints', endpoints,
+                'createdAt', plinth.message_ms(created_at), 'updatedAt', plinth.message_ms(updated_at))
+              from plinth.url_group where $1::text is null or name = $1 order by name";
+    GROUP_ADD = "insert into plinth.url_group as known (name, endpoints) values ($1, $2::jsonb)
+                 on conflict (name) do update set updated_at = clock_timestamp(), endpoints = (
+                   select coalesce(jsonb_agg(old), '[]') from jsonb_array_elements(known.endpoints) as old
+                   where not exists (
+                     select from jsonb_array_elements(excluded.endpoints) as new
+                     where new ->> 'url' = old ->> 'url' or new ->> 'name' = old ->> 'name')
+                 ) || excluded.endpoints
+                 returning to_jsonb(name)";
+    GROUP_REMOVE = "update plinth.url_group set updated_at = clock_timestamp(), endpoints = (
+                      select coalesce(jsonb_agg(old), '[]') from jsonb_array_elements(endpoints) as old
+                      where not exists (
+                        select from jsonb_array_elements($2::jsonb) as new
+                        where new ->> 'url' = old ->> 'url' or new ->> 'name' = old ->> 'name'))
+                    where name = $1 returning to_jsonb(name)";
+    GROUP_DELETE = "delete from plinth.url_group where name = $1 returning to_jsonb(name)";
+
+    FLOWS = "select jsonb_build_object('flowControlKey', key, 'parallelismMax', parallelism, 'rateMax', rate, 'ratePeriod', period_s,
+               'parallelismCount', (select count(*) from plinth.message where flow = key and state = 'r'),
+               'rateCount', case when window_start + period_s * interval '1 second' > clock_timestamp() then window_count else 0 end,
+               'ratePeriodStart', case when isfinite(window_start) then extract(epoch from window_start)::bigint else 0 end,
+               'waitListSize', (select count(*) from plinth.message where flow = key and state = 'q' and due_at <= clock_timestamp()),
+               'isPaused', paused, 'isPinnedParallelism', pinned_parallelism, 'isPinnedRate', pinned_rate)
+             from plinth.message_flow where ($1::text is null or key = $1) and ($2::text is null or strpos(key, $2) > 0)
+             order by key limit 1000";
+    FLOW_PAUSE = "insert into plinth.message_flow (key, paused) values ($1, $2)
+                  on conflict (key) do update set paused = excluded.paused returning to_jsonb(key)";
+    FLOW_PIN = "insert into plinth.message_flow as known (key, parallelism, rate, period_s, pinned_parallelism, pinned_rate)
+                values ($1, coalesce($2::integer, 0), coalesce($3::integer, 0), coalesce($4::integer, 1),
+                  $2::integer is not null, $3::integer is not null)
+                on conflict (key) do update set
+                  parallelism = coalesce($2::integer, known.parallelism), rate = coalesce($3::integer, known.rate),
+                  period_s = coalesce($4::integer, known.period_s),
+                  pinned_parallelism = known.pinned_parallelism or excluded.pinned_parallelism,
+                  pinned_rate = known.pinned_rate or excluded.pinned_rate
+                returning to_jsonb(key)";
+    FLOW_UNPIN = "update plinth.message_flow
+                  set pinned_parallelism = pinned_parallelism and not $2, pinned_rate = pinned_rate and not $3
+                  where key = $1 returning to_jsonb(key)";
+    FLOW_RESET = "update plinth.message_flow set window_start = '-infinity', window_count = 0 where key = $1 returning to_jsonb(key)";
+    RUNNING = "select to_jsonb(count(*)) from plinth.message where state = 'r'";
+
+    SCHEDULES = "select jsonb_strip_nulls(jsonb_build_object(
+                   'scheduleId', id, 'cron', cron, 'destination', destination, 'isPaused', paused,
+                   'createdAt', plinth.message_ms(created_at), 'nextScheduleTime', plinth.message_ms(next_at),
+                   'lastScheduleTime', plinth.message_ms(last_at), 'lastScheduleStates', last,
+                   'method', item #> '{settings,method}', 'header', item #> '{settings,header}',
+                   'body', plinth.message_text(decode(item ->> 'body', 'base64')),
+                   'retries', item #> '{settings,retries}', 'delay', item -> 'delay',
+                   'callback', item #> '{settings,callback,url}', 'failureCallback', item #> '{settings,failure,url}',
+                   'callerIP', item #> '{settings,callerIP}', 'queueName', item -> 'queue',
+                   'retryDelayExpression', item #> '{settings,retryDelay}', 'timeout', item #> '{settings,timeout}',
+                   'flowControlKey', item -> 'flow', 'parallelism', item #> '{flowValue,parallelism}',
+                   'rate', item #> '{flowValue,rate}', 'period', item #> '{flowValue,period}',
+                   'label', item #> '{labels,0}', 'labels', case when item -> 'labels' <> '[]' then item -> 'labels' end))
+                 from plinth.message_schedule where $1::text is null or id = $1 order by created_at, id limit 1000";
+    SCHEDULE_WRITE = "insert into plinth.message_schedule (id, cron, destination, item, next_at)
+                      values ($1, $2, $3, $4::jsonb, $5::timestamptz)
+                      on conflict (id) do update set cron = excluded.cron, destination = excluded.destination,
+                        item = excluded.item, next_at = excluded.next_at
+                      returning to_jsonb(id)";
+    SCHEDULE_DELETE = "delete from plinth.message_schedule where id = $1 returning to_jsonb(id)";
+    SCHEDULE_CRON = "select to_jsonb(cron) from plinth.message_schedule where id = $1";
+    // A schedule that is taken up again goes on with its next tick and not with those that it slept through.
+    SCHEDULE_PAUSE = "update plinth.message_schedule set paused = $2,
+                        next_at = case when $2 then next_at else coalesce($3::timestamptz, next_at) end
+                      where id = $1 returning to_jsonb(id)";
+    SCHEDULES_DUE = "select jsonb_build_object('id', id, 'cron', cron, 'due', next_at::text)
+                     from plinth.message_schedule where not paused and next_at <= clock_timestamp() order by next_at limit 100";
+    TICK = "select to_jsonb(plinth.tick_message($1, $2::timestamptz, $3::timestamptz))";
+
+    NOTIFY = "select plinth.notify_runs($1, $2, $3)";
+    WAITERS = "select request from plinth.run_waiter where event = $1 order by message limit 1000";
+    RUN_LIST = "select plinth.run_list(id, null) from plinth.run where id = $1 and state = 'RUN_STARTED'";
+    RUN_END = "select to_jsonb(plinth.end_run($1, $2, $3, null))";
+    RUNS_CANCEL = "select to_jsonb(plinth.end_run(id, 'RUN_CANCELED', null, null)) from (
+                     select id from plinth.run, (select $1::jsonb as filter) as asked
+                     where state = 'RUN_STARTED'
+                       and (filter -> 'workflowRunIds' is null or filter -> 'workflowRunIds' ? id)
+                       and (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = id)
+                       and (filter ->> 'label' is null or filter ->> 'label' = any (labels))
+                       and (filter ->> 'fromDate' is null or created_at >= to_timestamp((filter ->> 'fromDate')::double precision / 1000))
+                       and (filter ->> 'toDate' is null or created_at <= to_timestamp((filter ->> 'toDate')::double precision / 1000))
+                       and (filter ->> 'callerIp' is null or filter ->> 'callerIp' = settings ->> 'callerIP')
+                       and (filter ->> 'workflowUrl' is null or url = filter ->> 'workflowUrl'
+                         or filter ->> 'workflowUrlExactMatch' is distinct from 'true' and starts_with(url, filter ->> 'workflowUrl'))
+                     order by created_at limit $2) as named";
+    // Finished steps stay: the message that failed is delivered again, and what its run had besides with it.
+    RUNS_RESUME = "with failed as (
+                     select run as of_run from plinth.message
+                     where state = 'd' and kind in ('s', 'b') and plinth.message_matches(message, $1::jsonb)
+                     order by dead_id desc limit $2
+                   ), again as (
+                     update plinth.run set state = 'RUN_STARTED', ended_at = null, result = null, dead_id = null
+                     from failed where run.id = failed.of_run and run.state = 'RUN_FAILED'
+                     returning run.id, run.created_at
+                   ), back as (
+                     update plinth.message
+                     set state = 'q', attempt = 0, retried = 0, dead_id = null, dead_at = null, response = null,
+                       due_at = case when state = 'd' then clock_timestamp() else due_at end,
+                       settings = settings || $3::jsonb
+                     from again where message.run = again.id and message.state in ('d', 'h') and message.kind in ('s', 'b', 'c')
+                   )
+                   select jsonb_build_object('workflowRunId', id, 'workflowCreatedAt', plinth.message_ms(created_at)) from again";
+    RUNS_RESTART = "with failed as (
+                      select run as of_run from plinth.message
+                      where state = 'd' and kind in ('s', 'b') and plinth.message_matches(message, $1::jsonb)
+                      order by dead_id desc limit $2
+                    ), gone as (
+                      delete from plinth.message using failed
+                      where message.run = failed.of_run and message.state in ('d', 'h') and message.kind in ('s', 'b', 'c')
+                    ), items as (
+                      select jsonb_build_object('kind', 'i', 'run', plinth.message_id('wfr_'), 'url', run.url,
+                        'labels', to_jsonb(run.labels), 'settings', run.settings || $3::jsonb,
+                        'body', plinth.message_base64(run.body)) || case when run.flow is null then '{}' else
+                          jsonb_build_object('flow', run.flow) end as item
+                      from failed join plinth.run on run.id = failed.of_run
+                    )
+                    select answer - 'messageId' from items, plinth.publish_messages(jsonb_build_array(item)) as answers,
+                      jsonb_array_elements(answers) as answer";
+    FAILURE_CALL = "with word as (
+                      select word.id, word.run from plinth.message as dead
+                      join plinth.message as word on word.run = dead.run and word.kind = 'f' and word.state = 'd'
+                      where dead.dead_id = $1 limit 1
+                    ), back as (
+                      update plinth.message
+                      set state = 'q', attempt = 0, retried = 0, due_at = clock_timestamp(), dead_id = null, dead_at = null, response = null
+                      from word where message.id = word.id
+                    )
+                    select jsonb_build_object('workflowRunId', run.id, 'workflowCreatedAt', plinth.message_ms(run.created_at))
+                    from word join plinth.run on run.id = word.run";
+    RUNS = "select jsonb_strip_nulls(jsonb_build_object(
+              'workflowRunId', run.id, 'workflowUrl', run.url, 'workflowState', run.state,
+              'workflowRunCreatedAt', plinth.message_ms(run.created_at), 'workflowRunCompletedAt', plinth.message_ms(run.ended_at),
+              'workflowRunResponse', run.result, 'dlqId', run.dead_id, 'label', run.labels[1],
+              'labels', case when run.labels <> '{}' then to_jsonb(run.labels) end,
+              'invoker', (select jsonb_build_object('workflowRunId', parent.id, 'workflowUrl', parent.url,
+                'workflowRunCreatedAt', plinth.message_ms(parent.created_at)) from plinth.run as parent where parent.id = run.parent),
+              'failureFunction', (
+                select jsonb_build_object('messageId', message.id, 'url', message.url, 'headers', message.settings -> 'header',
+                  'state', case message.state when 'd' then 'STEP_FAILED' else 'STEP_PROGRESS' end, 'dlqId', run.dead_id)
+                from plinth.message where message.run = run.id and message.kind = 'f' limit 1),
+              'retries', run.settings -> 'retries',
+              'cursor', (extract(epoch from run.created_at) * 1000000)::bigint || '-' || run.id,
+              'entries', (
+                select coalesce(jsonb_agg(jsonb_build_object('messageId', step.message, 'body', plinth.message_text(step.body),
+                  'time', plinth.message_ms(step.at)) order by step.place), '[]')
+                from (select * from plinth.run_step where run_step.run = run.id order by place limit 1000) as step),
+              'pending', (
+                select coalesce(jsonb_agg(jsonb_build_object('messageId', message.id, 'state', message.state, 'kind', message.kind,
+                  'retried', message.retried, 'due', plinth.message_ms(message.due_at)) order by message.place), '[]')
+                from plinth.message where message.run = run.id and message.kind <> 'f')))
+            from plinth.run, (select $1::jsonb as filter) as asked
+            where (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = run.id)
+              and (filter -> 'workflowRunIds' is null or filter -> 'workflowRunIds' ? run.id)
+              and (filter ->> 'workflowUrl' is null or filter ->> 'workflowUrl' = run.url)
+              and (filter ->> 'state' is null or filter ->> 'state' = run.state)
+              and (filter ->> 'label' is null or filter ->> 'label' = any (run.labels))
+              and (filter ->> 'messageId' is null or filter ->> 'messageId' = run.message)
+              and (filter ->> 'fromDate' is null or run.created_at >= to_timestamp((filter ->> 'fromDate')::double precision / 1000))
+              and (filter ->> 'toDate' is null or run.created_at <= to_timestamp((filter ->> 'toDate')::double precision / 1000))
+              and ($3::bigint is null or (run.created_at, run.id) < (timestamptz 'epoch' + $3::bigint * interval '1 microsecond', $4::text))
+            order by run.created_at desc, run.id desc limit $2";
+}
