@@ -160,6 +160,7 @@ impl Alone {
             room: Room::new(1),
             sign_in: None,
             hooks: None,
+            messages: None,
         }))
     }
 

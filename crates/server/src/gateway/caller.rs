@@ -211,6 +211,25 @@ impl Access {
         Ok(standing.authorization.clone())
     }
 
+    /// Whether the bearer token, or the API key where there is none, is one of the project's for servers, or a token with
+    /// their role.
+    pub fn is_service(&self, headers: &HeaderMap) -> bool {
+        if keys::differs(headers, header::AUTHORIZATION) {
+            return false;
+        }
+        let key = match (bearer_token(headers), PresentedKey::find(headers, "")) {
+            (Some(token), _) => token.to_owned(),
+            (None, PresentedKey::Header(key)) => key.expose().to_owned(),
+            _ => return false,
+        };
+        match self.keys.class(&fingerprint(&key)) {
+            Some(class) => class == KeyClass::Service,
+            None => self
+                .verified(&key, unix_now())
+                .is_ok_and(|found| found.role == self.service.identity.role),
+        }
+    }
+
     /// Look-ups of verified tokens, those that were remembered, and those that were forgotten.
     pub fn token_counts(&self) -> (u64, u64, u64) {
         self.judge().tokens.counts()

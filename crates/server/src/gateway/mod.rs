@@ -14,6 +14,7 @@ mod inbox;
 mod jwt;
 mod keys;
 mod listen;
+mod messages;
 mod pages;
 mod patience;
 mod response;
@@ -197,6 +198,12 @@ impl Gateway {
             Guard::Proof => {
                 return Box::pin(hooks::answer(project, &self.bodies, parts, path, body)).await;
             }
+            Guard::Token => {
+                let bounds = (&self.bodies, &self.limits);
+                let access = &rules.access;
+                return Box::pin(messages::answer(project, access, bounds, parts, path, body))
+                    .await;
+            }
             Guard::SignIn => {
                 let header = project.client_header();
                 let admitted = sign_in::admit(&rules.access, &self.limits, header, parts, path);
@@ -227,7 +234,7 @@ impl Gateway {
         match route.service {
             Service::NotYet(part) => Situation::NotYet(part).answer(),
             // Their guards have answered.
-            Service::Auth | Service::Hooks => Situation::NoRoute.answer(),
+            Service::Auth | Service::Hooks | Service::Messages => Situation::NoRoute.answer(),
             Service::Rest => {
                 let place = (base_path, path, query);
                 let mut answer =

@@ -11,6 +11,8 @@ pub enum Service {
     Auth,
     /// Webhooks.
     Hooks,
+    /// Messages and workflow runs.
+    Messages,
     /// A part that clients know and that is not served yet, by its name.
     NotYet(&'static str),
 }
@@ -20,7 +22,7 @@ impl Service {
     pub(super) fn origins(self) -> Origins {
         match self {
             Self::Auth => Origins::Auth,
-            Self::Rest | Self::Hooks | Self::NotYet(_) => Origins::Gateway,
+            Self::Rest | Self::Hooks | Self::Messages | Self::NotYet(_) => Origins::Gateway,
         }
     }
 }
@@ -34,6 +36,8 @@ pub enum Guard {
     SignIn,
     /// No key: the proof that the manifest asks of a hook's deliveries.
     Proof,
+    /// A token of the project's own for its messages, or one of its keys for servers; the part itself asks for it.
+    Token,
 }
 
 /// A path prefix below a project.
@@ -56,6 +60,7 @@ pub const ROUTES: &[Route] = &[
     route("/rest/v1", Service::Rest),
     Route { prefix: "/auth/v1", service: Service::Auth, guard: Guard::SignIn },
     Route { prefix: "/hooks/v1", service: Service::Hooks, guard: Guard::Proof },
+    Route { prefix: "/work", service: Service::Messages, guard: Guard::Token },
     route("/storage/v1", Service::NotYet("storage")),
     route("/realtime/v1", Service::NotYet("realtime")),
     route("/functions/v1", Service::NotYet("functions")),

@@ -122,9 +122,14 @@ impl Desk {
         Ok(Arc::new(Auth::new(Parts::from_config(basis, project.config.clone())?)))
     }
 
+    /// Whether other people's servers may be on this machine: where mails are caught, somebody develops.
+    pub(super) fn allows_http_loopback(&self) -> bool {
+        self.catcher.is_some()
+    }
+
     /// What identity providers publish. Where mails are caught, providers may be on this machine too.
     fn directory(&self) -> Result<Arc<Directory>, DeskError> {
-        let allow_http_loopback = self.catcher.is_some();
+        let allow_http_loopback = self.allows_http_loopback();
         let policy = OutgoingPolicy { allow_http_loopback, ..OutgoingPolicy::default() };
         let outgoing = Outgoing::new(policy, PROVIDER_TIMEOUT)?;
         Ok(Directory::new(outgoing, DirectorySettings::default()))

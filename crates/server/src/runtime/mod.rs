@@ -4,6 +4,7 @@ mod backoff;
 mod desk;
 mod hooks;
 mod live;
+mod messages;
 mod project;
 mod room;
 mod settings;
@@ -15,6 +16,7 @@ pub use backoff::Backoff;
 pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE};
 pub use hooks::HookParts;
 pub use live::{Health, Live, LiveError, Reload, Target};
+pub use messages::MessageParts;
 pub use project::{Project, ProjectParts};
 pub use room::{Place, Room};
 pub use settings::{Doors, Tenant};
@@ -291,7 +293,25 @@ impl Factory {
             room: self.room.clone(),
             sign_in: Some(self.sign_in(project)),
             hooks: Some(self.hooks(project)),
+            messages: Some(self.messages(project)),
         })
+    }
+
+    fn messages(&self, project: &plinth_postgres::Project) -> MessageParts {
+        let quarter = self.config.pool.max_connections.div_ceil(4);
+        let max_connections = quarter.min(messages::MAX_CONNECTIONS);
+        MessageParts {
+            name: Arc::from(project.name.as_str()),
+            connect: self.endpoint.wire(&project.owner_login, &project.database, "plinth messages"),
+            pool: PoolOptions {
+                shards: shards(max_connections),
+                max_connections,
+                ..pool_options(&self.config)
+            },
+            owner: Arc::from(project.owner_role.as_str()),
+            secret: project.keys.jwt_secret.clone(),
+            allow_http_loopback: self.desk.allows_http_loopback(),
+        }
     }
 
     fn hooks(&self, project: &plinth_postgres::Project) -> HookParts {

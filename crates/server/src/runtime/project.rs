@@ -10,12 +10,14 @@ use plinth_auth::token::Jwk;
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
 use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
 use plinth_work::hook::Hooks;
+use plinth_work::message::Messages;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::desk::DeskError;
 use super::hooks::{HookDesk, HookParts};
 use super::live::{Live, LiveError, Reload, Target};
+use super::messages::{MessageDesk, MessageParts};
 use super::room::Room;
 use super::sign_in::{SignIn, SignInParts};
 use super::snapshot::SnapshotOptions;
@@ -49,6 +51,8 @@ pub struct ProjectParts {
     pub sign_in: Option<SignInParts>,
     /// Its webhooks, if it can have any.
     pub hooks: Option<HookParts>,
+    /// Its messages, if it can have any.
+    pub messages: Option<MessageParts>,
 }
 
 /// A project that can be served.
@@ -56,6 +60,7 @@ pub struct Project {
     parts: ProjectParts,
     sign_in: Option<SignIn>,
     hooks: Option<HookDesk>,
+    messages: Option<MessageDesk>,
     live: RwLock<Option<Arc<Live>>>,
     /// Held while connecting, so that a hundred first requests cause one connection.
     opening: tokio::sync::Mutex<()>,
@@ -75,7 +80,8 @@ impl Project {
         let budget = parts.budget.clone();
         let project = Arc::new(Self {
             sign_in: parts.sign_in.take().map(|sign_in| SignIn::new(sign_in, budget.clone())),
-            hooks: parts.hooks.take().map(|hooks| HookDesk::new(hooks, budget)),
+            hooks: parts.hooks.take().map(|hooks| HookDesk::new(hooks, budget.clone())),
+            messages: parts.messages.take().map(|messages| MessageDesk::new(messages, budget)),
             parts,
             live: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
@@ -181,6 +187,13 @@ impl Project {
         self.hooks.as_ref()?.hooks()
     }
 
+    /// What answers for the project's messages; from the first time on, they are delivered. `None` for a project that was
+    /// dropped, or a database that is served alone.
+    pub fn messages(&self) -> Option<Arc<Messages>> {
+        self.last_used_ms.store(self.age_ms(), Ordering::Relaxed);
+        self.messages.as_ref()?.messages()
+    }
+
     /// Told of every delivery to this instance that made a job. `None` for a database that is served alone.
     pub fn delivered(&self) -> Option<&Arc<Notify>> {
         self.hooks.as_ref().map(HookDesk::arrived)
@@ -276,6 +289,9 @@ impl Project {
         }
         if let Some(hooks) = &self.hooks {
             hooks.close();
+        }
+        if let Some(messages) = &self.messages {
+            messages.close();
         }
     }
 

@@ -105,6 +105,11 @@ async fn every_route_refuses_every_stranger() {
                     refuses_deliveries(&base, &strangers).await;
                     continue;
                 }
+                Guard::Token => {
+                    strangers.extend(without_token(&base, one.project(), two.project()));
+                    refuses_messages(&strangers).await;
+                    continue;
+                }
             }
             for path in [route.prefix.to_owned(), format!("{}/rpc/who", route.prefix)] {
                 for (stranger, api) in &strangers {
@@ -132,6 +137,19 @@ async fn refuses_deliveries(base: &Api, strangers: &[(&str, Api)]) {
     }
 }
 
+/// Messages are for servers: no stranger, and no visitor with the project's public key, publishes or reads any.
+async fn refuses_messages(strangers: &[(&str, Api)]) {
+    for (stranger, api) in strangers {
+        for (method, path) in
+            [(Method::GET, "/v2/keys"), (Method::POST, "/v2/publish/https://example.com")]
+        {
+            let answer = api.send(method, &format!("/work{path}"), "{}".into()).await.unwrap();
+            let what = format!("{path} with {stranger}: {}", answer.text());
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_lets_a_key_of_the_project_through() {
     two_projects(async |instance, one, _| {
@@ -144,6 +162,7 @@ async fn every_route_lets_a_key_of_the_project_through() {
                 Service::Auth => StatusCode::NOT_FOUND,
                 // No key opens a hook, and reading one is nothing that anybody may.
                 Service::Hooks => StatusCode::METHOD_NOT_ALLOWED,
+                Service::Messages => StatusCode::NOT_FOUND,
                 Service::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
             };
             assert_eq!(answer.status, wanted, "{}: {}", route.prefix, answer.text());

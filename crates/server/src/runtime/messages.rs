@@ -1,0 +1,119 @@
+//! What messages of a project need while it is served: connections of the owner's login, what answers, and the courier
+//! that delivers.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use plinth_auth::outgoing::{Outgoing, OutgoingPolicy};
+use plinth_postgres::Secret;
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+use plinth_work::Store;
+use plinth_work::message::{Courier, Keys, Messages, Options};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+/// Most connections of one project's messages.
+pub(super) const MAX_CONNECTIONS: usize = 6;
+
+/// Longest time that one delivery may take.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// How a project's messages are kept and delivered.
+pub struct MessageParts {
+    /// The project's name.
+    pub name: Arc<str>,
+    /// As whom they are kept.
+    pub connect: ConnectConfig,
+    /// Bounds of the connections.
+    pub pool: PoolOptions,
+    /// The project's owner role.
+    pub owner: Arc<str>,
+    /// What the project's token and signing keys follow from.
+    pub secret: Secret,
+    /// Development only: endpoints may be on this machine.
+    pub allow_http_loopback: bool,
+}
+
+/// The messages of a project that is registered, whether or not it has any.
+pub(super) struct MessageDesk {
+    parts: MessageParts,
+    budget: Arc<Budget>,
+    state: RwLock<State>,
+    /// Where the courier runs: delivering must not hold up a thread that serves clients.
+    background: Option<Handle>,
+}
+
+enum State {
+    Unused,
+    Used(Used),
+    Closed,
+}
+
+struct Used {
+    pool: Pool,
+    messages: Arc<Messages>,
+    courier: Option<Courier>,
+}
+
+impl MessageDesk {
+    pub(super) fn new(parts: MessageParts, budget: Arc<Budget>) -> Self {
+        let background = Handle::try_current().ok();
+        Self { parts, budget, state: RwLock::new(State::Unused), background }
+    }
+
+    /// What answers, made when somebody asks for the first time, with the courier; `None` when the project was dropped.
+    pub(super) fn messages(&self) -> Option<Arc<Messages>> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Used(used) => return Some(used.messages.clone()),
+            State::Closed => return None,
+            State::Unused => {}
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Unused = *state {
+            *state = State::Used(self.open());
+        }
+        match &*state {
+            State::Used(used) => Some(used.messages.clone()),
+            State::Unused | State::Closed => None,
+        }
+    }
+
+    fn open(&self) -> Used {
+        let (connect, options) = (self.parts.connect.clone(), self.parts.pool.clone());
+        let pool = Pool::new(connect, self.budget.clone(), options);
+        let store = Arc::new(Store::new(Arc::new(pool.clone()), self.parts.owner.clone()));
+        let keys = Keys::new(&*self.parts.name, self.parts.secret.clone());
+        let wake = Arc::new(Notify::new());
+        let courier = self.courier(store.clone(), keys.clone(), wake.clone());
+        Used { pool, messages: Arc::new(Messages::new(store, keys, wake)), courier }
+    }
+
+    fn courier(&self, store: Arc<Store>, keys: Keys, wake: Arc<Notify>) -> Option<Courier> {
+        let allow_http_loopback = self.parts.allow_http_loopback;
+        let policy = OutgoingPolicy { allow_http_loopback, ..OutgoingPolicy::default() };
+        let outgoing = Outgoing::new(policy, DELIVERY_TIMEOUT)
+            .inspect_err(|error| tracing::error!(error = %error, "messages cannot be delivered"))
+            .ok()?;
+        let _entered = self.background.as_ref()?.enter();
+        let (name, options) = (self.parts.name.clone(), Options::default());
+        Some(Courier::start(name, store, Arc::new(outgoing), keys, wake, options))
+    }
+
+    /// Ends deliveries, and closes the connections when that is done.
+    pub(super) fn close(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let State::Used(Used { pool, courier, .. }) = std::mem::replace(&mut *state, State::Closed)
+        else {
+            return;
+        };
+        match (courier, &self.background) {
+            (Some(courier), Some(background)) => {
+                background.spawn(async move {
+                    courier.stop().await;
+                    pool.close();
+                });
+            }
+            _ => pool.close(),
+        }
+    }
+}
