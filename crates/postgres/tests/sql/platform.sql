@@ -494,11 +494,14 @@ select tests.throws($$select plinth.set_setting('statement_timeout', '1h', 'auth
 select tests.is((select array_agg(pg_proc.oid::regprocedure::text order by pg_proc.oid::regprocedure::text collate "C")
     from pg_proc where prosecdef and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace,
       'extensions'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace)),
-  array['plinth.rotate_history(interval)', 'plinth.schedule_call(text,text,text,text)', 'plinth.set_setting(text,text,text)',
+  array['plinth.enqueue(text,jsonb)', 'plinth.notify(text,jsonb,bigint,text)', 'plinth.rotate_history(interval)',
+    'plinth.schedule_call(text,text,text,text)', 'plinth.set_setting(text,text,text)',
     'plinth.statement_stats()', 'plinth.unschedule_call(text)', 'realtime.make_partitions(integer,interval)'], 'definer''s rights');
 select tests.ok(proconfig @> '{"search_path=\"\""}', oid::regprocedure || ' pins its search path')
 from pg_proc
 where (prosecdef or prolang = (select oid from pg_language where lanname = 'plpgsql'))
+  -- It runs statements of a manifest, with its caller's rights, and those find names as everywhere else.
+  and (proname <> 'run_step' or prosecdef)
   and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace);
 
 -- test: tokens of users' accounts elsewhere are out of reach of requests and go with the identity
