@@ -50,7 +50,7 @@ statements! {
     STEP_CALL = include_str!("store/step_call.sql");
     STEP_SETTLE = include_str!("store/step_settle.sql");
     STEP_FORGET = include_str!("store/step_forget.sql");
-    STEP_RUN = "select plinth.run_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    STEP_RUN = "select plinth.run_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, current_setting('search_path'))";
     HOLD = "with mine as (
               select id from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled for update
             ) select plinth.fence(count(*) = 1) from mine";

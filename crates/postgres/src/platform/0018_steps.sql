@@ -84,12 +84,15 @@ comment on function plinth.notify(text, jsonb, bigint, text) is
 --
 -- `given` are the values of $1, $2 … as text, at most 15. One column is one value, the first row's; several columns are a
 -- list of objects, one for each row; without a row it is null. `afterwards` runs with the entry in the journal, as the role
--- `after_role`: a list of {sql, params, step}, where `step` says which parameter the entry itself is.
+-- `after_role`: a list of {sql, params, step}, where `step` says which parameter the entry itself is. Both see the session's
+-- search path, which is `session_path`; nothing here does.
 create function plinth.run_step(
   of_job bigint, of_attempt integer, of_worker bigint, step_name text, step_index integer,
-  as_role text, statement text, given text[], after_role text, afterwards jsonb)
+  as_role text, statement text, given text[], after_role text, afterwards jsonb,
+  session_path text)
 returns jsonb
 language plpgsql
+set search_path = ''
 as $$
 declare
   own_role constant text := pg_catalog.current_setting('role');
@@ -107,15 +110,13 @@ begin
     return outcome;
   end if;
 
-  if as_role is not null then
-    perform pg_catalog.set_config('role', as_role, true);
-  end if;
+  perform pg_catalog.set_config('role', coalesce(as_role, own_role), true), pg_catalog.set_config('search_path', session_path, true);
   begin
     for one_row in execute statement using given[1], given[2], given[3], given[4], given[5], given[6], given[7], given[8],
       given[9], given[10], given[11], given[12], given[13], given[14], given[15]
     loop
-      many := many || pg_catalog.to_jsonb(one_row);
-      if pg_catalog.cardinality(many) > 10000 then
+      many := pg_catalog.array_append(many, pg_catalog.to_jsonb(one_row));
+      if pg_catalog.cardinality(many) operator(pg_catalog.>) 10000 then
         raise exception 'a step gives at most 10000 rows' using errcode = 'program_limit_exceeded';
       end if;
     end loop;
@@ -125,7 +126,7 @@ begin
     execute statement using given[1], given[2], given[3], given[4], given[5], given[6], given[7], given[8],
       given[9], given[10], given[11], given[12], given[13], given[14], given[15];
   end;
-  perform pg_catalog.set_config('role', own_role, true);
+  perform pg_catalog.set_config('role', own_role, true), pg_catalog.set_config('search_path', '', true);
 
   if pg_catalog.cardinality(many) > 0 then
     if (select pg_catalog.count(*) from pg_catalog.jsonb_object_keys(many[1])) = 1 then
@@ -138,19 +139,17 @@ begin
   insert into plinth.step (job, name, state, result) values (of_job, step_name, 'd', outcome);
 
   if pg_catalog.jsonb_array_length(afterwards) > 0 then
-    if after_role is not null then
-      perform pg_catalog.set_config('role', after_role, true);
-    end if;
+    perform pg_catalog.set_config('role', coalesce(after_role, own_role), true), pg_catalog.set_config('search_path', session_path, true);
     for follower in select value from pg_catalog.jsonb_array_elements(afterwards) loop
-      params := array(select value from pg_catalog.jsonb_array_elements_text(follower -> 'params') with ordinality order by ordinality);
-      if follower -> 'step' <> 'null' then
-        params[(follower ->> 'step')::integer] :=
+      params := array(select value from pg_catalog.jsonb_array_elements_text(follower operator(pg_catalog.->) 'params') with ordinality order by ordinality);
+      if follower operator(pg_catalog.->) 'step' operator(pg_catalog.<>) 'null' then
+        params[(follower operator(pg_catalog.->>) 'step')::integer] :=
           pg_catalog.jsonb_build_object('name', step_name, 'index', step_index, 'out', outcome)::text;
       end if;
-      execute follower ->> 'sql' using params[1], params[2], params[3], params[4], params[5], params[6], params[7], params[8],
+      execute follower operator(pg_catalog.->>) 'sql' using params[1], params[2], params[3], params[4], params[5], params[6], params[7], params[8],
         params[9], params[10], params[11], params[12], params[13], params[14], params[15];
     end loop;
-    perform pg_catalog.set_config('role', own_role, true);
+    perform pg_catalog.set_config('role', own_role, true), pg_catalog.set_config('search_path', '', true);
   end if;
   return outcome;
 end
@@ -160,7 +159,7 @@ $$;
 
 revoke all on function plinth.add_job(text, text, jsonb, bigint), plinth.enqueue(text, jsonb),
   plinth.notify(text, jsonb, bigint, text),
-  plinth.run_step(bigint, integer, bigint, text, integer, text, text, text[], text, jsonb) from public;
+  plinth.run_step(bigint, integer, bigint, text, integer, text, text, text[], text, jsonb, text) from public;
 grant execute on function plinth.add_job(text, text, jsonb, bigint),
-  plinth.run_step(bigint, integer, bigint, text, integer, text, text, text[], text, jsonb) to @owner@;
+  plinth.run_step(bigint, integer, bigint, text, integer, text, text, text[], text, jsonb, text) to @owner@;
 grant execute on function plinth.enqueue(text, jsonb), plinth.notify(text, jsonb, bigint, text) to @owner@, service_role;
