@@ -90,6 +90,12 @@ pub struct Project {
     pub signing_keys: Vec<SigningKey>,
     /// The blueprint it was made from.
     pub blueprint: Option<String>,
+    /// Digest of the manifest that was applied last.
+    pub manifest: Option<String>,
+    /// Whether it has bindings, hooks or schedules.
+    pub has_work: bool,
+    /// Grows when these change.
+    pub work_revision: i64,
     /// When it was created.
     pub created_at: SystemTime,
 }

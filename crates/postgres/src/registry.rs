@@ -38,8 +38,7 @@ const LOCK: &str = "plinth:cluster";
 /// Gives projects back what their logins and the shared roles hold on their databases.
 const GRANTS: &str = include_str!("registry/grants.sql");
 
-const FILES: &[File] =
-    files!["control": "0001_project", "0002_auth_login", "0003_signing_key", "0004_sealed_secrets"];
+const FILES: &[File] = files!["control": "0001_project", "0002_auth_login", "0003_signing_key", "0004_sealed_secrets", "0005_work"];
 
 /// Why something about projects failed.
 #[derive(Debug, thiserror::Error)]
@@ -298,6 +297,27 @@ impl Registry {
         let applied = numbered::apply(&mut connection, platform::FILES, owner_role, database).await;
         connection.close().await;
         Ok(applied?)
+    }
+
+    /// Notes what was applied to the project `name`: the digest of its manifest (`None`: as before), and whether it has
+    /// bindings. Every instance hears of it, whatever is the same.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NotFound`], or the statement failed.
+    pub async fn set_work(
+        &self,
+        name: &str,
+        manifest: Option<&str>,
+        has_work: bool,
+    ) -> Result<(), RegistryError> {
+        let control = self.control().await?;
+        let found = store::project_set_work(&control, name, manifest, has_work).await;
+        control.close().await;
+        match found.map_err(query("cannot note the project's work"))? {
+            true => Ok(()),
+            false => Err(RegistryError::NotFound(name.to_owned())),
+        }
     }
 
     async fn control(&self) -> Result<Connection, RegistryError> {

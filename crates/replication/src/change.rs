@@ -80,6 +80,11 @@ impl Old {
 }
 
 impl Change {
+    /// Whether a row was inserted.
+    pub fn is_insert(&self) -> bool {
+        matches!(self.kind, ChangeKind::Insert { .. })
+    }
+
     /// The row after the change.
     pub fn new_row(&self) -> Option<&Tuple> {
         match &self.kind {

@@ -52,6 +52,7 @@ pub struct Blueprint {
     pub name: String,
     /// One line about it.
     pub title: String,
+    manifest: String,
     source: Source,
 }
 
@@ -126,17 +127,32 @@ impl Blueprint {
         Self::new(&name, &text, &manifest, Source::Folder(absolute))
     }
 
+    /// What its `blueprint.toml` says; empty without one.
+    pub fn manifest(&self) -> &str {
+        &self.manifest
+    }
+
+    /// Where its manifest is, for people.
+    pub fn manifest_place(&self) -> String {
+        match &self.source {
+            Source::Folder(path) => path.join("blueprint.toml").display().to_string(),
+            Source::Embedded(_) => format!("{}/blueprint.toml", self.name),
+        }
+    }
+
     fn new(
         name: &str,
         manifest: &str,
         path: &Path,
         source: Source,
     ) -> Result<Self, BlueprintError> {
+        let text = manifest.to_owned();
         let manifest: Manifest = toml::from_str(manifest)
             .map_err(|source| BlueprintError::Manifest { path: path.to_owned(), source })?;
         Ok(Self {
             name: manifest.name.unwrap_or_else(|| name.to_owned()),
             title: manifest.title,
+            manifest: text,
             source,
         })
     }

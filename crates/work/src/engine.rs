@@ -46,6 +46,8 @@ pub struct Options {
     pub keep_events: Duration,
     /// How long running jobs may take to end when the engine stops.
     pub grace: Duration,
+    /// Where it counts what it does; one engine after the other may count on.
+    pub counters: Arc<Counters>,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             keep: Duration::from_secs(7 * 24 * 3600),
             keep_events: Duration::from_secs(30 * 24 * 3600),
             grace: Duration::from_secs(10),
+            counters: Arc::default(),
         }
     }
 }
@@ -84,6 +87,8 @@ struct Shared {
     rules: RwLock<Arc<HashMap<i32, Arc<Rule>>>>,
     /// The worker that holds the leases; 0 before there is one.
     worker: AtomicI64,
+    /// The revision of the bindings at the last heartbeat; 0 before there was one.
+    revision: AtomicI64,
     /// Running jobs, and how to cancel them.
     running: Mutex<HashMap<i64, Running>>,
     count: AtomicUsize,
@@ -114,10 +119,11 @@ impl Engine {
             project: project.into(),
             store,
             actions,
+            counters: Arc::clone(&options.counters),
             options,
-            counters: Arc::default(),
             rules: RwLock::default(),
             worker: AtomicI64::new(0),
+            revision: AtomicI64::new(0),
             running: Mutex::default(),
             count: AtomicUsize::new(0),
             uncertain: AtomicBool::new(false),
@@ -144,6 +150,17 @@ impl Engine {
     /// What it has done.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.shared.counters
+    }
+
+    /// How many jobs run.
+    pub fn running(&self) -> usize {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
+    /// The revision of the bindings at the last heartbeat; 0 before the first. When it is another one than that of its rules,
+    /// it needs others.
+    pub fn revision(&self) -> i64 {
+        self.shared.revision.load(Ordering::Relaxed)
     }
 
     /// Takes no more jobs, waits for those that run as long as the options say, and gives the others back.

@@ -4,6 +4,7 @@ pub mod action;
 mod counters;
 pub mod engine;
 pub mod hook;
+pub mod inspect;
 pub mod install;
 pub mod journal;
 pub mod manifest;
@@ -13,5 +14,5 @@ pub mod schedule;
 mod store;
 mod value;
 
-pub use counters::Counters;
-pub use store::Store;
+pub use counters::{Counters, Histogram, Seen};
+pub use store::{Depth, Glance, Rules, Store};

@@ -63,6 +63,7 @@ statements! {
                   on conflict (binding, key) do update set closed_until = excluded.closed_until";
     REGISTER = "insert into plinth.worker (name, alive_until) values ($1, clock_timestamp() + $2 * interval '1 second') returning id";
     BINDINGS = include_str!("store/bindings.sql");
+    DEPTHS = include_str!("store/depths.sql");
     GLANCE = include_str!("store/glance.sql");
     ROTATE = "select plinth.rotate_history($1 * interval '1 second')";
     // A claim that is lost in a crash of the server has done nothing: its job is queued as before.
@@ -84,6 +85,8 @@ pub(crate) struct Claimed {
     pub(crate) input: Option<Bytes>,
     pub(crate) attempt: u32,
     pub(crate) failures: u32,
+    /// How long it had been there when it was taken.
+    pub(crate) waited: Duration,
     /// Whether it has a journal.
     pub(crate) has_steps: bool,
 }
@@ -128,6 +131,19 @@ pub struct Glance {
     pub ready: bool,
     /// When it will, if that is known.
     pub due_in: Option<Duration>,
+}
+
+/// Unfinished jobs of one binding in one state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Depth {
+    /// The binding's name.
+    pub binding: String,
+    /// The state.
+    pub state: &'static str,
+    /// How many.
+    pub jobs: u64,
+    /// Age of the oldest, in seconds.
+    pub oldest_seconds: f64,
 }
 
 /// A job that ends well, with the SQL of its end.
@@ -252,6 +268,15 @@ impl Store {
             ready: text_at(row, 1).as_deref() == Some("t"),
             due_in: due_in.map(Duration::from_secs_f64),
         })
+    }
+
+    /// Unfinished jobs by binding and state: of at most 500 such pairs, those with the most jobs.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`].
+    pub async fn depths(&self) -> Result<Vec<Depth>, WireError> {
+        Ok(self.one(&DEPTHS, Vec::new()).await?.iter().filter_map(depth).collect())
     }
 
     pub(crate) async fn history_rotate(&self, keep: Duration) -> Result<(), WireError> {
@@ -458,7 +483,18 @@ fn claimed(row: &Row) -> Option<Claimed> {
         input: row.get(5)?.clone(),
         attempt: number(row, 6)?,
         failures: number(row, 7)?,
+        waited: Duration::from_secs_f64(number::<f64>(row, 8)?.clamp(0.0, 1e9)),
         has_steps: text_at(row, 9).as_deref() == Some("t"),
+    })
+}
+
+fn depth(row: &Row) -> Option<Depth> {
+    let state = text_at(row, 1)?;
+    Some(Depth {
+        binding: text_at(row, 0)?,
+        state: crate::inspect::UNFINISHED.into_iter().find(|known| *known == state)?,
+        jobs: number(row, 2)?,
+        oldest_seconds: number::<f64>(row, 3)?.max(0.0),
     })
 }
 

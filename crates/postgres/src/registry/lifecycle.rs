@@ -221,6 +221,9 @@ impl Registry {
             keys: Keys::generate(name)?,
             signing_keys: Vec::new(),
             blueprint: request.blueprint.map(str::to_owned),
+            manifest: None,
+            has_work: false,
+            work_revision: 0,
             created_at: SystemTime::now(),
         })
     }

@@ -20,6 +20,9 @@ pub(super) const LOCK_WAIT: Duration = Duration::from_secs(60);
 const COLUMNS: &str =
     "name, generation, owner_role, secrets, anon_key, publishable_key, blueprint, created_at";
 
+/// What a project is not made with.
+const WORK: &str = "manifest, has_work, work_revision";
+
 /// A project's signing keys as one value beside its columns, so that they are of the same moment.
 const SIGNING_KEYS: &str = "(select coalesce(json_agg(json_build_object('kid', kid, 'algorithm', algorithm, \
                                'sealed', sealed, 'public_jwk', public_jwk, 'state', state, \
@@ -70,7 +73,7 @@ pub(super) async fn setting_put(control: &Client, name: &str, value: &str) -> Re
 pub(super) async fn project_list(control: &Client) -> Result<(i64, Vec<Record>), Error> {
     // One statement, so that revision and rows are of one moment.
     let all = format!(
-        "select {COLUMNS}, {SIGNING_KEYS}, number from plinth.revision left join plinth.project on state = 'ready' order by name"
+        "select {COLUMNS}, {WORK}, {SIGNING_KEYS}, number from plinth.revision left join plinth.project on state = 'ready' order by name"
     );
     let rows = control.query(&all, &[]).await?;
     let revision = rows.first().map_or(0, |row| row.get("number"));
@@ -80,7 +83,7 @@ pub(super) async fn project_list(control: &Client) -> Result<(i64, Vec<Record>),
 
 pub(super) async fn project_find(control: &Client, name: &str) -> Result<Option<Record>, Error> {
     let one = format!(
-        "select {COLUMNS}, {SIGNING_KEYS} from plinth.project where name = $1 and state = 'ready'"
+        "select {COLUMNS}, {WORK}, {SIGNING_KEYS} from plinth.project where name = $1 and state = 'ready'"
     );
     Ok(control.query_opt(&one, &[&name]).await?.as_ref().map(record_of))
 }
@@ -141,8 +144,22 @@ pub(super) async fn project_next_generation(
     control: &impl GenericClient,
     name: &str,
 ) -> Result<(), Error> {
-    let next = "update plinth.project set generation = generation + 1 where name = $1";
+    // The new database has no bindings.
+    let next = "update plinth.project set generation = generation + 1, manifest = null, has_work = false where name = $1";
     control.execute(next, &[&name]).await.map(drop)
+}
+
+/// Notes what there is to do; returns whether there is such a project.
+pub(super) async fn project_set_work(
+    control: &Client,
+    name: &str,
+    manifest: Option<&str>,
+    has_work: bool,
+) -> Result<bool, Error> {
+    let update = "update plinth.project
+                  set manifest = coalesce($2, manifest), has_work = $3, work_revision = work_revision + 1
+                  where name = $1 and state = 'ready'";
+    Ok(control.execute(update, &[&name, &manifest, &has_work]).await? == 1)
 }
 
 pub(super) async fn project_delete(control: &impl GenericClient, name: &str) -> Result<(), Error> {
@@ -352,6 +369,9 @@ fn record_of(row: &Row) -> Record {
             .map(signing_key_of)
             .collect(),
         blueprint: row.get("blueprint"),
+        manifest: row.get("manifest"),
+        has_work: row.get("has_work"),
+        work_revision: row.get("work_revision"),
         created_at: row.get("created_at"),
         name,
     };

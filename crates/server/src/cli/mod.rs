@@ -1,14 +1,18 @@
 //! The command line.
 
 mod auth;
+mod blueprint;
 mod keys;
 mod output;
 mod rest;
+mod work;
 
 pub use auth::{AuthCommand, FileFormat, ImportArgs};
+pub use blueprint::{BlueprintCommand, BlueprintTarget, WorkFormat};
 pub use keys::{KeyAlgorithm, KeysCommand, KeysTarget};
 pub use output::{Output, Paint, hinted};
 pub use rest::RestArgs;
+pub use work::{JobChoice, JobFilter, JobState, WorkCommand, WorkTarget};
 
 use std::path::PathBuf;
 
@@ -72,6 +76,12 @@ pub enum Command {
     /// Run a project's SQL migrations (folders in Supabase's layout).
     #[command(subcommand)]
     Migrate(MigrateCommand),
+    /// What a project's rows do by themselves: check, compare, apply a manifest.
+    #[command(subcommand)]
+    Blueprint(BlueprintCommand),
+    /// Look at a project's jobs, and put right what went wrong.
+    #[command(subcommand)]
+    Work(WorkCommand),
     /// Open psql on a project's database, as its owner.
     Psql(PsqlArgs),
     /// Sign an access token for a user of a project.

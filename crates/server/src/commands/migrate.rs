@@ -84,6 +84,12 @@ async fn execute(
                 format!("cannot reset project `{}`; it is as it was", project.name)
             })?;
             output.progress(format!("reset project {}: applied {count} migrations", project.name));
+            let blueprint = project.blueprint.as_deref().filter(|_| target.dir.is_none());
+            if let Some(found) = blueprint.and_then(|name| Blueprint::find(name).ok()) {
+                // The new database has no bindings, whatever was applied to the one before.
+                let project = Project { manifest: None, ..project.clone() };
+                super::blueprint::follow(&admin.registry, &project, &found, output).await;
+            }
             Ok(())
         }
     }

@@ -3,6 +3,7 @@
 mod admin;
 mod auth_import;
 mod banner;
+mod blueprint;
 mod config;
 mod gen_types;
 mod keys;
@@ -16,6 +17,7 @@ mod serving;
 mod status;
 mod token;
 mod up;
+mod work;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,8 @@ fn dispatch(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Project(command) => block_on(project::run(global, command, output))?,
         Command::Status(args) => block_on(status::run(global, args, output))?,
         Command::Migrate(command) => block_on(migrate::run(global, command, output))?,
+        Command::Blueprint(command) => block_on(blueprint::run(global, command, output))?,
+        Command::Work(command) => block_on(work::run(global, command, output))?,
         Command::Psql(args) => return block_on(psql::run(global, args, output)),
         Command::Token(args) => block_on(token::run(global, args, output))?,
         Command::Keys(command) => block_on(keys::run(global, command, output))?,

@@ -94,7 +94,9 @@ pub(super) async fn create_from_blueprint(
     let unpacked = blueprint.unpack()?;
     let folder = MigrationFolder::open(unpacked.path())
         .with_context(|| format!("cannot use the blueprint `{}`", blueprint.name))?;
-    create(registry, name, Some(blueprint), Some(&folder), seed, output).await
+    let project = create(registry, name, Some(blueprint), Some(&folder), seed, output).await?;
+    super::blueprint::follow(registry, &project, blueprint, output).await;
+    Ok(project)
 }
 
 /// Creates a project, with a line when it is done.

@@ -17,13 +17,19 @@ use crate::blueprints::Blueprint;
 use crate::cli::{GlobalArgs, Output, ServeArgs, UpArgs};
 use crate::config::{ClusterConfig, Config};
 use crate::gateway::{Gateway, Server, Site};
-use crate::runtime::{Backoff, Projects};
+use crate::runtime::{Backoff, Projects, WorkOptions};
 
 /// The bare project of `plinth up --empty`.
 const EMPTY_PROJECT: &str = "app";
 
 /// How often a managed PostgreSQL is looked after.
 const SUPERVISION_INTERVAL: Duration = Duration::from_millis(500);
+
+/// People who write a manifest want to see its rows move, whatever a look every few seconds costs.
+const DEVELOPMENT: WorkOptions = WorkOptions { idlest: Duration::from_secs(3) };
+
+/// A hundred projects in which nothing happens hold no connections.
+const PRODUCTION: WorkOptions = WorkOptions { idlest: Duration::from_secs(30) };
 
 /// What the two commands do differently.
 struct Plan {
@@ -35,6 +41,8 @@ struct Plan {
     json: bool,
     /// Catch the mails of projects without a mail server.
     inbox: bool,
+    /// How its projects' work is looked after.
+    work: WorkOptions,
 }
 
 /// `plinth up`
@@ -45,7 +53,12 @@ pub(super) async fn up(global: &GlobalArgs, args: &UpArgs, output: Output) -> an
     let projects = wanted_projects(&config, args)?;
     let first = projects.first().map(|(name, _)| name.clone());
     config.default_project = config.default_project.or(first);
-    run(config, Plan { projects, banner: !args.json, json: args.json, inbox: true }, output).await
+    run(
+        config,
+        Plan { projects, banner: !args.json, json: args.json, inbox: true, work: DEVELOPMENT },
+        output,
+    )
+    .await
 }
 
 /// `plinth serve`
@@ -56,8 +69,18 @@ pub(super) async fn serve_only(
 ) -> anyhow::Result<()> {
     let config = Config::try_from(global.raw_config(&args.listen)?)?;
     start_log(&config.log, "info")?;
-    run(config, Plan { projects: Vec::new(), banner: false, json: args.json, inbox: false }, output)
-        .await
+    run(
+        config,
+        Plan {
+            projects: Vec::new(),
+            banner: false,
+            json: args.json,
+            inbox: false,
+            work: PRODUCTION,
+        },
+        output,
+    )
+    .await
 }
 
 fn wanted_projects(
@@ -156,10 +179,12 @@ async fn serve_cluster(
         serving.abort();
         return prepared;
     }
+    projects.work(plan.work);
     tasks.spawn(projects.clone().follow(registry.clone()));
     let admin = Admin::serving(cluster.clone(), registry.clone(), address);
     announce(&admin, config, plan, begun, output).await?;
     serving.await.context("the server ended unexpectedly")??;
+    projects.stop_work().await;
     projects.close();
     Ok(())
 }
@@ -192,7 +217,10 @@ async fn prepare(
     }
     projects.sync(&registry.list().await?.projects);
     for (name, blueprint) in &plan.projects {
-        if registry.by_name(name).await?.is_some() {
+        if let Some(project) = registry.by_name(name).await? {
+            if let Some(blueprint) = blueprint {
+                super::blueprint::follow(registry, &project, blueprint, output).await;
+            }
             continue;
         }
         match blueprint {

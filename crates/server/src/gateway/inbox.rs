@@ -36,8 +36,7 @@ pub(super) async fn answer(
     path: &str,
     body: Incoming,
 ) -> Answer {
-    let strange = is_forwarded(parts) || is_foreign(parts);
-    if strange || !is_here(&parts.extensions) || !is_this_machine(parts) {
+    if is_stranger(parts) {
         return Situation::NoRoute.answer();
     }
     let body = match bodies.read_at_most(body, BODY_BYTES).await {
@@ -59,6 +58,12 @@ pub(super) async fn answer(
     ];
     headers.extend(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
     answer
+}
+
+/// Whether a request is from another machine, or from a page of another site that is open on this one.
+pub(super) fn is_stranger(parts: &Parts) -> bool {
+    let strange = is_forwarded(parts) || is_foreign(parts);
+    strange || !is_here(&parts.extensions) || !is_this_machine(parts)
 }
 
 /// Whether the request is addressed to this machine, by a name that no other site can have.

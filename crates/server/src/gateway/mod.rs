@@ -15,6 +15,7 @@ mod jwt;
 mod keys;
 mod listen;
 mod messages;
+mod metrics;
 mod pages;
 mod patience;
 mod response;
@@ -358,6 +359,8 @@ async fn instance(projects: &Projects, parts: &Parts, path: &str) -> Answer {
                 &json!({"status": "not ready", "reason": reason}),
             ),
         },
+        "/metrics" if inbox::is_stranger(parts) => Situation::NoRoute.answer(),
+        "/metrics" => metrics::answer(&projects.work_tallies().await),
         _ => {
             let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let origin = format!("http://{}", host.unwrap_or("localhost"));

@@ -67,8 +67,9 @@ pub const ROUTES: &[Route] = &[
     route("/graphql/v1", Service::NotYet("graphql")),
 ];
 
-/// Paths of the instance itself: open to everybody, and telling nothing that is secret.
-pub const INSTANCE_PATHS: &[&str] = &["/", "/health", "/ready"];
+/// Paths of the instance itself: open to everybody, and telling nothing that is secret; `/metrics` is there for this
+/// machine only.
+pub const INSTANCE_PATHS: &[&str] = &["/", "/health", "/ready", "/metrics"];
 
 /// What clients of sign-in's OAuth server look for at the root of the host, before the path of the issuer (RFC 8414 §3.1)
 /// or without it.

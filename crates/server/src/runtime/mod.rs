@@ -11,6 +11,7 @@ mod settings;
 mod shapes;
 mod sign_in;
 mod snapshot;
+mod work;
 
 pub use backoff::Backoff;
 pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE};
@@ -22,11 +23,12 @@ pub use room::{Place, Room};
 pub use settings::{Doors, Tenant};
 pub use sign_in::SignInParts;
 pub use snapshot::{RoleContext, Snapshot, SnapshotError, SnapshotOptions};
+pub use work::{ProjectTally, Tally, WorkOptions, Workers, actions};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use plinth_postgres::seal::Sealer;
@@ -65,6 +67,8 @@ pub struct Projects {
     factory: Factory,
     default_name: Option<String>,
     idle_timeout: Duration,
+    /// Their work, when this instance looks after it.
+    workers: OnceLock<Arc<Workers>>,
     /// Whether the platform schema of every project was brought up to date.
     migrated: AtomicBool,
     /// When the database was last asked whether it answers, and whether it did.
@@ -111,6 +115,7 @@ impl Projects {
             map: RwLock::default(),
             default_name: config.default_project.clone(),
             idle_timeout: config.pool.idle_timeout,
+            workers: OnceLock::new(),
             factory: Factory {
                 endpoint,
                 budget,
@@ -165,6 +170,33 @@ impl Projects {
             });
             entry.project.set_signing_keys(&project.signing_keys);
         }
+        drop(map);
+        if let Some(workers) = self.workers.get() {
+            workers.sync(registered);
+        }
+    }
+
+    /// Looks after the projects' work from the next [`Projects::sync`] on.
+    pub fn work(&self, options: WorkOptions) {
+        self.workers.get_or_init(|| {
+            let Factory { endpoint, budget, config, .. } = &self.factory;
+            let most = config.pool.max_connections;
+            Workers::new(endpoint.clone(), budget.clone(), most, options)
+        });
+    }
+
+    /// Stops all work in good order.
+    pub async fn stop_work(&self) {
+        if let Some(workers) = self.workers.get() {
+            workers.stop().await;
+        }
+    }
+
+    /// What the projects' work has come to.
+    pub async fn work_tallies(&self) -> Vec<Tally> {
+        let tallies = self.workers.get().map(|workers| workers.tallies()).unwrap_or_default();
+        let now = tallies.iter().map(|tally| tally.now());
+        futures_util::future::join_all(now).await
     }
 
     /// Keeps the projects those of the registry, for ever; its owner aborts it.

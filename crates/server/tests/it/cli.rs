@@ -60,7 +60,7 @@ impl Child {
     }
 
     /// The first line of standard output, as JSON.
-    fn ready(&self) -> Value {
+    pub(crate) fn ready(&self) -> Value {
         match self.stdout.recv_timeout(PATIENCE) {
             Ok(line) => serde_json::from_str(&line).expect("one line of JSON"),
             Err(_) => panic!("never ready:\n{}", self.said()),
@@ -118,20 +118,20 @@ impl Drop for Child {
 }
 
 /// A data folder that goes with its test, and the PostgreSQL that may still run in it.
-struct DataDir(PathBuf);
+pub(crate) struct DataDir(pub(crate) PathBuf);
 
 impl DataDir {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("plinth-cli-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.0.to_str().expect("an ordinary path")
     }
 
-    fn up<'a>(&'a self, more: &[&'a str]) -> Child {
+    pub(crate) fn up<'a>(&'a self, more: &[&'a str]) -> Child {
         let mut arguments = vec![
             "up",
             "--data-dir",
@@ -146,14 +146,14 @@ impl DataDir {
         Child::start(&arguments, &[])
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         // Before the command, since after `--` it would be for psql.
         let arguments = [&["--data-dir", self.text()], arguments].concat();
         plinth(&arguments, &[]).stdin(Stdio::null()).output().expect("the binary runs")
     }
 
     /// What a command that must succeed prints.
-    fn stdout(&self, arguments: &[&str]) -> String {
+    pub(crate) fn stdout(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
@@ -161,7 +161,7 @@ impl DataDir {
     }
 
     /// What a command that must fail says.
-    fn refusal(&self, arguments: &[&str]) -> String {
+    pub(crate) fn refusal(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(!output.status.success(), "{arguments:?} succeeded");
         String::from_utf8(output.stderr).unwrap()
@@ -179,7 +179,7 @@ impl Drop for DataDir {
     }
 }
 
-fn address(ready: &Value) -> SocketAddr {
+pub(crate) fn address(ready: &Value) -> SocketAddr {
     let url = ready["api"].as_str().expect("a URL");
     url.trim_start_matches("http://").parse().expect("an address")
 }

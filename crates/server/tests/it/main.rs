@@ -18,3 +18,4 @@ mod rest_settings;
 mod rows;
 mod sign_in;
 mod signing_keys;
+mod work;

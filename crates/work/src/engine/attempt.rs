@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plinth_wire::WireError;
 use serde_json::Value;
@@ -41,6 +41,11 @@ impl Attempt {
 
     /// Runs it, unless it is cancelled, and writes what it came to.
     pub(super) async fn run(self, cancel: Arc<Notify>) {
+        let counters = &self.shared.counters;
+        if self.job.attempt == 1 {
+            counters.waits.observe(self.job.waited);
+        }
+        let begun = Instant::now();
         let outcome = tokio::select! {
             outcome = self.act() => outcome,
             () = cancel.notified() => Err(JournalError::Lost),
@@ -57,6 +62,7 @@ impl Attempt {
             }
             Err(error) => self.put_back(error).await,
         };
+        counters.runs.observe(begun.elapsed());
         self.shared.ended(self.job.id, written);
     }
 

@@ -35,6 +35,7 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
             Ok(beat) if !beat.alive => return,
             Ok(beat) => {
                 sure = asked;
+                shared.revision.store(beat.revision, Ordering::Relaxed);
                 let running = shared.running();
                 for cancelled in beat.cancelled.iter().filter_map(|job| running.get(job)) {
                     cancelled.cancel.notify_one();

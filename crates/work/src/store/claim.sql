@@ -23,5 +23,5 @@ update plinth.job
 -- As a subquery, which runs once, and not at all where nothing was found: looks that find nothing write nothing.
 set state = 'r', attempt = attempt + 1, worker = (select plinth.hold($1)), started_at = clock_timestamp()
 where ctid = any (array(select at from found))
-returning id, binding, priority, place, key, input, attempt, failures, enqueued_at::text,
+returning id, binding, priority, place, key, input, attempt, failures, extract(epoch from clock_timestamp() - enqueued_at),
   exists (select from plinth.step where step.job = job.id)

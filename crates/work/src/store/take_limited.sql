@@ -1,3 +1,3 @@
-select id, binding, priority, place, key, input, attempt, failures, enqueued_at::text,
+select id, binding, priority, place, key, input, attempt, failures, extract(epoch from clock_timestamp() - enqueued_at),
   exists (select from plinth.step where step.job = taken.id)
 from plinth.take_limited($1, $2, $3, $4 * interval '1 second', $5, $6) as taken

@@ -1,0 +1,256 @@
+//! Looks after the work of one project: now and then while nothing happens, with an engine while something does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use plinth_replication::{Pace, PaceOptions, Serve};
+use plinth_wire::{ConnectConfig, Pool, WireError};
+use plinth_work::engine::{Engine, Options};
+use plinth_work::{Rules, Store};
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use super::stream::Stream;
+use super::tally::ProjectTally;
+use super::{WorkOptions, actions};
+use crate::runtime::Backoff;
+
+/// The first wait after an engine had nothing to do any more.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// How much longer each wait is than the one before.
+const GROWTH: f64 = 1.5;
+
+/// Waits from this length on are not worth a connection that is kept.
+const WORTH_CLOSING: Duration = Duration::from_secs(5);
+
+/// An engine that found nothing for so long is stopped.
+const ENGINE_IDLE: Duration = Duration::from_secs(20);
+
+/// How often an engine looks by itself.
+const ENGINE_POLL: Duration = Duration::from_secs(2);
+
+/// Due jobs are not looked for before their time, nor more often than this.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// What it takes to look after a project's work.
+pub(super) struct Driver {
+    pub(super) name: Arc<str>,
+    pub(super) store: Arc<Store>,
+    pub(super) pool: Arc<Pool>,
+    /// As whom changes are streamed.
+    pub(super) changes: ConnectConfig,
+    pub(super) options: WorkOptions,
+    pub(super) tally: Arc<ProjectTally>,
+}
+
+/// What ended a time of waiting.
+enum Woken {
+    Stop,
+    Rules,
+    Time,
+}
+
+/// Why an engine ended.
+enum Ended {
+    Stop,
+    Idle,
+}
+
+impl Driver {
+    /// Until it is told to stop.
+    pub(super) async fn run(
+        self,
+        mut revisions: watch::Receiver<i64>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.look_after(&mut revisions, &mut stop).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::debug!(project.name = %self.name, error = %error, "cannot look after the project's work yet");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                () = stopped(&mut stop) => break,
+            }
+        }
+        self.pool.close();
+    }
+
+    /// Fails when the database is not there while no engine runs; an engine waits for it.
+    async fn look_after(
+        &self,
+        revisions: &mut watch::Receiver<i64>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), WireError> {
+        let mut rules = self.rules(revisions).await?;
+        let mut wait = FIRST_WAIT;
+        loop {
+            let ids: Vec<i32> = rules.rules.iter().map(|rule| rule.id).collect();
+            let glance = self.store.glance(&ids).await?;
+            if glance.revision != rules.revision {
+                rules = self.rules(revisions).await?;
+                continue;
+            }
+            if glance.ready || glance.due_in == Some(Duration::ZERO) {
+                self.tally.set_awake(true);
+                let ended = self.engine(rules, revisions, stop).await;
+                self.tally.set_awake(false);
+                match ended {
+                    Ended::Stop => return Ok(()),
+                    Ended::Idle => {
+                        self.tally.count_once().await;
+                        rules = self.rules(revisions).await?;
+                        wait = FIRST_WAIT;
+                        continue;
+                    }
+                }
+            }
+            let next = glance.due_in.map_or(wait, |due_in| wait.min(due_in)).max(SHORTEST);
+            if next >= WORTH_CLOSING {
+                self.pool.close_idle(Duration::ZERO);
+            }
+            match woken(revisions, stop, next).await {
+                Woken::Stop => return Ok(()),
+                Woken::Rules => rules = self.rules(revisions).await?,
+                Woken::Time => wait = wait.mul_f64(GROWTH).min(self.options.idlest),
+            }
+        }
+    }
+
+    async fn rules(&self, revisions: &mut watch::Receiver<i64>) -> Result<Rules, WireError> {
+        revisions.borrow_and_update();
+        let rules = self.store.rules().await?;
+        self.tally.set_bindings(rules.rules.len());
+        Ok(rules)
+    }
+
+    /// Runs an engine until it has found nothing for a while.
+    async fn engine(
+        &self,
+        rules: Rules,
+        revisions: &mut watch::Receiver<i64>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Ended {
+        tracing::debug!(project.name = %self.name, "there is work");
+        let options = Options {
+            name: format!("process {}", std::process::id()),
+            poll: ENGINE_POLL,
+            counters: self.tally.counters().clone(),
+            ..Options::default()
+        };
+        let mut revision = rules.revision;
+        let engine =
+            Engine::start(self.name.clone(), self.store.clone(), actions(), rules.rules, options);
+        let mut watched = Watched::new(&self.tally);
+        let mut stream = Stream::new(self.changes.clone());
+        let ended = loop {
+            tokio::select! {
+                () = stopped(stop) => break Ended::Stop,
+                changed = revisions.changed() => match changed {
+                    Ok(()) => revision = self.renew(&engine, revisions).await.unwrap_or(revision),
+                    Err(_gone) => break Ended::Stop,
+                },
+                live = stream.next() => {
+                    if let Some(live) = live {
+                        watched.pace.set_live(live);
+                    }
+                    engine.wake();
+                }
+                () = sleep_until(watched.next_look().into()) => {
+                    let found = watched.look(&engine);
+                    engine.wake();
+                    let seen = engine.revision();
+                    if seen != 0 && seen != revision {
+                        revision = self.renew(&engine, revisions).await.unwrap_or(revision);
+                    }
+                    stream.serve(watched.pace.serve(Instant::now()) == Serve::Stream);
+                    if !found && watched.is_idle(&engine) && !stream.is_on() {
+                        break Ended::Idle;
+                    }
+                }
+            }
+        };
+        stream.close().await;
+        engine.stop().await;
+        ended
+    }
+
+    /// Gives the engine the rules of this moment; their revision.
+    async fn renew(&self, engine: &Engine, revisions: &mut watch::Receiver<i64>) -> Option<i64> {
+        match self.rules(revisions).await {
+            Ok(rules) => {
+                tracing::debug!(project.name = %self.name, "the rules changed");
+                engine.set_rules(rules.rules);
+                Some(rules.revision)
+            }
+            Err(error) => {
+                tracing::warn!(project.name = %self.name, error = %error, "cannot read the changed rules yet");
+                None
+            }
+        }
+    }
+}
+
+/// How busy an engine is.
+struct Watched<'a> {
+    pace: Pace,
+    tally: &'a ProjectTally,
+    claims: u64,
+    found_at: Instant,
+}
+
+impl<'a> Watched<'a> {
+    fn new(tally: &'a ProjectTally) -> Self {
+        let now = Instant::now();
+        let pace = Pace::new(PaceOptions::default(), now);
+        Self { pace, tally, claims: claims(tally), found_at: now }
+    }
+
+    fn next_look(&self) -> Instant {
+        // A look is taken by the engine, and what it found is seen at the next one.
+        self.pace.next_look().max(Instant::now() + SHORTEST)
+    }
+
+    /// Whether jobs were taken since the last look.
+    fn look(&mut self, engine: &Engine) -> bool {
+        let (now, claims) = (Instant::now(), claims(self.tally));
+        let found = claims - self.claims;
+        self.claims = claims;
+        self.pace.looked(now, usize::try_from(found).unwrap_or(usize::MAX));
+        if found > 0 || engine.running() > 0 {
+            self.found_at = now;
+        }
+        found > 0
+    }
+
+    fn is_idle(&self, engine: &Engine) -> bool {
+        engine.running() == 0 && self.found_at.elapsed() >= ENGINE_IDLE
+    }
+}
+
+fn claims(tally: &ProjectTally) -> u64 {
+    tally.counters().claims.load(Ordering::Relaxed)
+}
+
+/// Waits so long, or until something else happens.
+async fn woken(
+    revisions: &mut watch::Receiver<i64>,
+    stop: &mut watch::Receiver<bool>,
+    wait: Duration,
+) -> Woken {
+    tokio::select! {
+        () = stopped(stop) => Woken::Stop,
+        changed = revisions.changed() => if changed.is_ok() { Woken::Rules } else { Woken::Stop },
+        () = tokio::time::sleep(wait) => Woken::Time,
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever can tell it to stop is gone: that is a word too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
