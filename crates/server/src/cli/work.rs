@@ -171,6 +171,31 @@ A job that runs is told, and stops within seconds; what it has done by then is d
         #[command(flatten)]
         target: WorkTarget,
     },
+    /// List deliveries to webhooks.
+    #[command(after_help = "Examples:
+  plinth work events --binding github
+  plinth work events --limit 5 -o json")]
+    Events {
+        /// Only deliveries to this hook.
+        #[arg(long, value_name = "NAME")]
+        binding: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: Option<u32>,
+        /// Whose.
+        #[command(flatten)]
+        target: WorkTarget,
+    },
+    /// Make another job of a delivery that is kept.
+    #[command(after_help = "Example:
+  plinth work replay 17")]
+    Replay {
+        /// The delivery's number.
+        event: i64,
+        /// Whose.
+        #[command(flatten)]
+        target: WorkTarget,
+    },
     /// Let the jobs of a binding wait until it is resumed. Those that run end.
     #[command(after_help = "Example:
   plinth work pause post --project shop")]
@@ -203,6 +228,8 @@ impl WorkCommand {
             | Self::Retry { target, .. }
             | Self::Cancel { target, .. }
             | Self::Discard { target, .. }
+            | Self::Events { target, .. }
+            | Self::Replay { target, .. }
             | Self::Pause { target, .. }
             | Self::Resume { target, .. } => target,
         }

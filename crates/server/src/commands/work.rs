@@ -1,6 +1,11 @@
-//! `plinth work list | show | dead | retry | cancel | discard | pause | resume`
+//! `plinth work list | show | dead | retry | cancel | discard | events | replay | pause | resume`
+
+use std::sync::Arc;
 
 use plinth_postgres::{Connection, Project};
+use plinth_wire::{Budget, Pool, PoolOptions};
+use plinth_work::Store;
+use plinth_work::hook::{self, EventFilter, StoredEvent};
 use plinth_work::inspect::{self, Filter, UNFINISHED};
 use serde_json::{Value, json};
 
@@ -86,9 +91,59 @@ impl At<'_> {
                 }
                 self.changed("cancelled", ended.ended, format).await
             }
+            WorkCommand::Events { binding, limit, .. } => {
+                let most = limit.unwrap_or(LISTED);
+                let filter = EventFilter { hook: binding.clone(), event: None, before: None, most };
+                self.events(&hook::events(&self.store(), &filter).await?, format)
+            }
+            WorkCommand::Replay { event, .. } => {
+                let job = hook::replay(&self.store(), *event).await?;
+                let job = job.ok_or_else(|| {
+                    hinted(
+                        format!(
+                            "project `{}` has no delivery {event}, or its hook is gone",
+                            self.project.name
+                        ),
+                        "`plinth work events` lists those that are kept",
+                    )
+                })?;
+                self.tell().await?;
+                match format {
+                    WorkFormat::Json => self.output.line(json!({"event": event, "job": job})),
+                    WorkFormat::Pretty => {
+                        self.output.line(format!("delivery {event} is job {job}"))
+                    }
+                }
+                Ok(())
+            }
             WorkCommand::Pause { binding, .. } => self.pause(binding, true, format).await,
             WorkCommand::Resume { binding, .. } => self.pause(binding, false, format).await,
         }
+    }
+
+    /// The project's database as engines see it.
+    fn store(&self) -> Store {
+        let project = self.project;
+        let endpoint = self.admin.cluster.endpoint();
+        let connect = endpoint.wire(&project.owner_login, &project.database, "plinth work");
+        let pool = Pool::new(connect, Budget::new(1), PoolOptions::default());
+        Store::new(Arc::new(pool), project.owner_role.as_str())
+    }
+
+    fn events(&self, events: &[StoredEvent], format: WorkFormat) -> anyhow::Result<()> {
+        if format == WorkFormat::Json {
+            self.output.line(serde_json::to_string_pretty(&json!({"events": events}))?);
+            return Ok(());
+        }
+        for event in events {
+            let StoredEvent { id, hook, event, received_at, job, body_bytes } = event;
+            let about = self.output.paint.dim(format!("{body_bytes} bytes  job {job}  {event}"));
+            self.output.line(format!("{id:>8}  {received_at}  {hook:<24} {about}"));
+        }
+        if events.is_empty() {
+            self.output.line("there are no such deliveries");
+        }
+        Ok(())
     }
 
     async fn pause(&self, binding: &str, paused: bool, format: WorkFormat) -> anyhow::Result<()> {

@@ -172,7 +172,7 @@ impl Projects {
         }
         drop(map);
         if let Some(workers) = self.workers.get() {
-            workers.sync(registered);
+            workers.sync(registered, |name| self.get(name)?.delivered().cloned());
         }
     }
 

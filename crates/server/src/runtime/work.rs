@@ -12,7 +12,7 @@ use plinth_postgres::{Endpoint, Project};
 use plinth_wire::{Budget, Pool, PoolOptions};
 use plinth_work::action::{Actions, Noop};
 use plinth_work::{Counters, Store};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -64,6 +64,7 @@ struct Worker {
 struct Source {
     generation: i64,
     created_at: SystemTime,
+    keys: plinth_postgres::Keys,
     login: plinth_postgres::Login,
 }
 
@@ -87,8 +88,9 @@ impl Workers {
         })
     }
 
-    /// Looks after the registered projects that have work, and after no other.
-    pub fn sync(&self, registered: &[Project]) {
+    /// Looks after the registered projects that have work, and after no other. `delivered` has what is told, for a project,
+    /// of webhooks that made jobs.
+    pub fn sync(&self, registered: &[Project], delivered: impl Fn(&str) -> Option<Arc<Notify>>) {
         let mut workers = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         leaving.retain(|task| !task.is_finished());
@@ -107,8 +109,9 @@ impl Workers {
         }
         for project in registered.iter().filter(|project| project.has_work) {
             let revision = project.work_revision;
-            let worker =
-                workers.entry(project.name.clone()).or_insert_with(|| self.worker(project));
+            let worker = workers.entry(project.name.clone()).or_insert_with(|| {
+                self.worker(project, delivered(&project.name).unwrap_or_default())
+            });
             worker
                 .revision
                 .send_if_modified(|known| std::mem::replace(known, revision) != revision);
@@ -117,7 +120,7 @@ impl Workers {
 
     /// Stops all engines in good order: jobs that run may end, the others are given back.
     pub async fn stop(&self) {
-        self.sync(&[]);
+        self.sync(&[], |_| None);
         let tasks =
             std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async {
@@ -136,7 +139,7 @@ impl Workers {
         workers.values().map(|worker| worker.tally.clone()).collect()
     }
 
-    fn worker(&self, project: &Project) -> Worker {
+    fn worker(&self, project: &Project, delivered: Arc<Notify>) -> Worker {
         let connect = self.endpoint.wire(&project.owner_login, &project.database, "plinth work");
         let options =
             PoolOptions { max_connections: self.max_connections, ..PoolOptions::default() };
@@ -152,6 +155,7 @@ impl Workers {
             store,
             pool,
             changes: self.endpoint.wire(&self.endpoint.admin, &project.database, "plinth changes"),
+            delivered,
             options: self.options,
             tally: tally.clone(),
         };
@@ -171,6 +175,7 @@ fn source(project: &Project) -> Source {
     Source {
         generation: project.generation,
         created_at: project.created_at,
+        keys: project.keys.clone(),
         login: project.owner_login.clone(),
     }
 }

@@ -197,7 +197,7 @@ async fn two_instances_share_the_jobs_and_none_runs_twice() {
     let second = Child::start(&arguments, &[]);
     let two = Api::new(address(&second.ready()));
     let claims = async |api: &Api| {
-        let text = api.get("/metrics").await.unwrap().text().to_owned();
+        let text = api.get("/metrics").await.unwrap().text();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix("plinth_work_claims_total{project=\"shop\"} "));

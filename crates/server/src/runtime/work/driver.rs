@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use plinth_replication::{Pace, PaceOptions, Serve};
 use plinth_wire::{ConnectConfig, Pool, WireError};
 use plinth_work::engine::{Engine, Options};
+use plinth_work::schedule::Ticker;
 use plinth_work::{Rules, Store};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 
 use super::stream::Stream;
@@ -31,6 +32,9 @@ const ENGINE_IDLE: Duration = Duration::from_secs(20);
 /// How often an engine looks by itself.
 const ENGINE_POLL: Duration = Duration::from_secs(2);
 
+/// How often schedules are looked for that are new or changed.
+const TICKER_POLL: Duration = Duration::from_secs(5);
+
 /// Due jobs are not looked for before their time, nor more often than this.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -41,6 +45,8 @@ pub(super) struct Driver {
     pub(super) pool: Arc<Pool>,
     /// As whom changes are streamed.
     pub(super) changes: ConnectConfig,
+    /// Told of webhooks that made jobs.
+    pub(super) delivered: Arc<Notify>,
     pub(super) options: WorkOptions,
     pub(super) tally: Arc<ProjectTally>,
 }
@@ -49,6 +55,7 @@ pub(super) struct Driver {
 enum Woken {
     Stop,
     Rules,
+    Jobs,
     Time,
 }
 
@@ -114,11 +121,27 @@ impl Driver {
             if next >= WORTH_CLOSING {
                 self.pool.close_idle(Duration::ZERO);
             }
-            match woken(revisions, stop, next).await {
+            match self.woken(revisions, stop, next).await {
+                Woken::Jobs => {}
                 Woken::Stop => return Ok(()),
                 Woken::Rules => rules = self.rules(revisions).await?,
                 Woken::Time => wait = wait.mul_f64(GROWTH).min(self.options.idlest),
             }
+        }
+    }
+
+    /// Waits so long, or until something else happens.
+    async fn woken(
+        &self,
+        revisions: &mut watch::Receiver<i64>,
+        stop: &mut watch::Receiver<bool>,
+        wait: Duration,
+    ) -> Woken {
+        tokio::select! {
+            () = stopped(stop) => Woken::Stop,
+            changed = revisions.changed() => if changed.is_ok() { Woken::Rules } else { Woken::Stop },
+            () = self.delivered.notified() => Woken::Jobs,
+            () = tokio::time::sleep(wait) => Woken::Time,
         }
     }
 
@@ -146,6 +169,10 @@ impl Driver {
         let mut revision = rules.revision;
         let engine =
             Engine::start(self.name.clone(), self.store.clone(), actions(), rules.rules, options);
+        let ticked = Arc::new(Notify::new());
+        let tell = ticked.clone();
+        let queued = Arc::new(move || tell.notify_one());
+        let ticker = Ticker::start(self.name.clone(), self.store.clone(), queued, TICKER_POLL);
         let mut watched = Watched::new(&self.tally);
         let mut stream = Stream::new(self.changes.clone());
         let ended = loop {
@@ -155,6 +182,8 @@ impl Driver {
                     Ok(()) => revision = self.renew(&engine, revisions).await.unwrap_or(revision),
                     Err(_gone) => break Ended::Stop,
                 },
+                () = ticked.notified() => engine.wake(),
+                () = self.delivered.notified() => engine.wake(),
                 live = stream.next() => {
                     if let Some(live) = live {
                         watched.pace.set_live(live);
@@ -176,6 +205,7 @@ impl Driver {
             }
         };
         stream.close().await;
+        ticker.stop().await;
         engine.stop().await;
         ended
     }
@@ -235,19 +265,6 @@ impl<'a> Watched<'a> {
 
 fn claims(tally: &ProjectTally) -> u64 {
     tally.counters().claims.load(Ordering::Relaxed)
-}
-
-/// Waits so long, or until something else happens.
-async fn woken(
-    revisions: &mut watch::Receiver<i64>,
-    stop: &mut watch::Receiver<bool>,
-    wait: Duration,
-) -> Woken {
-    tokio::select! {
-        () = stopped(stop) => Woken::Stop,
-        changed = revisions.changed() => if changed.is_ok() { Woken::Rules } else { Woken::Stop },
-        () = tokio::time::sleep(wait) => Woken::Time,
-    }
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
