@@ -257,6 +257,27 @@ retry = { attempts = 1 }
     assert!(up.stop().success());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_are_worked_off_listed_and_replayed() {
+    let shop = Shop::new();
+    let hook = r#"
+[[hook]]
+name = "paid"
+verify = { scheme = "none" }
+done = "insert into orders (item, status) values ($body->>'item', 'heard')"
+"#;
+    shop.write(&format!("{MANIFEST}{hook}"));
+    let (up, api) = shop.up();
+    let sent = api.post("/p/shop/hooks/v1/paid", &json!({"item": "tea"})).await.unwrap();
+    assert!(sent.status.is_success(), "{}", sent.text());
+    shop.until(STATES, "tea:heard").await;
+    let events = shop.json(&["work", "events", "--binding", "paid", "--project", "shop"]);
+    let number = events["events"][0]["id"].to_string();
+    shop.data.stdout(&["work", "replay", &number, "--project", "shop"]);
+    shop.until(STATES, "tea:heard,tea:heard").await;
+    assert!(up.stop().success());
+}
+
 #[test]
 fn every_command_about_work_has_examples() {
     for command in

@@ -21,7 +21,7 @@ const INSTALLED: &str = "
       kind <> 'row' or exists (
         select from pg_catalog.pg_trigger
         join pg_catalog.pg_proc on pg_proc.oid = tgfoid
-        where tgrelid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', spec->'on'->>'schema', spec->'on'->>'name'))
+        where tgrelid = pg_catalog.to_regclass(pg_catalog.quote_ident(spec->'on'->>'schema') || '.' || pg_catalog.quote_ident(spec->'on'->>'name'))
           and pronamespace = 'plinth_bindings'::pg_catalog.regnamespace and proname = 'enqueue_' || id),
       (select pg_catalog.count(*) from plinth.job where job.binding = binding.id)
     from plinth.binding order by id";

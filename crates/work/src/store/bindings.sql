@@ -5,7 +5,7 @@ left join plinth.binding on binding.state = 'active'
 left join lateral (
   select pg_catalog.format_type(attribute.atttypid, attribute.atttypmod) as type
   from pg_catalog.pg_attribute as attribute
-  where attribute.attrelid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', spec->'on'->>'schema', spec->'on'->>'name'))
+  where attribute.attrelid = pg_catalog.to_regclass(pg_catalog.quote_ident(spec->'on'->>'schema') || '.' || pg_catalog.quote_ident(spec->'on'->>'name'))
     and attribute.attnum > 0 and not attribute.attisdropped
     and case when spec ? 'key' then attribute.attname = spec->>'key'
         else attribute.attnum = (

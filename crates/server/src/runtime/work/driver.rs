@@ -77,7 +77,7 @@ impl Driver {
             match self.look_after(&mut revisions, &mut stop).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::debug!(project.name = %self.name, error = %error, "cannot look after the project's work yet");
+                    tracing::warn!(project.name = %self.name, error = %error, "cannot look after the project's work yet");
                 }
             }
             tokio::select! {
