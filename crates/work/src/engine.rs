@@ -23,6 +23,9 @@ use crate::counters::Counters;
 use crate::rule::Rule;
 use crate::store::{Claimed, Store};
 
+/// Most that one of our own statements takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How an engine works.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -202,16 +205,30 @@ impl Shared {
         }
     }
 
+    /// How long our own statements may take before their connection counts as lost. A network that swallows all that is
+    /// on its way tells nobody.
+    fn patience(&self) -> Duration {
+        (self.options.lease / 2).min(PATIENCE)
+    }
+
     fn room(&self) -> usize {
         self.options.most.saturating_sub(self.count.load(Ordering::Relaxed))
     }
+}
+
+/// The answer, unless it takes too long.
+async fn soon<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, WireError> {
+    timeout(limit, answer).await.unwrap_or(Err(WireError::AnswerTimeout(limit)))
 }
 
 /// The engine's life: a worker is registered, works until its lease is lost, and another one is registered.
 async fn run(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
         let (name, lease) = (&shared.options.name, shared.options.lease);
-        match shared.store.worker_register(name, lease).await {
+        match soon(shared.patience(), shared.store.worker_register(name, lease)).await {
             Ok(worker) => {
                 shared.worker.store(worker, Ordering::Relaxed);
                 work(&shared, &mut stopping).await;
@@ -254,10 +271,13 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
         }
     }
     attempts.shutdown().await;
-    finisher.stop().await;
-    let jobs: Vec<i64> = shared.running().drain().map(|(job, _)| job).collect();
+    finisher.stop(shared.patience()).await;
+    shared.running().clear();
     shared.count.store(0, Ordering::Relaxed);
-    if !lost && let Err(error) = shared.store.worker_release(shared.worker(), &jobs).await {
+    if !lost
+        && let Err(error) =
+            soon(shared.patience(), shared.store.worker_release(shared.worker())).await
+    {
         tracing::warn!(error = %error, "cannot give the lease back; it will run out");
     }
 }
@@ -269,7 +289,8 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
     loop {
         while attempts.try_join_next().is_some() {}
         let begun = Instant::now();
-        let taken = match take_once(shared, &mut sources, &mut promoted).await {
+        let look = take_once(shared, &mut sources, &mut promoted);
+        let taken = match soon(shared.patience(), look).await {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");

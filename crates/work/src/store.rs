@@ -41,7 +41,8 @@ statements! {
     PROMOTE = include_str!("store/promote.sql");
     REAP_END = include_str!("store/reap_end.sql");
     REAP_JOBS = include_str!("store/reap_jobs.sql");
-    REAP_FORGET = "delete from plinth.worker where alive_until = '-infinity'";
+    REAP_FORGET = "delete from plinth.worker where alive_until = '-infinity'
+                   and not exists (select from plinth.job where job.worker = worker.id and job.state = 'r')";
     BEAT = include_str!("store/beat.sql");
     RELEASE = include_str!("store/release.sql");
     ORPHANS = include_str!("store/orphans.sql");
@@ -58,6 +59,11 @@ statements! {
                         case when state = 'd' then coalesce(result, 'null') else 'null' end, error
                  from plinth.step where job = $1";
     MINE = "select plinth.fence(count(*) = 1) from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled";
+    // Nobody waits here: who holds it ends it, or cancels it.
+    STILL_MINE = "with mine as (
+                    select id from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled
+                    for update skip locked
+                  ) select plinth.fence(count(*) = 1) from mine";
     CLOSE_RATE = "insert into plinth.rate (binding, key, begun, closed_until)
                   select binding, coalesce(rate_key, ''), '{}', clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
                   on conflict (binding, key) do update set closed_until = excluded.closed_until";
@@ -222,8 +228,8 @@ impl Store {
         })
     }
 
-    pub(crate) async fn worker_release(&self, worker: i64, jobs: &[i64]) -> Result<(), WireError> {
-        self.one(&RELEASE, vec![text(worker), numbers(jobs)]).await.map(drop)
+    pub(crate) async fn worker_release(&self, worker: i64) -> Result<(), WireError> {
+        self.one(&RELEASE, vec![text(worker)]).await.map(drop)
     }
 
     /// Queues the jobs of this worker that are not among `known`; says how many.
@@ -336,12 +342,21 @@ impl Store {
         rule: &Rule,
         values: &Values,
     ) -> Result<Option<Value>, JournalError> {
-        let mut statements = vec![self.mine(job, worker)];
-        statements.extend(self.scripts(rule, &rule.running, values));
+        let mut statements = vec![self.mine(&MINE, job, worker)];
+        if !rule.running.is_empty() {
+            statements.extend(self.scripts(rule, &rule.running, values));
+        }
         if let Some(input) = &rule.input {
             statements.extend(self.scripts(rule, std::slice::from_ref(input), values));
         }
+        if !rule.running.is_empty() {
+            // It may have waited for a row while another worker took its place.
+            statements.push(self.mine(&STILL_MINE, job, worker));
+        }
         let mut rows = self.run(statements).await.map_err(lost_or)?;
+        if !rule.running.is_empty() {
+            rows.pop();
+        }
         if rule.input.is_some() {
             // The role is put back after it.
             rows.pop();
@@ -408,12 +423,19 @@ impl Store {
         self.run(statements).await.map(drop).map_err(lost_or)
     }
 
-    pub(crate) async fn job_cancel(&self, jobs: &[i64], worker: i64) -> Result<(), WireError> {
-        self.one(&CANCEL, vec![numbers(jobs), text(worker)]).await.map(drop)
+    /// Ends a job of this worker that was cancelled, or whose row is `gone`; false when that is not so.
+    pub(crate) async fn job_cancel(
+        &self,
+        job: &Claimed,
+        worker: i64,
+        gone: bool,
+    ) -> Result<bool, WireError> {
+        let params = vec![text(job.id), text(job.attempt), text(worker), text(gone)];
+        Ok(!self.one(&CANCEL, params).await?.is_empty())
     }
 
-    fn mine(&self, job: &Claimed, worker: i64) -> Statement {
-        statement(&MINE, vec![text(job.id), text(job.attempt), text(worker)])
+    fn mine(&self, sql: &Shared, job: &Claimed, worker: i64) -> Statement {
+        statement(sql, vec![text(job.id), text(job.attempt), text(worker)])
     }
 
     /// SQL of the manifest, with the rights and the time that it has, and the owner role again behind it.

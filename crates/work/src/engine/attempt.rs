@@ -50,46 +50,44 @@ impl Attempt {
             outcome = self.act() => outcome,
             () = cancel.notified() => Err(JournalError::Lost),
         };
+        let gone = matches!(outcome, Ok(None));
         let written = match outcome {
-            Ok((outcome, values)) => self.write(outcome, values).await,
+            Ok(Some((outcome, values))) => self.write(outcome, values).await,
+            Ok(None) => Err(JournalError::Lost),
             Err(error) => Err(error),
         };
         let written = match written {
             Ok(()) => true,
-            Err(JournalError::Lost) => {
-                self.give_up().await;
-                true
-            }
+            Err(JournalError::Lost) => self.give_up(gone).await,
             Err(error) => self.put_back(error).await,
         };
         counters.runs.observe(begun.elapsed());
         self.shared.ended(self.job.id, written);
     }
 
-    /// Input and action.
-    async fn act(&self) -> Result<(Outcome, Values), JournalError> {
+    /// Input and action; `None` when there is no row.
+    async fn act(&self) -> Result<Option<(Outcome, Values)>, JournalError> {
         let mut values = Values::of(&self.job, &self.rule);
         if self.job.failures >= self.rule.retry.attempts {
             let error = "its worker was lost in the last attempt".to_owned();
-            return Ok((Outcome::Never(error), values));
+            return Ok(Some((Outcome::Never(error), values)));
         }
         if self.rule.input.is_some() || !self.rule.running.is_empty() {
             let store = &self.shared.store;
             match store.job_prepare(&self.job, self.worker, &self.rule, &values).await {
                 Ok(Some(input)) => values.input = Some(input),
-                // The row is gone.
-                Ok(None) => return Err(JournalError::Lost),
+                Ok(None) => return Ok(None),
                 Err(JournalError::Database(error)) => {
                     let outcome =
                         self.of_database("input", &error).ok_or(JournalError::Database(error))?;
-                    return Ok((outcome, values));
+                    return Ok(Some((outcome, values)));
                 }
                 Err(error) => return Err(error),
             }
         }
         let Some(action) = self.shared.actions.get(&self.rule.action).cloned() else {
             let error = format!("there is no action `{}`", self.rule.action);
-            return Ok((Outcome::Never(error), values));
+            return Ok(Some((Outcome::Never(error), values)));
         };
         let call = self.call(values.input.clone().unwrap_or_default()).await?;
         let outcome = timeout(self.rule.timeout, action.run(&call)).await;
@@ -99,7 +97,7 @@ impl Attempt {
         if self.job.has_steps || !self.rule.done.is_empty() {
             values.steps = Some(call.journal.values());
         }
-        Ok((outcome, values))
+        Ok(Some((outcome, values)))
     }
 
     async fn call(&self, input: Value) -> Result<Call, JournalError> {
@@ -202,12 +200,19 @@ impl Attempt {
         }
     }
 
-    /// It was cancelled, or is somebody else's by now.
-    async fn give_up(&self) {
-        if let Err(error) = self.shared.store.job_cancel(&[self.job.id], self.worker).await {
-            tracing::warn!(job.id = self.job.id, error = %error, "cannot write that a job was cancelled");
+    /// It was cancelled, its row is gone, or it is somebody else's by now. Whether it was this worker's to end.
+    async fn give_up(&self, gone: bool) -> bool {
+        match self.shared.store.job_cancel(&self.job, self.worker, gone).await {
+            Ok(true) => {
+                self.shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::warn!(job.id = self.job.id, error = %error, "cannot write that a job was cancelled");
+                false
+            }
         }
-        self.shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
     /// PostgreSQL was not there to write what became of it: it runs again, and its steps do not. Whether that could be

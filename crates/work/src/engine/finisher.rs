@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use super::Shared;
 use crate::journal::JournalError;
@@ -34,11 +36,15 @@ impl Finisher {
         self.sender.clone()
     }
 
-    /// Ends what was given to it, and then itself.
-    pub(super) async fn stop(self) {
+    /// Ends what was given to it, as far as that takes no longer than `patience`, and then itself. Nobody waits for it any
+    /// more: what is not written by then runs again.
+    pub(super) async fn stop(self, patience: Duration) {
         drop(self.sender);
-        if let Err(error) = self.task.await {
-            tracing::error!(error = %error, "ending jobs broke");
+        let mut task = self.task;
+        match timeout(patience, &mut task).await {
+            Ok(Err(error)) => tracing::error!(error = %error, "ending jobs broke"),
+            Ok(Ok(())) => {}
+            Err(_late) => task.abort(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Shared;
+use super::{Shared, soon};
 
 /// How often waiting jobs are looked at.
 pub(super) const PROMOTE: Duration = Duration::from_millis(200);
@@ -31,7 +31,8 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
     loop {
         let asked = Instant::now();
         let jobs: Vec<i64> = shared.running().keys().copied().collect();
-        match shared.store.worker_beat(shared.worker(), lease, &jobs).await {
+        let beat = shared.store.worker_beat(shared.worker(), lease, &jobs);
+        match soon(shared.patience(), beat).await {
             Ok(beat) if !beat.alive => return,
             Ok(beat) => {
                 sure = asked;
@@ -49,8 +50,8 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
         if sure.elapsed() > lease {
             return;
         }
-        match shared.store.worker_reap().await {
-            Ok((0, _)) | Err(_) => {}
+        match soon(shared.patience(), shared.store.worker_reap()).await {
+            Ok((_, 0)) | Err(_) => {}
             Ok((workers, jobs)) => {
                 tracing::info!(project.name = %shared.project, workers, jobs, "queued the jobs of lost workers again");
                 shared.counters.reaped.fetch_add(jobs, Ordering::Relaxed);

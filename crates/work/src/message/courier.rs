@@ -157,7 +157,7 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
     }
     deliveries.shutdown().await;
     let worker = shared.worker.load(Ordering::Relaxed);
-    if let Err(error) = shared.store.worker_release(worker, &[]).await {
+    if let Err(error) = shared.store.worker_release(worker).await {
         tracing::debug!(error = %error, "the courier cannot give its lease back; it will run out");
     } else {
         let _ = shared.store.json(&statements::RECLAIM, Vec::new()).await;

@@ -1,6 +1,8 @@
--- Ends the jobs $1 as cancelled, of which those that run must be worker $2's.
+-- Ends the job $1 (attempt $2 of worker $3) as cancelled, if somebody has cancelled it or its row is gone ($4).
 with gone as (
-  delete from plinth.job where id = any ($1::bigint[]) and (state <> 'r' or worker = $2) returning *
+  delete from plinth.job
+  where id = $1 and attempt = $2 and worker = $3 and state = 'r' and (cancelled or $4::boolean)
+  returning *
 ), seats as (
   delete from plinth.seat using gone where seat.job = gone.id
 ), journal as (
@@ -22,3 +24,4 @@ select id, binding, 'cancelled', key, input, attempt, failures, parent, error,
    from journal where journal.job = gone.id),
   enqueued_at, started_at
 from gone
+returning 1

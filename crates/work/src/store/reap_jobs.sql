@@ -1,10 +1,16 @@
 -- Queues the jobs of workers whose lease was ended by the statement before: its snapshot would not have all of them. It
--- counts as a failure, or what kills its worker would do so for ever.
-with back as (
+-- counts as a failure, or what kills its worker would do so for ever. A job that is being ended at the moment is passed
+-- over, and its worker with it until then: who keeps a lease must not wait for people's SQL.
+with lost as (
+  select job.id, worker.name
+  from plinth.job join plinth.worker on worker.id = job.worker
+  where worker.alive_until = '-infinity' and job.state = 'r'
+  for update of job skip locked
+), back as (
   update plinth.job
   set state = 'q', worker = null, place = nextval('plinth.job_number'), failures = failures + 1,
-    error = 'the lease of worker ' || worker.name || ' ran out'
-  from plinth.worker where worker.alive_until = '-infinity' and job.state = 'r' and job.worker = worker.id
+    error = 'the lease of worker ' || lost.name || ' ran out'
+  from lost where job.id = lost.id
   returning job.id
 ), seats as (
   delete from plinth.seat using back where seat.job = back.id

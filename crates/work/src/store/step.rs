@@ -142,7 +142,7 @@ impl Store {
         (script, role): (&Script, Option<&str>),
         values: &Values,
     ) -> Result<Option<String>, JournalError> {
-        let mut statements: Vec<Statement> = vec![self.mine(job, worker)];
+        let mut statements: Vec<Statement> = vec![self.mine(&super::MINE, job, worker)];
         statements.extend(self.scripts_as(role, rule, std::slice::from_ref(script), values));
         let mut rows = self.run(statements).await.map_err(lost_or)?;
         // The role is put back after it.

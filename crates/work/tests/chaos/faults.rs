@@ -100,7 +100,11 @@ impl<'a> Faults<'a> {
     pub(crate) async fn next(&mut self) {
         let wait = 100 + self.chance.below(800);
         self.pass(Duration::from_millis(wait)).await;
-        let fault = *self.chance.one(&FAULTS);
+        let only = std::env::var("PLINTH_CHAOS_ONLY").unwrap_or_default();
+        let wanted = |fault: &Fault| only.split(',').any(|name| name == format!("{fault:?}"));
+        let faults: Vec<Fault> =
+            FAULTS.into_iter().filter(|fault| only.is_empty() || wanted(fault)).collect();
+        let fault = *self.chance.one(&faults);
         *self.happened.entry(fault).or_default() += 1;
         match fault {
             Fault::Kill => self.kill(),

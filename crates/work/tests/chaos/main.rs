@@ -2,7 +2,8 @@
 //! worked off as promised.
 //!
 //! `PLINTH_CHAOS_SECONDS` says how long there are faults (12), `PLINTH_CHAOS_SEED` repeats a run's choices,
-//! `PLINTH_CHAOS_INSTANCES` how many instances there are (3).
+//! `PLINTH_CHAOS_INSTANCES` how many instances there are (3), `PLINTH_CHAOS_ONLY` which faults there are, by the names in
+//! `faults.rs` with commas in between.
 
 mod bindings;
 mod chance;

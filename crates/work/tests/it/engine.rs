@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use plinth_work::action::{Action, Actions, Call, Noop, Outcome, Work};
 use plinth_work::engine::{Engine, Options};
-use plinth_work::rule::{Rate, Rule};
+use plinth_work::manifest::Name;
+use plinth_work::rule::{Rate, Rule, Script};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, pending, rule, with_bench};
@@ -324,14 +325,15 @@ fn a_full_binding_takes_the_next_job_when_one_ends() {
 #[test]
 fn a_claim_whose_answer_was_lost_is_found_again() {
     with_bench(TASKS, async |bench| {
-        let engine = engine(bench, Actions::default(), |_| {}).await;
+        let engine = engine(bench, Actions::default(), |rule| rule.seats = Some(1)).await;
         bench.until("select count(*) from plinth.worker", "1").await;
         // As such a claim leaves it behind; and then a look at jobs fails, as when a connection breaks.
         bench
             .run(
                 "alter table task disable trigger user; insert into task (id) values (1);
                    insert into plinth.job (binding, key, state, worker, attempt)
-                   select binding.id, '1', 'r', worker.id, 1 from plinth.binding, plinth.worker",
+                   select binding.id, '1', 'r', worker.id, 1 from plinth.binding, plinth.worker;
+                   insert into plinth.seat select id, binding, '' from plinth.job",
             )
             .await;
         let owner = &bench.database.project().owner_role;
@@ -376,5 +378,113 @@ fn a_worker_whose_lease_was_ended_takes_nothing_more() {
         for engine in engines {
             engine.stop().await;
         }
+    });
+}
+
+#[test]
+fn a_late_word_does_not_end_a_job_that_waits_for_another_worker() {
+    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    with_bench(TASKS, async |bench| {
+        let slow = Slow(&CALLS, Duration::from_millis(300));
+        let actions = Actions::default().with(slow);
+        let engine = engine(bench, actions, |rule| rule.action = "slow".to_owned()).await;
+        bench.run("insert into task (id) values (1)").await;
+        bench.until("select count(*) from plinth.job where state = 'r'", "1").await;
+        // As somebody does who ended the lease of a worker that stood still; but nobody takes the job at once.
+        engine.set_rules(Vec::new());
+        bench.run("update plinth.job set state = 'q', worker = null, failures = 1").await;
+        let heard =
+            "select xact_rollback > 0 from pg_stat_database where datname = current_database()";
+        bench.until(heard, "true").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(bench.text("select state from plinth.job").await, "q");
+        engine.set_rules(vec![rule(1, "slow")]);
+        bench.until(STATES, "done:1").await;
+        assert_eq!(
+            bench.text("select count(*) || outcome from plinth.job_done group by outcome").await,
+            "1done"
+        );
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_worker_that_waited_for_a_row_does_not_overwrite_its_successor() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |rule| {
+            let running = "update task set status = 'running' where id = $1::bigint";
+            rule.running = vec![Script::new(running, [Name::Row])];
+        })
+        .await;
+        bench.run("begin; insert into task (id, status) values (1, 'draft'); commit").await;
+        let user = bench.database.connect().await.unwrap();
+        user.batch_execute("begin; update task set error = 'mine' where id = 1").await.unwrap();
+        bench.run("insert into plinth.job (binding, key) values (1, '1')").await;
+        // Only a superuser sees what other sessions wait for.
+        let admin = bench.database.connect().await.unwrap();
+        let waits = "select count(*) from pg_stat_activity
+                     where wait_event_type = 'Lock' and datname = current_database()";
+        while admin.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Its successor was there and has finished meanwhile.
+        bench.run("delete from plinth.job").await;
+        user.batch_execute("update task set status = 'done'; commit").await.unwrap();
+        user.close().await;
+        while admin.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        admin.close().await;
+        engine.stop().await;
+        assert_eq!(bench.text(STATES).await, "done:1");
+    });
+}
+
+#[test]
+fn a_lost_worker_is_followed_though_one_of_its_jobs_is_held() {
+    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    with_bench(TASKS, async |bench| {
+        bench.binding("task").await;
+        bench.install(&pending(1)).await.unwrap();
+        bench
+            .run(
+                "insert into task (id) values (1), (2);
+                   insert into plinth.worker (name, alive_until) values ('lost', '-infinity');
+                   update plinth.job set state = 'r', attempt = 1, worker = 1",
+            )
+            .await;
+        let held = bench.database.connect().await.unwrap();
+        held.batch_execute("begin; select from plinth.job where key = '2' for update")
+            .await
+            .unwrap();
+        let actions = Actions::default().with(Slow(&CALLS, Duration::ZERO));
+        let rules = vec![rule(1, "slow")];
+        let engine = Engine::start("test", bench.store(), actions, rules, options());
+        bench.until(STATES, "done:1,pending:1").await;
+        assert_eq!(engine.counters().leases_lost.load(Ordering::Relaxed), 0);
+        held.batch_execute("rollback").await.unwrap();
+        held.close().await;
+        bench.until(STATES, "done:2").await;
+        bench.until("select count(*) from plinth.worker where name = 'lost'", "0").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn who_stops_gives_back_jobs_that_it_does_not_know_of() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench.until("select count(*) from plinth.worker", "1").await;
+        bench
+            .run(
+                "insert into plinth.job (binding, key, state, worker, attempt)
+                 select 1, '1', 'r', id, 1 from plinth.worker",
+            )
+            .await;
+        engine.stop().await;
+        assert_eq!(
+            bench.text("select state::text || coalesce(worker, 0) from plinth.job").await,
+            "q0"
+        );
     });
 }
