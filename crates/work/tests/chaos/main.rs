@@ -1,7 +1,7 @@
 //! Kills, freezes and cuts off everything around a few instances while rows move, and then proves that each job was
 //! worked off as promised.
 //!
-//! `PLINTH_CHAOS_SECONDS` says how long there are faults (12), `PLINTH_CHAOS_SEED` repeats a run's choices,
+//! `PLINTH_CHAOS_SECONDS` says how long there are faults (8), `PLINTH_CHAOS_SEED` repeats a run's choices,
 //! `PLINTH_CHAOS_INSTANCES` how many instances there are (3), `PLINTH_CHAOS_ONLY` which faults there are, by the names in
 //! `faults.rs` with commas in between.
 
@@ -46,7 +46,7 @@ fn setting(name: &str, usual: u64) -> u64 {
 
 async fn chaos() {
     let seed = setting("PLINTH_CHAOS_SEED", rand::random::<u32>().into());
-    let faulty = Duration::from_secs(setting("PLINTH_CHAOS_SECONDS", 12));
+    let faulty = Duration::from_secs(setting("PLINTH_CHAOS_SECONDS", 8));
     let instances = setting("PLINTH_CHAOS_INSTANCES", 3);
     say(&format!("seed {seed}, {instances} instances, faults for {faulty:?}"));
 
