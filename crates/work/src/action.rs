@@ -16,7 +16,7 @@ use plinth_wire::WireError;
 use serde_json::Value;
 
 pub use flow::Flow;
-pub use http::{HttpRequest, MAX_ANSWER, Secrets};
+pub use http::{HttpRequest, MAX_ANSWER, Secrets, signing_secret};
 pub use noop::Noop;
 pub use sql::SqlStatement;
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use plinth_postgres::Project;
+use plinth_work::action::signing_secret;
 use serde_json::{Map, Value, json};
 
 use super::admin::{Admin, Need, oldest};
@@ -103,6 +104,7 @@ pub(super) fn facts(admin: &Admin, project: &Project, http: SocketAddr) -> Map<S
     add("SERVICE_ROLE_KEY", keys.service_role_key.expose());
     add("PUBLISHABLE_KEY", keys.publishable_key.expose());
     add("SECRET_KEY", keys.secret_key.expose());
+    add("WORK_SIGNING_SECRET", signing_secret(&keys.jwt_secret).expose());
     facts
 }
 
@@ -136,6 +138,7 @@ pub(super) fn pretty(output: Output, name: &str, facts: &Map<String, Value>) -> 
         ("ANON_KEY", "anon key"),
         ("SERVICE_ROLE_KEY", "service_role key"),
         ("JWT_SECRET", "JWT secret"),
+        ("WORK_SIGNING_SECRET", "work secret"),
     ] {
         let value = facts.get(key).and_then(Value::as_str).unwrap_or_default();
         text.push_str(&format!("  {:>16}: {value}\n", label));

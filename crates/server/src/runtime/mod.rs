@@ -179,9 +179,15 @@ impl Projects {
     /// Looks after the projects' work from the next [`Projects::sync`] on.
     pub fn work(&self, options: WorkOptions) {
         self.workers.get_or_init(|| {
-            let Factory { endpoint, budget, config, .. } = &self.factory;
+            let Factory { endpoint, budget, config, desk, .. } = &self.factory;
             let most = config.pool.max_connections;
-            Workers::new(endpoint.clone(), budget.clone(), most, options)
+            Workers::new(
+                endpoint.clone(),
+                budget.clone(),
+                most,
+                options,
+                desk.allows_http_loopback(),
+            )
         });
     }
 

@@ -1,6 +1,7 @@
 //! The work of projects: one task for each project that has bindings, and an engine while there is something to do.
 
 mod driver;
+mod kit;
 mod stream;
 mod tally;
 
@@ -10,13 +11,14 @@ use std::time::{Duration, SystemTime};
 
 use plinth_postgres::{Endpoint, Project};
 use plinth_wire::{Budget, Pool, PoolOptions};
-use plinth_work::action::{Actions, Noop};
 use plinth_work::{Counters, Store};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::driver::Driver;
+use self::kit::Kit;
+pub use self::kit::actions;
 pub use self::tally::{ProjectTally, Tally};
 
 /// Most connections of one project's work.
@@ -24,11 +26,6 @@ const MAX_CONNECTIONS: usize = 8;
 
 /// How long all engines together may take to stop: their running jobs have 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The actions that manifests can name.
-pub fn actions() -> Actions {
-    Actions::default().with(Noop)
-}
 
 /// How an instance looks after work.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +40,7 @@ pub struct Workers {
     budget: Arc<Budget>,
     max_connections: usize,
     options: WorkOptions,
+    kit: Kit,
     projects: Mutex<BTreeMap<String, Worker>>,
     /// What was counted for each registered project that had work, which goes on when it has some again.
     counters: Mutex<BTreeMap<String, Arc<Counters>>>,
@@ -69,12 +67,13 @@ struct Source {
 }
 
 impl Workers {
-    /// Nobody's work yet, in the cluster at `endpoint`.
+    /// Nobody's work yet, in the cluster at `endpoint`. With `allow_http_loopback`, people's own code may be on this machine.
     pub fn new(
         endpoint: Endpoint,
         budget: Arc<Budget>,
         max_connections: usize,
         options: WorkOptions,
+        allow_http_loopback: bool,
     ) -> Arc<Self> {
         let max_connections = max_connections.div_ceil(4).clamp(1, MAX_CONNECTIONS);
         Arc::new(Self {
@@ -82,6 +81,7 @@ impl Workers {
             budget,
             max_connections,
             options,
+            kit: Kit::new(allow_http_loopback),
             projects: Mutex::default(),
             counters: Mutex::default(),
             leaving: Mutex::default(),
@@ -156,6 +156,7 @@ impl Workers {
             pool,
             changes: self.endpoint.wire(&self.endpoint.admin, &project.database, "plinth changes"),
             delivered,
+            actions: self.kit.actions(&project.keys.jwt_secret),
             options: self.options,
             tally: tally.clone(),
         };

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::answer::{Said, What};
+pub use self::sign::signing_secret;
 use super::{Action, Call, Outcome, Work};
 use crate::journal::{JournalError, Step};
 use crate::manifest::ENV;

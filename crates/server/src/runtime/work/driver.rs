@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use plinth_replication::{Pace, PaceOptions, Serve};
 use plinth_wire::{ConnectConfig, Pool, WireError};
+use plinth_work::action::Actions;
 use plinth_work::engine::{Engine, Options};
 use plinth_work::schedule::Ticker;
 use plinth_work::{Rules, Store};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 
+use super::WorkOptions;
 use super::stream::Stream;
 use super::tally::ProjectTally;
-use super::{WorkOptions, actions};
 use crate::runtime::Backoff;
 
 /// The first wait after an engine had nothing to do any more.
@@ -45,6 +46,8 @@ pub(super) struct Driver {
     pub(super) pool: Arc<Pool>,
     /// As whom changes are streamed.
     pub(super) changes: ConnectConfig,
+    /// What its jobs can do.
+    pub(super) actions: Actions,
     /// Told of webhooks that made jobs.
     pub(super) delivered: Arc<Notify>,
     pub(super) options: WorkOptions,
@@ -167,8 +170,13 @@ impl Driver {
             ..Options::default()
         };
         let mut revision = rules.revision;
-        let engine =
-            Engine::start(self.name.clone(), self.store.clone(), actions(), rules.rules, options);
+        let engine = Engine::start(
+            self.name.clone(),
+            self.store.clone(),
+            self.actions.clone(),
+            rules.rules,
+            options,
+        );
         let ticked = Arc::new(Notify::new());
         let tell = ticked.clone();
         let queued = Arc::new(move || tell.notify_one());

@@ -31,9 +31,24 @@ pub(super) fn sign(secret: &Secret, id: &str, time: i64, body: &[u8]) -> Result<
     Ok(format!("v1,{}", STANDARD.encode(context.sign())))
 }
 
+/// The key that a project's requests are signed with when its manifest names none. It follows from the project's secret, so that
+/// there is nothing to keep, and is of the form that libraries for Standard Webhooks take.
+pub fn signing_secret(project_secret: &Secret) -> Secret {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, project_secret.expose().as_bytes());
+    let derived = hmac::sign(&key, b"plinth http.request signing key");
+    Secret::new(format!("{ENCODED}{}", STANDARD.encode(derived)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn projects_have_keys_of_their_own() {
+        let [one, two] = ["one", "two"].map(|secret| signing_secret(&Secret::new(secret)));
+        assert!(one.expose().starts_with(ENCODED) && one.expose() != two.expose());
+        assert!(sign(&one, "msg_1", 1, b"").is_ok());
+    }
 
     #[test]
     fn a_message_is_signed_over_id_time_and_body() {
