@@ -5,6 +5,7 @@ PYTHON ?= python3
 NPM ?= npm
 PLINTH := target/release/plinth
 PEER := crates/bench/peers/postgraphile
+QUEUES := crates/bench/peers/queues
 
 .PHONY: help setup up test check bench clean
 
@@ -27,13 +28,13 @@ check: ## Check format, lints, documentation and dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	$(PYTHON) scripts/audit-dependencies
 
-bench: .postgres/.stamp $(PEER)/node_modules/.stamp ## Measure requests per second beside pgbench and PostGraphile at the same work
+bench: .postgres/.stamp $(PEER)/node_modules/.stamp $(QUEUES)/node_modules/.stamp ## Measure requests beside pgbench and PostGraphile, jobs beside other queues
 	$(CARGO) build --release --locked --package plinth-server --package plinth-bench
 	target/release/plinth-bench $(ARGS)
 
 clean: ## Remove what was built, fetched and stored (the default data folder too)
 	away=$$(readlink .plinth/elsewhere) && rm -rf "$$away" || true
-	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python examples/node_modules $(PEER)/node_modules
+	rm -rf target .postgres .plinth tests/clients/node_modules tests/clients/.python examples/node_modules $(PEER)/node_modules $(QUEUES)/node_modules
 
 .postgres/.stamp: scripts/fetch-postgres
 	$(PYTHON) scripts/fetch-postgres
@@ -46,6 +47,9 @@ tests/clients/node_modules/.stamp: tests/clients/package-lock.json
 # Without it the benchmark says so and measures the rest. It brings the Node that it wants, so npm need not warn of this one.
 $(PEER)/node_modules/.stamp: $(PEER)/package-lock.json
 	-$(NPM) ci --prefix $(PEER) --ignore-scripts --loglevel error --no-audit --no-fund && touch $@
+
+$(QUEUES)/node_modules/.stamp: $(QUEUES)/package-lock.json
+	-$(NPM) ci --prefix $(QUEUES) --ignore-scripts --loglevel error --no-audit --no-fund && touch $@
 
 tests/clients/.python/.stamp: tests/clients/requirements.txt
 	rm -rf tests/clients/.python

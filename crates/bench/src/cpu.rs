@@ -51,6 +51,18 @@ impl Cpu {
         Ok(cpu)
     }
 
+    /// Of this process and of a PostgreSQL that it does not count among its own, by the process id of its postmaster.
+    pub(crate) fn of_server(postmaster: u32) -> Result<Self> {
+        let own = times(std::process::id())?;
+        let mut cpu = Self { load: own.own + own.ended, ..Self::default() };
+        for process in std::iter::once(postmaster).chain(descendants(postmaster)?) {
+            // A backend that ended since the listing is counted with its parent the next time.
+            let of_process = times(process).unwrap_or_default();
+            cpu.postgres += of_process.own + of_process.ended;
+        }
+        Ok(cpu)
+    }
+
     pub(crate) fn add(&mut self, more: Self) {
         self.load += more.load;
         self.plinth += more.plinth;

@@ -11,6 +11,7 @@ mod pgbench;
 mod report;
 mod schema;
 mod sign_in;
+mod work;
 mod workload;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use clap::Parser;
 use crate::instance::Instance;
 use crate::peer::Peer;
 use crate::report::{Measure, Report};
+use crate::work::WorkOptions;
 use crate::workload::{Workload, Yardstick};
 
 /// Compare Plinth over HTTP with pgbench replaying the same transactions.
@@ -60,6 +62,8 @@ struct Options {
     /// Arguments for `plinth up`, separated by spaces, such as "--pool-size 8".
     #[arg(long, default_value = "")]
     up_args: String,
+    #[command(flatten)]
+    work: WorkOptions,
 }
 
 fn main() -> Result<()> {
@@ -69,13 +73,24 @@ fn main() -> Result<()> {
     if let Some(tables) = options.catalog {
         return runtime.block_on(measure_catalog(tables));
     }
-    let report = runtime.block_on(measure(&options))?;
-    if options.json {
-        println!("{}", report.to_json());
-    } else {
-        print!("{}", report.to_markdown());
+    if !options.work.work_only {
+        let report = runtime.block_on(measure(&options))?;
+        print_one(&options, || report.to_json().to_string(), || report.to_markdown());
+    }
+    // With requests of one kind asked for, the work plane is not.
+    if options.work.work_only || !options.work.no_work && options.only.is_empty() {
+        let report = runtime.block_on(work::measure(&options.work))?;
+        print_one(&options, || report.to_json().to_string(), || report.to_markdown());
     }
     Ok(())
+}
+
+fn print_one(options: &Options, json: impl FnOnce() -> String, table: impl FnOnce() -> String) {
+    if options.json {
+        println!("{}", json());
+    } else {
+        print!("{}", table());
+    }
 }
 
 async fn measure(options: &Options) -> Result<Report> {

@@ -1,0 +1,87 @@
+//! What the trigger costs whoever inserts a row.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use plinth_postgres::Connection;
+
+use super::place::{Place, create_table};
+
+/// Turns that each of the two tables has.
+const TURNS: usize = 20;
+
+/// Inserts per second, and the processor time of PostgreSQL for each, without the trigger and with it.
+pub(super) struct TriggerCost {
+    pub(super) clients: usize,
+    pub(super) rate: [f64; 2],
+    pub(super) micros: [f64; 2],
+}
+
+impl TriggerCost {
+    /// The part of the inserts per second that the trigger takes away.
+    pub(super) fn lost(&self) -> f64 {
+        1.0 - self.rate[1] / self.rate[0]
+    }
+}
+
+/// Inserts rows one by one, with a transaction each, in turns into a table with the trigger and one without.
+pub(super) async fn measure(place: &Place, clients: usize, time: Duration) -> Result<TriggerCost> {
+    let names = [format!("plain_{clients}"), format!("bound_{clients}")];
+    let owner = place.owner().await?;
+    create_table(&owner, &names[0]).await?;
+    owner.close().await;
+    place.table(&names[1], "noop").await?;
+    let mut sessions = Vec::new();
+    for _ in 0..clients {
+        sessions.push(place.owner().await?);
+    }
+    let turn = time / u32::try_from(2 * TURNS)?;
+    let (mut inserts, mut spent, mut cpu) = ([0_u64; 2], [Duration::ZERO; 2], [0_u64; 2]);
+    for number in 0..2 * TURNS {
+        // Who comes first changes with every pair of turns.
+        let which = (number + number / 2) % 2;
+        let (before, start) = (place.cpu()?, Instant::now());
+        let (rows, sessions_back) = insert(sessions, &names[which], turn).await?;
+        sessions = sessions_back;
+        spent[which] += start.elapsed();
+        cpu[which] += (place.cpu()? - before).postgres;
+        inserts[which] += rows;
+    }
+    for session in sessions {
+        session.close().await;
+    }
+    let each = |which: usize| inserts[which] as f64;
+    Ok(TriggerCost {
+        clients,
+        rate: [0, 1].map(|which| each(which) / spent[which].as_secs_f64()),
+        micros: [0, 1].map(|which| cpu[which] as f64 / each(which)),
+    })
+}
+
+/// How many rows the sessions inserted in a time, and the sessions.
+async fn insert(
+    sessions: Vec<Connection>,
+    table: &str,
+    time: Duration,
+) -> Result<(u64, Vec<Connection>)> {
+    let sql = format!("insert into {table} (status) values ('pending')");
+    let mut running = Vec::new();
+    for session in sessions {
+        let sql = sql.clone();
+        running.push(tokio::spawn(async move {
+            let insert = session.prepare(&sql).await?;
+            let (start, mut rows) = (Instant::now(), 0);
+            while start.elapsed() < time {
+                rows += session.execute(&insert, &[]).await?;
+            }
+            anyhow::Ok((rows, session))
+        }));
+    }
+    let (mut rows, mut back) = (0, Vec::new());
+    for task in running {
+        let (inserted, session) = task.await??;
+        rows += inserted;
+        back.push(session);
+    }
+    Ok((rows, back))
+}
