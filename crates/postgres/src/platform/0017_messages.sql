@@ -539,9 +539,10 @@ as $$
   where run = of_run and (up_to is null or place <= (select place from plinth.run_step where run = of_run and message = up_to))
 $$;
 
--- All that a worker must know to deliver a message.
+-- All that a worker must know to deliver a message. Volatile: it looks at the steps that the same statement has just put in
+-- their place.
 create function plinth.message_work(about plinth.message) returns jsonb
-language sql stable
+language sql volatile
 set search_path = ''
 as $$
   select pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
@@ -667,6 +668,10 @@ declare
   waiter  plinth.run_waiter;
   answers jsonb := '[]';
 begin
+  if of_run is not null then
+    -- A run that begins to wait at this moment either sees the event kept, or is seen here.
+    perform from plinth.run where id = of_run for update;
+  end if;
   for waiter in
     select * from plinth.run_waiter where event = of_event and (of_run is null or run = of_run) order by message limit 10000
   loop
