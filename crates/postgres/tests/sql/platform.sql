@@ -500,8 +500,6 @@ select tests.is((select array_agg(pg_proc.oid::regprocedure::text order by pg_pr
 select tests.ok(proconfig @> '{"search_path=\"\""}', oid::regprocedure || ' pins its search path')
 from pg_proc
 where (prosecdef or prolang = (select oid from pg_language where lanname = 'plpgsql'))
-  -- It runs statements of a manifest, with its caller's rights, and those find names as everywhere else.
-  and (proname <> 'run_step' or prosecdef)
   and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace);
 
 -- test: tokens of users' accounts elsewhere are out of reach of requests and go with the identity
