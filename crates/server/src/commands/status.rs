@@ -105,6 +105,9 @@ pub(super) fn facts(admin: &Admin, project: &Project, http: SocketAddr) -> Map<S
     add("PUBLISHABLE_KEY", keys.publishable_key.expose());
     add("SECRET_KEY", keys.secret_key.expose());
     add("WORK_SIGNING_SECRET", signing_secret(&keys.jwt_secret).expose());
+    let messages = plinth_work::message::Keys::new(&project.name, keys.jwt_secret.clone());
+    add("QSTASH_URL", &format!("{api}/work"));
+    add("QSTASH_TOKEN", messages.token().expose());
     facts
 }
 
