@@ -138,6 +138,8 @@ fn rule(id: i32, table: &str, action: &str) -> Rule {
         action: action.to_owned(),
         with: serde_json::Value::Null,
         role: None,
+        key_type: "bigint".into(),
+        steps: Vec::new(),
         input: None,
         running: Vec::new(),
         done: vec![Script::new(done, [Name::Row])],
