@@ -202,9 +202,9 @@ fn messages_of_a_lost_instance_are_delivered_by_another() {
         bench.run("update plinth.message set state = 'r', attempt = 1, due_at = now(), worker = (select max(id) from plinth.worker)").await;
         let got = post.endpoint.wait(1).await;
         assert_eq!(got[0].header("upstash-message-id"), id);
+        // Its row in plinth.worker goes with a later look at lost workers, which this does not wait for.
         bench.until(NOTHING_LEFT, "0").await;
         post.close().await;
-        assert_eq!(bench.text("select count(*) from plinth.worker").await, "0");
     });
 }
 
