@@ -72,7 +72,7 @@ pub struct Call {
 
 impl Call {
     /// The call of an action that is a step of this one.
-    fn of_step(&self, step: &str, input: Value, with: Value) -> Self {
+    fn of_step(&self, step: &str, action: &str, input: Value, with: Value) -> Self {
         Self {
             project: Arc::clone(&self.project),
             binding: self.binding.clone(),
@@ -85,8 +85,15 @@ impl Call {
             role: self.role.clone(),
             timeout: self.timeout,
             step: Some(step.to_owned()),
-            journal: self.journal.clone(),
+            journal: self.journal.of_step(step, action),
         }
+    }
+
+    /// Says what the call used, such as tokens and cost. Meters of the manifest record it with whatever the call or the
+    /// attempt comes to: a step, success, failure, a wait. Each report is recorded by itself; a call that succeeds without
+    /// any is recorded once, with null.
+    pub fn used(&self, usage: Value) {
+        self.journal.ledger().report(usage);
     }
 }
 

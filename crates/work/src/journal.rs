@@ -9,6 +9,7 @@ use plinth_wire::WireError;
 use serde_json::{Value, json};
 
 use crate::manifest::{self, Sql};
+use crate::meter::{Ledger, Used};
 use crate::rule::{Rule, Script, Values};
 use crate::store::{Claimed, StepRun, Store};
 
@@ -83,6 +84,7 @@ pub struct Journal {
     job: Claimed,
     worker: i64,
     steps: Arc<Mutex<BTreeMap<String, Step>>>,
+    ledger: Ledger,
 }
 
 impl fmt::Debug for Journal {
@@ -98,7 +100,18 @@ impl Journal {
         (job, worker): (Claimed, i64),
         steps: BTreeMap<String, Step>,
     ) -> Self {
-        Self { store, rule, job, worker, steps: Arc::new(Mutex::new(steps)) }
+        let ledger = Ledger::new(&rule.action, Arc::clone(&rule.meters));
+        Self { store, rule, job, worker, steps: Arc::new(Mutex::new(steps)), ledger }
+    }
+
+    /// The same journal, for a step that calls an action.
+    pub(crate) fn of_step(&self, step: &str, action: &str) -> Self {
+        Self { ledger: self.ledger.of_step(step, action), ..self.clone() }
+    }
+
+    /// What the calls of this attempt have used.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// What is known of a step.
@@ -124,8 +137,10 @@ impl Journal {
     pub async fn record(&self, name: &str, value: Value) -> Result<(), JournalError> {
         self.room_for(name)?;
         let step = json!({"name": name, "index": self.len(), "out": value});
-        let values = Values { step: Some(step), ..self.named(None) };
-        self.store.step_record((&self.job, self.worker), &self.rule, name, &values).await?;
+        let values = Values { step: Some(step), used: self.ledger.take_own(), ..self.named(None) };
+        let job = (&self.job, self.worker);
+        let written = self.store.step_record(job, &self.rule, name, &values).await;
+        self.written(written, values.used)?;
         self.remember(name, Step::Done(value));
         Ok(())
     }
@@ -174,10 +189,14 @@ impl Journal {
         input: &Value,
     ) -> Result<Value, JournalError> {
         self.room_for(name)?;
-        let values = self.named(Some(input));
+        if self.ledger.is_step() {
+            self.ledger.accept();
+        }
+        let values = Values { used: self.ledger.take_own(), ..self.named(Some(input)) };
         let script = self.script(sql);
         let run = StepRun { name, index: self.len(), role, script: &script, values: &values };
-        let out = self.store.step_run((&self.job, self.worker), &self.rule, &run).await?;
+        let out = self.store.step_run((&self.job, self.worker), &self.rule, &run).await;
+        let out = self.written(out, values.used)?;
         self.remember(name, Step::Done(out.clone()));
         Ok(out)
     }
@@ -202,6 +221,21 @@ impl Journal {
     pub(crate) fn script(&self, sql: &Sql) -> Script {
         let rendered = sql.render(&self.rule.key_type);
         Script::new(rendered.text, rendered.names)
+    }
+
+    /// Keeps what calls used where it is certain that it was not written. Where nobody knows, the step is looked for again,
+    /// and what it used is written if it is not there.
+    fn written<T>(
+        &self,
+        written: Result<T, JournalError>,
+        used: Vec<Used>,
+    ) -> Result<T, JournalError> {
+        if let Err(JournalError::Database(WireError::Database(error))) = &written
+            && !error.is_fatal()
+        {
+            self.ledger.give_back(used);
+        }
+        written
     }
 
     /// What SQL may name in the middle of an attempt.

@@ -9,10 +9,12 @@ pub mod install;
 pub mod journal;
 pub mod manifest;
 pub mod message;
+mod meter;
 pub mod rule;
 pub mod schedule;
 mod store;
 mod value;
 
 pub use counters::{Counters, Histogram, Seen};
+pub use meter::{MAX_UNWRITTEN, Meter};
 pub use store::{Depth, Glance, Rules, Store};

@@ -46,6 +46,7 @@ pub use spec::{
 pub(crate) use spell::did_you_mean;
 pub use sql::{Rendered, STATEMENTS, Sql, SqlError};
 pub use texts::{SqlText, Wants};
+pub(crate) use work::FLOW;
 
 use bounds::{MAX_MANIFEST_BYTES, MAX_PROBLEMS};
 use fields::Fields;

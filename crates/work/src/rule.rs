@@ -9,6 +9,7 @@ use plinth_wire::{Format, Statement};
 use serde_json::Value;
 
 use crate::manifest::{Name, Step};
+use crate::meter::{Meter, Used};
 use crate::store::Claimed;
 use crate::value::{self, text};
 
@@ -45,6 +46,8 @@ pub struct Rule {
     pub failed: Vec<Script>,
     /// Run with the journal's entry of each step.
     pub each_step: Vec<Script>,
+    /// Records of what its calls use.
+    pub meters: Arc<[Meter]>,
     /// What happens after a failure.
     pub retry: Retry,
     /// How long one attempt may take.
@@ -138,6 +141,10 @@ pub struct Values {
     pub steps: Option<Value>,
     /// What came to a hook, or when a schedule was due.
     pub given: Option<Value>,
+    /// What a call used.
+    pub usage: Option<Value>,
+    /// What calls used that is written with this.
+    pub(crate) used: Vec<Used>,
 }
 
 impl Script {
@@ -165,6 +172,12 @@ impl Script {
 }
 
 impl Values {
+    /// The same for the record of what one call used.
+    pub(crate) fn of_used(&self, used: &Used) -> Self {
+        let (action, usage) = (used.action.clone(), used.usage.clone());
+        Self { action, usage, used: Vec::new(), ..self.clone() }
+    }
+
     /// What is known of a job before it runs.
     pub(crate) fn of(job: &Claimed, rule: &Rule) -> Self {
         let input: Option<Value> =
@@ -201,7 +214,7 @@ impl Values {
             Name::Headers => given_json("headers"),
             Name::Event => given("event"),
             Name::Tick => given("tick"),
-            Name::Usage => given_json("usage"),
+            Name::Usage => json(&self.usage),
             Name::Action => text(&self.action),
             Name::Binding => text(&self.binding),
         }

@@ -379,6 +379,7 @@ impl Store {
         let mut statements = vec![statement(&FINISH, vec![text(Value::Array(list)), text(worker)])];
         for end in ends {
             statements.extend(self.scripts(&end.rule, &end.rule.done, &end.values));
+            statements.extend(self.records(&end.rule, &end.values));
         }
         self.run(statements).await.map(drop).map_err(lost_or)
     }
@@ -407,19 +408,22 @@ impl Store {
             let params = vec![text(job.id), text(delay.as_secs_f64())];
             statements.extend(rule.rate.map(|_| statement(&CLOSE_RATE, params)));
         }
+        statements.extend(self.records(rule, values));
         self.run(statements).await.map(drop).map_err(lost_or)
     }
 
     pub(crate) async fn job_park(
         &self,
-        job: &Claimed,
-        worker: i64,
+        (job, worker): (&Claimed, i64),
+        rule: &Rule,
         steps: &[String],
+        values: &Values,
     ) -> Result<(), JournalError> {
         let steps = texts(steps.iter().map(String::as_str));
         let mine = || vec![text(job.id), text(job.attempt), text(worker)];
         let park = mine().into_iter().chain([steps]).collect();
-        let statements = vec![statement(&HOLD, mine()), statement(&PARK, park)];
+        let mut statements = vec![statement(&HOLD, mine()), statement(&PARK, park)];
+        statements.extend(self.records(rule, values));
         self.run(statements).await.map(drop).map_err(lost_or)
     }
 
@@ -441,6 +445,19 @@ impl Store {
     /// SQL of the manifest, with the rights and the time that it has, and the owner role again behind it.
     fn scripts(&self, rule: &Rule, scripts: &[Script], values: &Values) -> Vec<Statement> {
         self.scripts_as(rule.role.as_deref(), rule, scripts, values)
+    }
+
+    /// SQL of the meters for what is written with these values.
+    fn records(&self, rule: &Rule, values: &Values) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        for used in &values.used {
+            let values = values.of_used(used);
+            for meter in rule.meters.iter() {
+                let record = meter.of(&used.action).unwrap_or_default();
+                statements.extend(self.scripts_as(meter.role(), rule, record, &values));
+            }
+        }
+        statements
     }
 
     fn scripts_as(

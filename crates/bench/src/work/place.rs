@@ -145,6 +145,7 @@ fn rule(id: i32, table: &str, action: &str) -> Rule {
         done: vec![Script::new(done, [Name::Row])],
         failed: Vec::new(),
         each_step: Vec::new(),
+        meters: [].into(),
         retry: Retry {
             attempts: 3,
             first: std::time::Duration::from_secs(1),

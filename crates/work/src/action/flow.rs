@@ -76,7 +76,7 @@ impl Flow {
                     Some(sql) => json(ask(call, sql).await?),
                     None => before.clone(),
                 };
-                let call = call.of_step(&step.name, input, Value::Object(with.clone()));
+                let call = call.of_step(&step.name, action, input, Value::Object(with.clone()));
                 self.act(&call, step, action).await
             }
             Deed::Parallel(branches) => self.beside(call, step, branches, before).await,
@@ -97,6 +97,7 @@ impl Flow {
             Outcome::Done(value) => {
                 // An action that is a transaction has written it itself.
                 if call.journal.get(&step.name).is_none() {
+                    call.journal.ledger().accept();
                     call.journal.record(&step.name, value.clone()).await?;
                 }
                 Ok(Went::On(value))

@@ -204,7 +204,9 @@ async fn follow(
     host: &str,
     answer: &Answer,
 ) -> Result<Option<Outcome>, JournalError> {
-    let (steps, outcome) = match answer::understand(host, answer) {
+    let (said, usage) = answer::understand(host, answer);
+    usage.into_iter().for_each(|usage| call.used(usage));
+    let (steps, outcome) = match said {
         Said::Outcome(outcome) => return Ok(Some(outcome)),
         Said::Steps(steps, outcome) => (steps, outcome),
     };

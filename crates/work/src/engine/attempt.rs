@@ -94,6 +94,10 @@ impl Attempt {
         let outcome = outcome.unwrap_or_else(|_late| {
             Outcome::Failed(format!("took longer than {:?}", self.rule.timeout))
         });
+        if matches!(outcome, Outcome::Done(_)) {
+            call.journal.ledger().accept();
+        }
+        values.used = call.journal.ledger().take_all();
         if self.job.has_steps || !self.rule.done.is_empty() {
             values.steps = Some(call.journal.values());
         }
@@ -136,9 +140,12 @@ impl Attempt {
                 }
                 match told.await {
                     Ok(Err(JournalError::Database(error))) => {
-                        let failed = self
-                            .of_database("done", &error)
-                            .ok_or(JournalError::Database(error))?;
+                        let what = match values.used.is_empty() {
+                            true => "done",
+                            false => "done` or `record",
+                        };
+                        let failed =
+                            self.of_database(what, &error).ok_or(JournalError::Database(error))?;
                         Box::pin(self.write(failed, values)).await
                     }
                     Ok(Err(error)) => Err(error),
@@ -160,7 +167,17 @@ impl Attempt {
             }
             Outcome::NotBefore(delay, error) => self.fail(values, error, Some(delay), false).await,
             Outcome::Waits(steps) => {
-                self.shared.store.job_park(&self.job, self.worker, &steps).await
+                let job = (&self.job, self.worker);
+                let store = &self.shared.store;
+                match store.job_park(job, &self.rule, &steps, &values).await {
+                    Err(JournalError::Database(error)) if !values.used.is_empty() => {
+                        let failed = self
+                            .of_database("record", &error)
+                            .ok_or(JournalError::Database(error))?;
+                        Box::pin(self.write(failed, values)).await
+                    }
+                    parked => parked,
+                }
             }
         }
     }
@@ -179,15 +196,30 @@ impl Attempt {
         let job = (&self.job, self.worker);
         let store = &self.shared.store;
         let written = store.job_fail(job, &self.rule, delay, counts, &values).await;
-        let Err(JournalError::Database(error)) = written else { return written };
-        if delay.is_some() || self.of_database("failed", &error).is_none() {
-            return Err(JournalError::Database(error));
-        }
-        // Its last words cannot be written. It is dead all the same, with both errors.
-        let both = values.error.take().unwrap_or_default();
-        values.error = Some(format!("{both}; and then `failed`: {error}"));
+        let Err(JournalError::Database(mut refusal)) = written else { return written };
+        // What its calls used, or its last words, cannot be written. It has failed all the same, with both errors.
         let silent = Rule { failed: Vec::new(), ..(*self.rule).clone() };
-        store.job_fail(job, &silent, None, counts, &values).await
+        let used = std::mem::take(&mut values.used);
+        let tries = [(&*self.rule, None), (&silent, Some(&used)), (&silent, None)];
+        let has_words = delay.is_none() && !self.rule.failed.is_empty();
+        let tries = match (has_words, used.is_empty()) {
+            (_, true) => &tries[if has_words { 2 } else { 3 }..],
+            (true, false) => &tries[..],
+            (false, false) => &tries[..1],
+        };
+        let first = values.error.take().unwrap_or_default();
+        for (rule, used) in tries {
+            if self.of_database("failed", &refusal).is_none() {
+                break;
+            }
+            values.error = Some(format!("{first}; and then `failed` or `record`: {refusal}"));
+            values.used = used.cloned().unwrap_or_default();
+            match store.job_fail(job, rule, delay, counts, &values).await {
+                Err(JournalError::Database(error)) => refusal = error,
+                written => return written,
+            }
+        }
+        Err(JournalError::Database(refusal))
     }
 
     /// What the failure of the manifest's own SQL means for the job; `None` when PostgreSQL is not to be reached.

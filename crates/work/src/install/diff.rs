@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::manifest::Manifest;
+use crate::manifest::{BindingSpec, HookSpec, Manifest, ScheduleSpec};
 
 /// Who a binding came from when a manifest declared it.
 pub(super) const SOURCE: &str = "manifest";
@@ -158,16 +158,23 @@ impl Step<'_> {
 /// Everything that a manifest declares, as it is stored.
 pub(super) fn wanted(manifest: &Manifest) -> Result<Vec<Wanted>, serde_json::Error> {
     let mut all = Vec::new();
+    let meters = || manifest.meters.iter().map(|one| &one.spec);
     for (index, one) in manifest.bindings.iter().enumerate() {
-        let (name, spec) = (one.spec.name.clone(), serde_json::to_value(&one.spec)?);
+        let work = one.spec.work.clone().metered(meters());
+        let spec = BindingSpec { work, ..one.spec.clone() };
+        let (name, spec) = (one.spec.name.clone(), serde_json::to_value(&spec)?);
         all.push(Wanted { name, kind: Kind::Row, spec, index });
     }
     for (index, one) in manifest.hooks.iter().enumerate() {
-        let (name, spec) = (one.spec.name.clone(), serde_json::to_value(&one.spec)?);
+        let work = one.spec.work.clone().metered(meters());
+        let spec = HookSpec { work, ..one.spec.clone() };
+        let (name, spec) = (one.spec.name.clone(), serde_json::to_value(&spec)?);
         all.push(Wanted { name, kind: Kind::Hook, spec, index });
     }
     for (index, one) in manifest.schedules.iter().enumerate() {
-        let (name, spec) = (one.spec.name.clone(), serde_json::to_value(&one.spec)?);
+        let work = one.spec.work.clone().metered(meters());
+        let spec = ScheduleSpec { work, ..one.spec.clone() };
+        let (name, spec) = (one.spec.name.clone(), serde_json::to_value(&spec)?);
         all.push(Wanted { name, kind: Kind::Schedule, spec, index });
     }
     Ok(all)

@@ -82,7 +82,7 @@ pub(super) static MANIFEST: Shape = Shape {
 pub(super) static METER: Shape = Shape {
     id: "meter",
     title: "[[meter]]",
-    about: "SQL that records what a call of an action used, such as tokens and cost, in the transaction that takes its result.",
+    about: "SQL that records what a call of an action used, such as tokens and cost, in the transaction that takes its result: once for each report of the action, also where the attempt failed, and once for a success without any. Steps of a flow are calls, the flow is none.",
     groups: &[&[
         key("name", Form::Name, Required, "Its name, unique among meters."),
         key(

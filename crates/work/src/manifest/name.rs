@@ -72,7 +72,12 @@ const NAMES: [(Name, &str, Option<&str>, &str); 15] = [
         "Id of the delivery: the provider's, else the SHA-256 of the body in hexadecimal.",
     ),
     (Name::Tick, "tick", Some("timestamptz"), "When the run was due, without jitter."),
-    (Name::Usage, "usage", Some("jsonb"), "What the call used, as the action reports it."),
+    (
+        Name::Usage,
+        "usage",
+        Some("jsonb"),
+        "What the call used, as the action reports it; null where it reports nothing.",
+    ),
     (Name::Action, "action", Some("text"), "The action that was called."),
     (Name::Binding, "binding", Some("text"), "The binding, hook or schedule that called it."),
 ];

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::sql::Sql;
+use super::work::FLOW;
 
 /// A table, by its names in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct Work {
     /// Steps of the action `flow`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// The manifest's meters that are for calls of this work; they are put here when it is installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meters: Vec<MeterSpec>,
     /// When attempts are repeated.
     pub retry: Retry,
     /// How long an attempt may take, in milliseconds.
@@ -378,9 +382,34 @@ impl Work {
         let steps = self.steps.iter().flat_map(Step::variables);
         self.with.values().flat_map(variables).chain(steps).collect()
     }
+
+    /// The actions that it calls: of a flow, those of its steps.
+    pub fn actions(&self) -> Vec<&str> {
+        match self.action.as_str() {
+            FLOW => self.steps.iter().flat_map(Step::actions).collect(),
+            action => vec![action],
+        }
+    }
+
+    /// The same work with those of `meters` that are for calls of it.
+    #[must_use]
+    pub fn metered<'a>(mut self, meters: impl IntoIterator<Item = &'a MeterSpec>) -> Self {
+        let is_for = |meter: &&MeterSpec| self.actions().iter().any(|action| meter.covers(action));
+        self.meters = meters.into_iter().filter(is_for).cloned().collect();
+        self
+    }
 }
 
 impl Step {
+    /// The actions that it calls.
+    fn actions(&self) -> Vec<&str> {
+        match &self.deed {
+            Deed::Act { action, .. } => vec![action],
+            Deed::Parallel(steps) => steps.iter().flat_map(Self::actions).collect(),
+            Deed::Sleep { .. } | Deed::Wait { .. } | Deed::Call(_) => Vec::new(),
+        }
+    }
+
     fn variables(&self) -> Vec<&str> {
         match &self.deed {
             Deed::Act { with, .. } => with.values().flat_map(variables).collect(),

@@ -13,7 +13,7 @@ use super::wording::is_variable;
 /// The action that does nothing.
 pub(super) const NOOP: &str = "noop";
 /// The action that has steps.
-const FLOW: &str = "flow";
+pub(crate) const FLOW: &str = "flow";
 
 /// What jobs of this table do. Without an action it is `noop`.
 pub(super) fn read(fields: &Fields<'_>, places: &'static Places) -> Work {
@@ -30,6 +30,7 @@ pub(super) fn read(fields: &Fields<'_>, places: &'static Places) -> Work {
         failed: fields.statements("failed"),
         each_step: fields.statements("each_step"),
         steps,
+        meters: Vec::new(),
         retry: read_retry(&fields.table_or_empty("retry", &keys::RETRY)),
         timeout_ms: fields.span("timeout").unwrap_or_default(),
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{PRIORITIES, Rate, Retry, Rule, Script};
 use crate::manifest::{BindingSpec, HookSpec, Priority, ScheduleSpec, Sql, Work};
+use crate::meter::Meter;
 
 /// The type of `$row` where there is no row.
 const NO_ROW: &str = "text";
@@ -61,6 +62,7 @@ impl Rule {
             done: scripts(&work.done),
             failed: scripts(&work.failed),
             each_step: scripts(&work.each_step),
+            meters: work.meters.iter().map(Meter::new).collect(),
             retry: Retry::of(work.retry),
             timeout: work.timeout(),
             rate: None,

@@ -53,6 +53,7 @@ impl Store {
         let params = with(mine(job, worker), [text(name), text(out)]);
         let mut statements = vec![statement(&STEP_RECORD, params)];
         statements.extend(self.scripts(rule, &rule.each_step, values));
+        statements.extend(self.records(rule, values));
         self.run(statements).await.map(drop).map_err(lost_or)
     }
 
@@ -123,14 +124,14 @@ impl Store {
                 text(Value::Array(after)),
             ],
         );
-        let statements = vec![
+        let mut statements = vec![
             statement(&LIMIT, vec![text(rule.timeout.as_millis())]),
             statement(&STEP_RUN, params),
             statement(&OWNER, vec![text(&self.owner)]),
         ];
-        let mut rows = self.run(statements).await.map_err(lost_or)?;
-        rows.pop();
-        let rows = rows.pop().map(Rows::into_text).unwrap_or_default();
+        statements.extend(self.records(rule, run.values));
+        let rows = self.run(statements).await.map_err(lost_or)?;
+        let rows = rows.into_iter().nth(1).map(Rows::into_text).unwrap_or_default();
         Ok(rows.first().map(|row| json_at(row, 0)).unwrap_or_default())
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn rule(id: i32) -> Rule {
         done: vec![effect("done", Name::Out), moved(from, "done")],
         failed: vec![effect("failed", Name::Input), moved(from, "failed")],
         each_step: vec![effect("step", Name::Step)],
+        meters: [].into(),
         retry: Retry {
             attempts: 12,
             first: Duration::from_millis(50),

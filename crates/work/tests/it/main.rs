@@ -8,6 +8,7 @@ mod hook;
 mod message_limits;
 mod message_send;
 mod message_support;
+mod meter;
 mod request;
 mod schedule;
 mod support;

@@ -12,9 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plinth_outgoing::{Outgoing, OutgoingPolicy};
 use plinth_wire::Secret;
+use plinth_work::Meter;
 use plinth_work::action::{Actions, HttpRequest, Noop, Secrets, SqlStatement};
 use plinth_work::engine::{Engine, Options};
-use plinth_work::manifest::Name;
+use plinth_work::manifest::{MeterSpec, Name, Role};
 use plinth_work::rule::{Rule, Script};
 use serde_json::{Value, json};
 
@@ -440,6 +441,40 @@ fn a_script_that_does_not_come_forward_failed() {
         bench.until(DONE, "failed").await;
         assert_eq!(bench.text(ERROR).await, "127.0.0.1 goes on without a new step");
         assert_eq!(double.asked().len(), 4, "two of the first attempt, one of each other");
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn what_an_answer_says_it_used_is_recorded_with_its_steps_its_failure_and_its_end() {
+    with_bench(TASKS, async |bench| {
+        let (base, _) = server(|n, _| match n {
+            0 => answer(500, json!({"plinth": {"usage": {"n": 0}}})),
+            1 => says(
+                json!({"usage": {"n": 1}, "steps": [{"name": "a"}, {"name": "b", "sleep": 0.02}]}),
+            ),
+            _ => answer(200, json!({"ok": true, "plinth": {"usage": {"n": 2}}})),
+        })
+        .await;
+        bench.run("create table bill (n bigint generated always as identity, usage jsonb)").await;
+        let meter = MeterSpec {
+            name: "bill".to_owned(),
+            actions: vec!["http.*".to_owned()],
+            record: vec![
+                serde_json::from_value(json!("insert into bill (usage) values ($usage)")).unwrap(),
+            ],
+            role: Role::Owner,
+        };
+        let engine = start_as(bench, local(), |rule| {
+            rule.with = json!({"url": base});
+            rule.meters = [Meter::new(&meter)].into();
+        })
+        .await;
+        bench.run("insert into task (id) values (1)").await;
+        bench.until(DONE, "done").await;
+        assert_eq!(bench.text(OUT).await, r#"{"ok": true}"#);
+        let bill = "select string_agg(usage->>'n', ',' order by n) from bill";
+        assert_eq!(bench.text(bill).await, "0,1,2");
         engine.stop().await;
     });
 }

@@ -106,6 +106,7 @@ pub(crate) fn rule(id: i32, action: &str) -> Rule {
             &[Name::Error, Name::Row],
         ),
         each_step: Vec::new(),
+        meters: [].into(),
         retry: Retry {
             attempts: 3,
             first: Duration::from_millis(10),

@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use plinth_outgoing::Answer;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::action::Outcome;
@@ -14,6 +15,9 @@ use crate::manifest::parse_millis;
 
 /// The field that makes an answer an instruction, and of a request what it is told besides its input.
 pub(super) const FIELD: &str = "plinth";
+
+/// The field of an instruction that says what the request used; alone it leaves the rest of the answer as it is.
+const USAGE: &str = "usage";
 
 /// Longest time that an answer may put a job off or have it wait.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -56,6 +60,9 @@ struct Instruction {
     not_before: Option<Value>,
     #[serde(default)]
     steps: Vec<Step>,
+    /// Read by itself: it counts even where the rest cannot be followed.
+    #[serde(rename = "usage")]
+    _usage: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -94,17 +101,25 @@ struct Call {
     input: Value,
 }
 
-/// What the answer says. `host` is for errors.
-pub(super) fn understand(host: &str, answer: &Answer) -> Said {
-    let value = value_of(&answer.headers, &answer.body);
-    if let Value::Object(fields) = &value
-        && let Some(instruction) = fields.get(FIELD)
-    {
-        return instructed(instruction).unwrap_or_else(|error| {
-            Said::Outcome(Outcome::Failed(format!("what {host} says cannot be followed: {error}")))
-        });
+/// What the answer says, and what it used. `host` is for errors.
+pub(super) fn understand(host: &str, answer: &Answer) -> (Said, Option<Value>) {
+    let mut value = value_of(&answer.headers, &answer.body);
+    let Some(fields) = value.as_object_mut() else {
+        return (Said::Outcome(by_status(host, answer, value)), None);
+    };
+    let Some(instruction) = fields.get(FIELD) else {
+        return (Said::Outcome(by_status(host, answer, value)), None);
+    };
+    let usage = instruction.get(USAGE).filter(|usage| !usage.is_null()).cloned();
+    let only_usage = instruction.as_object().is_some_and(|said| said.keys().eq([USAGE]));
+    if only_usage {
+        fields.remove(FIELD);
+        return (Said::Outcome(by_status(host, answer, value)), usage);
     }
-    Said::Outcome(by_status(host, answer, value))
+    let said = instructed(instruction).unwrap_or_else(|error| {
+        Said::Outcome(Outcome::Failed(format!("what {host} says cannot be followed: {error}")))
+    });
+    (said, usage)
 }
 
 fn by_status(host: &str, answer: &Answer, value: Value) -> Outcome {
@@ -267,7 +282,7 @@ mod tests {
             .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec() };
-        understand("https://a.example", &answer)
+        understand("https://a.example", &answer).0
     }
 
     fn outcome(status: u16, headers: &[(&'static str, &str)], body: &str) -> Outcome {
@@ -342,6 +357,27 @@ mod tests {
             outcome(500, &[], r#"{"plinth": {"outcome": "never", "error": "a"}}"#),
             Outcome::Never("a".to_owned())
         );
+    }
+
+    #[test]
+    fn what_was_used_is_said_beside_everything_else_or_alone() {
+        let said = |status, body: Value| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer =
+                Answer { status, headers: HeaderMap::new(), body: body.to_string().into_bytes() };
+            understand("a.example", &answer)
+        };
+        let usage = json!({"tokens": 3});
+        let done = |out| Said::Outcome(Outcome::Done(out));
+        let alone = json!({"text": "hi", "plinth": {"usage": usage}});
+        assert_eq!(said(200, alone), (done(json!({"text": "hi"})), Some(usage.clone())));
+        let beside = json!({"plinth": {"outcome": "done", "out": 1, "usage": usage}});
+        assert_eq!(said(200, beside), (done(json!(1)), Some(usage.clone())));
+        let (failed, used) = said(500, json!({"plinth": {"usage": usage}}));
+        assert!(matches!(failed, Said::Outcome(Outcome::Failed(_))) && used.is_some());
+        let (wrong, used) = said(200, json!({"plinth": {"usage": usage, "outcome": "fine"}}));
+        assert!(matches!(wrong, Said::Outcome(Outcome::Failed(_))) && used.is_some());
+        assert_eq!(said(200, json!({"plinth": {"outcome": "done", "usage": null}})).1, None);
     }
 
     #[test]
