@@ -1,90 +1,12 @@
 // Messages and workflow runs: @upstash/qstash and @upstash/workflow against the real binary, with a real endpoint.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Receiver } from '@upstash/qstash';
-import { Client as WorkflowClient, WorkflowNonRetryableError, serve } from '@upstash/workflow';
-import { project, server } from './harness.mjs';
+import { WorkflowNonRetryableError } from '@upstash/workflow';
+import { arrived, close, endpoint, keys, open, ownToken, qstash, ran, received, script, until, url, workflow, workflowAt } from './lib/endpoint.mjs';
 
-/** What came to the endpoint outside of workflows. */
-const received = [];
-/** Answers to give before it says that all is well. */
-const script = [];
-const handlers = new Map();
-
-let endpoint, url, qstash, workflow, token, ownToken, keys, listener;
-
-/** Waits until `find` gives something. */
-async function until(find, what) {
-  const end = Date.now() + 20_000;
-  for (;;) {
-    const found = await find();
-    if (found) return found;
-    if (Date.now() > end) assert.fail(`waited in vain for ${what}`);
-    await sleep(25);
-  }
-}
-
-const arrived = (path) => until(() => received.find((one) => one.path === path), path);
-
-async function receive(request, response) {
-  const chunks = [];
-  for await (const chunk of request) chunks.push(chunk);
-  const body = Buffer.concat(chunks);
-  const path = request.url;
-  const handler = handlers.get(path.slice(1));
-  if (handler) {
-    const headers = new Headers(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
-    const answer = await handler(new Request(`${endpoint}${path}`, { method: request.method, headers, body: body.length ? body : undefined }));
-    response.writeHead(answer.status, Object.fromEntries(answer.headers));
-    response.end(await answer.text());
-    return;
-  }
-  received.push({ path, method: request.method, headers: request.headers, body: body.toString() });
-  const { status = 200, headers = {}, text = 'fine' } = script.find((one) => one.path === path && one.left-- > 0) ?? {};
-  response.writeHead(status, headers).end(text);
-}
-
-/** Serves a workflow at /name. */
-function workflowAt(name, route, options = {}) {
-  const served = serve(route, {
-    qstashClient: new Client({ baseUrl: url, token }),
-    receiver: new Receiver({ currentSigningKey: keys.current, nextSigningKey: keys.next }),
-    url: `${endpoint}/${name}`,
-    ...options,
-  });
-  handlers.set(name, served.handler);
-  return `${endpoint}/${name}`;
-}
-
-/** Triggers a run and waits for its end; its log. */
-async function ran(options, state = 'RUN_SUCCESS') {
-  const { workflowRunId } = await workflow.trigger(options);
-  const run = await until(async () => {
-    const { runs } = await workflow.logs({ workflowRunId });
-    return runs[0] && runs[0].workflowState !== 'RUN_STARTED' && runs[0];
-  }, `the end of ${workflowRunId}`);
-  assert.equal(run.workflowState, state);
-  return run;
-}
-
-before(async () => {
-  listener = createServer((request, response) => receive(request, response).catch((error) => response.writeHead(500).end(String(error))));
-  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  endpoint = `http://127.0.0.1:${listener.address().port}`;
-  const at = await project('chatbot');
-  url = `${(await server()).url}/p/chatbot/work`;
-  token = at.SECRET_KEY;
-  // The project's own token follows from its secret; its parts are what @upstash/workflow reads of it.
-  const Password = createHmac('sha256', at.JWT_SECRET).update('plinth work token').digest('hex').slice(0, 48);
-  ownToken = Buffer.from(JSON.stringify({ Password, UserID: 'chatbot' })).toString('base64');
-  qstash = new Client({ baseUrl: url, token, enableTelemetry: false });
-  workflow = new WorkflowClient({ baseUrl: url, token });
-  keys = await (await fetch(`${url}/v2/keys`, { headers: { Authorization: `Bearer ${token}` } })).json();
-});
-after(() => listener.close());
+before(open);
+after(close);
 
 describe('@upstash/qstash', () => {
   test('a published message arrives signed', async () => {

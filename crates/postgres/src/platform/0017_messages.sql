@@ -18,9 +18,12 @@ create table plinth.message (
   topic      text,
   endpoint   text,
   queue      text,
+  -- The queue whose next message waits for this one: it is the callback of the former.
+  holds      text,
   flow       text,
   -- What limits it: queue and flow together, null for neither.
-  lane       text collate "C",
+  lane       text collate "C" generated always as (
+    case when queue is not null or flow is not null then coalesce(queue, '') || E'\n' || coalesce(flow, '') end) stored,
   schedule   text,
   labels     text[] not null default '{}',
   run        text,
@@ -42,6 +45,7 @@ comment on table plinth.message is 'Messages that are not delivered';
 create index message_due_idx on plinth.message (due_at, place) where state = 'q' and lane is null;
 create index message_lane_idx on plinth.message (lane, due_at, place) where state = 'q' and lane is not null;
 create index message_queue_idx on plinth.message (queue, due_at, place) where queue is not null and attempt > 0 and state in ('q', 'r');
+create index message_holds_idx on plinth.message (holds) where holds is not null and state in ('q', 'r');
 create index message_flow_idx on plinth.message (flow) where flow is not null and state = 'r';
 create index message_worker_idx on plinth.message (worker) where state = 'r';
 create index message_run_idx on plinth.message (run) where run is not null;
@@ -146,6 +150,8 @@ create table plinth.run (
   step       jsonb,
   result     text,
   dead_id    text,
+  -- What came of telling its owner that it failed: {messageId, url, state, responseStatus, responseHeaders, responseBody}.
+  failure    jsonb,
   created_at timestamptz not null default clock_timestamp(),
   ended_at   timestamptz
 );
@@ -212,6 +218,21 @@ $$;
 
 -- ------------------------------------------------------------------ publishing
 
+-- Gives a flow the limits that a publisher says, unless they are pinned.
+create function plinth.set_flow(of_key text, given jsonb) returns void
+language sql
+set search_path = ''
+as $$
+  insert into plinth.message_flow as known (key, parallelism, rate, period_s)
+  values (of_key, (given -> 'parallelism')::integer, (given -> 'rate')::integer, (given -> 'period')::integer)
+  on conflict (key) do update set
+    parallelism = case when known.pinned_parallelism then known.parallelism else excluded.parallelism end,
+    rate = case when known.pinned_rate then known.rate else excluded.rate end,
+    period_s = case when known.pinned_rate then known.period_s else excluded.period_s end
+  where not known.pinned_parallelism and known.parallelism <> excluded.parallelism
+    or not known.pinned_rate and (known.rate, known.period_s) <> (excluded.rate, excluded.period_s)
+$$;
+
 -- Publishes one item to one address, and says what its publisher is told. Null when a run that it is for has ended and the
 -- item may be late. SQLSTATE PLM00: the run is not active; PLM12: a step cannot be appended.
 create function plinth.publish_message(item jsonb, to_url text, to_topic text, to_endpoint text) returns jsonb
@@ -247,6 +268,8 @@ begin
   made.topic := to_topic;
   made.endpoint := to_endpoint;
   made.queue := item ->> 'queue';
+  -- In the same queue it waits for its turn, and must not wait for itself.
+  made.holds := nullif(item ->> 'holds', made.queue);
   made.flow := item ->> 'flow';
   made.schedule := item ->> 'schedule';
   made.labels := array(select pg_catalog.jsonb_array_elements_text(item -> 'labels'));
@@ -279,10 +302,12 @@ begin
       end if;
       raise exception 'workflow run % is not active', made.run using errcode = 'PLM00';
     end if;
-    if of_kind = 's' then
-      -- A step is delivered as the run's first message said.
-      made.settings := of_run.settings || pg_catalog.jsonb_build_object('header',
-        (of_run.settings -> 'header') || (made.settings -> 'header'));
+    if of_kind <> 'c' then
+      -- What goes to the run's endpoint is delivered as the run's first message said; what came of a call without the
+      -- headers by which the endpoint would take it for a step.
+      made.settings := of_run.settings || pg_catalog.jsonb_build_object('header', case of_kind
+        when 's' then (of_run.settings -> 'header') || (made.settings -> 'header')
+        else made.settings -> 'header' end);
       made.flow := of_run.flow;
       made.labels := of_run.labels;
     end if;
@@ -305,25 +330,16 @@ begin
     insert into plinth.message_queue (name) values (made.queue) on conflict do nothing;
   end if;
   if made.flow is not null and item ? 'flowValue' then
-    insert into plinth.message_flow as known (key, parallelism, rate, period_s)
-    values (made.flow, (item #>> '{flowValue,parallelism}')::integer, (item #>> '{flowValue,rate}')::integer,
-      (item #>> '{flowValue,period}')::integer)
-    on conflict (key) do update set
-      parallelism = case when known.pinned_parallelism then known.parallelism else excluded.parallelism end,
-      rate = case when known.pinned_rate then known.rate else excluded.rate end,
-      period_s = case when known.pinned_rate then known.period_s else excluded.period_s end
-    where not known.pinned_parallelism and known.parallelism <> excluded.parallelism
-      or not known.pinned_rate and (known.rate, known.period_s) <> (excluded.rate, excluded.period_s);
+    perform plinth.set_flow(made.flow, item -> 'flowValue');
   end if;
-  if made.queue is not null or made.flow is not null then
-    made.lane := coalesce(made.queue, '') || E'\n' || coalesce(made.flow, '');
-  end if;
-
   insert into plinth.message
-    (id, kind, due_at, url, topic, endpoint, queue, flow, lane, schedule, labels, run, settings, body, created_at)
-  values (made.id, made.kind, made.due_at, made.url, made.topic, made.endpoint, made.queue, made.flow, made.lane,
+    (id, kind, due_at, url, topic, endpoint, queue, holds, flow, schedule, labels, run, settings, body, created_at)
+  values (made.id, made.kind, made.due_at, made.url, made.topic, made.endpoint, made.queue, made.holds, made.flow,
     made.schedule, made.labels, made.run, made.settings, made.body, made.created_at);
   perform plinth.message_log(made, 'CREATED', null, made.due_at);
+  if made.kind = 'f' then
+    update plinth.run set failure = pg_catalog.jsonb_build_object('messageId', made.id, 'url', made.url) where id = made.run;
+  end if;
 
   answer := pg_catalog.jsonb_build_object('messageId', made.id);
   if to_topic is not null then
@@ -407,8 +423,8 @@ begin
 end
 $$;
 
--- Takes up to `most` messages that are due. A queue's message holds its place until it is delivered or dead; a flow's while
--- it is under way. Lanes take turns, at most two hundred of them in one call.
+-- Takes up to `most` messages that are due. A queue's message holds its place until it and its callbacks are delivered or
+-- dead; a flow's while it is under way. Lanes take turns, at most two hundred of them in one call.
 create function plinth.take_messages(taker bigint, most integer) returns setof plinth.message
 language plpgsql
 set search_path = ''
@@ -465,7 +481,8 @@ begin
       select * into of_queue from plinth.message_queue where name = head.queue;
       continue when of_queue.paused;
       queue_room := coalesce(of_queue.parallelism, 1) - (
-        select pg_catalog.count(*) from plinth.message where queue = head.queue and attempt > 0 and state in ('q', 'r'));
+        select pg_catalog.count(*) from plinth.message where queue = head.queue and attempt > 0 and state in ('q', 'r')) - (
+        select pg_catalog.count(*) from plinth.message where holds = head.queue and state in ('q', 'r'));
     end if;
     if head.flow is not null then
       select * into of_flow from plinth.message_flow where key = head.flow for update;
@@ -650,6 +667,13 @@ begin
       end if;
     end if;
   end if;
+  if about.kind = 'f' and became <> 'retry' then
+    update plinth.run set failure = failure || pg_catalog.jsonb_build_object(
+      'state', case became when 'done' then 'CALLBACK_SUCCESS' else 'CALLBACK_FAIL' end,
+      'responseStatus', outcome #> '{response,status}', 'responseHeaders', outcome #> '{response,header}',
+      'responseBody', outcome #> '{response,body}')
+    where id = about.run;
+  end if;
   if about.schedule is not null and became <> 'retry' then
     update plinth.message_schedule
     set last = coalesce(last, '{}') || pg_catalog.jsonb_build_object(about.id, case became when 'done' then 'SUCCESS' else 'FAIL' end)
@@ -757,6 +781,18 @@ exception when others then
 end
 $$;
 
+-- What came of telling a run's owner that it failed, null when there is no such thing.
+create function plinth.run_failure(about plinth.run) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select about.failure || pg_catalog.jsonb_build_object(
+    'state', case
+      when exists (select from plinth.message where run = about.id and kind = 'f' and state in ('q', 'r')) then 'CALLBACK_INPROGRESS'
+      else coalesce(about.failure ->> 'state', 'CALLBACK_CANCELED') end,
+    'responseBody', plinth.message_text(pg_catalog.decode(about.failure ->> 'responseBody', 'base64')))
+$$;
+
 -- A message as its publisher may read it.
 create function plinth.message_view(about plinth.message) returns jsonb
 language sql stable
@@ -786,6 +822,8 @@ as $$
     'workflowRunId', about.run, 'workflowUrl', (select url from plinth.run where id = about.run),
     'workflowCreatedAt', (select plinth.message_ms(created_at) from plinth.run where id = about.run),
     'dlqId', about.dead_id,
+    'failureCallbackInfo', case when about.dead_id is not null then (
+      select plinth.run_failure(run) - array['messageId', 'url'] from plinth.run where id = about.run) end,
     'responseStatus', case when about.state = 'd' then about.response -> 'status' end,
     'responseHeader', case when about.state = 'd' then about.response -> 'header' end,
     'responseBody', case when about.state = 'd' then plinth.message_text(pg_catalog.decode(about.response ->> 'body', 'base64')) end,
@@ -793,31 +831,57 @@ as $$
       and plinth.message_text(pg_catalog.decode(about.response ->> 'body', 'base64')) is null then about.response ->> 'body' end))
 $$;
 
--- Whether a message is one of those that a filter names; an empty one names all.
-create function plinth.message_matches(about plinth.message, filter jsonb) returns boolean
+-- Whether what is told of something is what a filter asks for: for each name one of its values, texts in a list; an empty
+-- filter asks for all. What nothing is told of under a name that is asked for, is not what is asked for.
+create function plinth.filter_admits(filter jsonb, told jsonb) returns boolean
+language sql immutable
+set search_path = ''
+as $$
+  select not exists (
+    select from pg_catalog.jsonb_each(filter) as asked
+    where not coalesce(case asked.key
+      when 'fromDate' then (told -> 'at')::double precision >= (asked.value)::double precision
+      when 'toDate' then (told -> 'at')::double precision <= (asked.value)::double precision
+      when 'workflowUrlPrefix' then exists (
+        select from pg_catalog.jsonb_array_elements_text(asked.value) as prefix
+        where pg_catalog.starts_with(told ->> 'workflowUrl', prefix))
+      else told -> asked.key ?| array(select pg_catalog.jsonb_array_elements_text(asked.value)) end, false))
+$$;
+
+-- What filters may ask of a URL. A host may be asked for with its port or without.
+create function plinth.url_told(url text) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select pg_catalog.jsonb_build_object('url', url,
+    'host', pg_catalog.jsonb_build_array(pg_catalog.substring(url, '://([^/?#]*)'), pg_catalog.substring(url, '://([^/?#:]*)')),
+    'path', coalesce(nullif(pg_catalog.substring(url, '://[^/?#]*([^?#]*)'), ''), '/'))
+$$;
+
+-- What filters may ask of a message, a dead one among them.
+create function plinth.message_told(about plinth.message) returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select (filter -> 'messageIds' is null or filter -> 'messageIds' ? about.id)
-    and (filter -> 'dlqIds' is null or filter -> 'dlqIds' ? about.dead_id)
-    and (filter ->> 'messageId' is null or filter ->> 'messageId' = about.id)
-    and (filter ->> 'dlqId' is null or filter ->> 'dlqId' = about.dead_id)
-    and (filter ->> 'url' is null or filter ->> 'url' = about.url)
-    and (filter ->> 'topicName' is null or filter ->> 'topicName' = about.topic)
-    and (filter ->> 'queueName' is null or filter ->> 'queueName' = about.queue)
-    and (filter ->> 'scheduleId' is null or filter ->> 'scheduleId' = about.schedule)
-    and (filter ->> 'flowControlKey' is null or filter ->> 'flowControlKey' = about.flow)
-    and (filter ->> 'label' is null or filter ->> 'label' = any (about.labels))
-    and (filter ->> 'callerIp' is null or filter ->> 'callerIp' = about.settings ->> 'callerIP')
-    and (filter ->> 'fromDate' is null
-      or coalesce(about.dead_at, about.created_at) >= pg_catalog.to_timestamp((filter ->> 'fromDate')::double precision / 1000))
-    and (filter ->> 'toDate' is null
-      or coalesce(about.dead_at, about.created_at) <= pg_catalog.to_timestamp((filter ->> 'toDate')::double precision / 1000))
-    and (filter ->> 'responseStatus' is null or filter ->> 'responseStatus' = about.response ->> 'status')
-    and (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = about.run)
-    and (filter ->> 'workflowUrl' is null
-      or exists (select from plinth.run where id = about.run and url = filter ->> 'workflowUrl'))
-    and (filter ->> 'source' is distinct from 'workflow' or about.kind in ('s', 'b'))
+  select plinth.url_told(about.url) || pg_catalog.jsonb_build_object(
+    'messageId', about.id, 'dlqId', about.dead_id, 'topicName', about.topic, 'queueName', about.queue, 'scheduleId', about.schedule,
+    'flowControlKey', about.flow, 'label', about.labels, 'callerIp', about.settings -> 'callerIP',
+    'at', plinth.message_ms(coalesce(about.dead_at, about.created_at)), 'responseStatus', about.response ->> 'status',
+    'workflowRunId', about.run, 'source', case when about.kind in ('s', 'b') then 'workflow' end) || coalesce((
+    select pg_catalog.jsonb_build_object('workflowUrl', url, 'workflowCreatedAt', plinth.message_ms(created_at)::text,
+      'failureFunctionState', plinth.run_failure(run) -> 'state')
+    from plinth.run where id = about.run), '{}')
+$$;
+
+-- What filters may ask of a run.
+create function plinth.run_told(about plinth.run) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select plinth.url_told(about.url) || pg_catalog.jsonb_build_object(
+    'workflowRunId', about.id, 'workflowUrl', about.url, 'workflowCreatedAt', plinth.message_ms(about.created_at)::text,
+    'messageId', about.message, 'state', about.state, 'label', about.labels, 'flowControlKey', about.flow,
+    'callerIp', about.settings -> 'callerIP', 'at', plinth.message_ms(about.created_at))
 $$;
 
 -- ------------------------------------------------------------------ rights
@@ -834,7 +898,7 @@ revoke all on function
   plinth.end_run(text, text, text, text), plinth.finish_message(text, integer, bigint, jsonb),
   plinth.notify_runs(text, text, text), plinth.tick_message(text, timestamptz, timestamptz),
   plinth.rotate_messages(interval), plinth.message_text(bytea), plinth.message_view(plinth.message),
-  plinth.message_matches(plinth.message, jsonb) from public;
+  plinth.set_flow(text, jsonb), plinth.run_failure(plinth.run), plinth.filter_admits(jsonb, jsonb), plinth.url_told(text), plinth.message_told(plinth.message), plinth.run_told(plinth.run) from public;
 grant execute on function
   plinth.message_base64(bytea), plinth.message_ms(timestamptz), plinth.message_id(text),
   plinth.message_log(plinth.message, text, text, timestamptz), plinth.publish_message(jsonb, text, text, text),
@@ -843,4 +907,4 @@ grant execute on function
   plinth.end_run(text, text, text, text), plinth.finish_message(text, integer, bigint, jsonb),
   plinth.notify_runs(text, text, text), plinth.tick_message(text, timestamptz, timestamptz),
   plinth.rotate_messages(interval), plinth.message_text(bytea), plinth.message_view(plinth.message),
-  plinth.message_matches(plinth.message, jsonb) to @owner@;
+  plinth.set_flow(text, jsonb), plinth.run_failure(plinth.run), plinth.filter_admits(jsonb, jsonb), plinth.url_told(text), plinth.message_told(plinth.message), plinth.run_told(plinth.run) to @owner@;

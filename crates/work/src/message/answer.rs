@@ -112,26 +112,40 @@ impl Request<'_> {
             .map_err(|error| Refusal::bad(format!("the body cannot be read: {error}")))
     }
 
-    /// The query as a filter: names with their value, lists for those that may come several times.
-    pub(super) fn filter(&self) -> Value {
+    /// The query as a filter, as `plinth.filter_admits` takes it: names with their values.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] where a moment is none.
+    pub(super) fn filter(&self) -> Result<Value, Refusal> {
         let mut filter = Map::new();
         for (name, value) in form_urlencoded::parse(self.query.as_bytes()) {
             // `[]` behind a name says the same as repeating it.
-            let name = name.trim_end_matches("[]").to_owned();
-            if matches!(&*name, "messageIds" | "dlqIds" | "workflowRunIds") {
-                let list = filter.entry(name).or_insert_with(|| json!([]));
-                if let Some(list) = list.as_array_mut() {
-                    list.extend(value.split(',').map(|id| json!(id)));
-                }
-            } else if matches!(&*name, "fromDate" | "toDate") {
-                // Milliseconds; what is none limits nothing.
-                let moment = value.parse::<f64>().ok().filter(|at| at.abs() < 1e15);
-                filter.extend(moment.map(|at| (name, json!(at))));
-            } else if !value.is_empty() {
-                filter.insert(name, json!(value));
+            put(&mut filter, name.trim_end_matches("[]"), &value)?;
+        }
+        Ok(Value::Object(filter))
+    }
+
+    /// What a change is for: the query as a filter, and the body, where older clients have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] where it cannot be read: the change would be for more than is meant.
+    pub(super) fn selection(&self) -> Result<Value, Refusal> {
+        let mut filter = self.filter()?;
+        let body: Map<String, Value> = self.read()?;
+        let Value::Object(names) = &mut filter else { return Ok(filter) };
+        for (name, value) in &body {
+            let several = value.as_array();
+            if several.is_some_and(Vec::is_empty) {
+                // Of none, which is not the same as of any.
+                names.insert(one(name).to_owned(), json!([]));
+            }
+            for value in several.map_or(std::slice::from_ref(value), Vec::as_slice) {
+                put(names, name, &value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
             }
         }
-        Value::Object(filter)
+        Ok(filter)
     }
 
     /// One value of the query.
@@ -148,30 +162,79 @@ impl Request<'_> {
     }
 }
 
+/// `messageIds` as `messageId`: whatever may be named once may be named several times.
+fn one(name: &str) -> &str {
+    match name {
+        "messageIds" | "dlqIds" | "workflowRunIds" => &name[..name.len() - 1],
+        other => other,
+    }
+}
+
+/// Adds a value to those that a filter asks for under a name.
+fn put(filter: &mut Map<String, Value>, name: &str, value: &str) -> Result<(), Refusal> {
+    let name = match name {
+        // How much of a list is asked for, and in what form.
+        "count" | "cursor" | "groupBy" | "order" | "trimBody" => return Ok(()),
+        "fromDate" | "toDate" => {
+            let moment = value.parse::<f64>().ok().filter(|at| at.abs() < 1e15);
+            let moment = moment.ok_or_else(|| {
+                Refusal::bad(format!("{name} is a moment in milliseconds since 1970"))
+            })?;
+            filter.insert(name.to_owned(), json!(moment));
+            return Ok(());
+        }
+        "messageIds" | "dlqIds" | "workflowRunIds" => {
+            return value.split(',').try_for_each(|id| put(filter, one(name), id));
+        }
+        name => name,
+    };
+    let values = filter.entry(name).or_insert_with(|| json!([]));
+    if let Some(values) = values.as_array_mut() {
+        values.push(json!(value));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
 
-    #[test]
-    fn queries_become_filters() {
+    fn with<T>(query: &str, body: &'static str, read: impl FnOnce(Request<'_>) -> T) -> T {
         let headers = HeaderMap::new();
-        let request = Request {
+        read(Request {
             method: &Method::GET,
             path: "/v2/dlq",
-            query: "dlqIds=a&dlqIds=b,c&url=https%3A%2F%2Fa.test&label=&count=5000",
+            query,
             headers: &headers,
-            body: Bytes::new(),
+            body: Bytes::from_static(body.as_bytes()),
             client_ip: Ipv4Addr::LOCALHOST.into(),
             host: None,
             is_service: true,
-        };
-        let wanted = json!({"dlqIds": ["a", "b", "c"], "url": "https://a.test", "count": "5000"});
-        assert_eq!(request.filter(), wanted);
-        assert_eq!(request.count(100, 1000), 1000);
-        assert!(request.read::<Value>().is_ok());
-        let request = Request { body: Bytes::from_static(b"nonsense"), ..request };
-        assert!(request.read::<Value>().is_err());
+        })
+    }
+
+    #[test]
+    fn queries_become_filters() {
+        let query =
+            "dlqIds=a&dlqIds=b,c&url=https%3A%2F%2Fa.test&label=&label=x&toDate=5&count=5000";
+        let wanted = json!({"dlqId": ["a", "b", "c"], "url": ["https://a.test"], "label": ["", "x"], "toDate": 5.0});
+        assert_eq!(with(query, "", |request| request.filter()).unwrap(), wanted);
+        assert_eq!(with(query, "", |request| request.count(100, 1000)), 1000);
+        assert!(with("fromDate=yesterday", "", |request| request.filter()).is_err());
+    }
+
+    #[test]
+    fn changes_are_for_no_more_than_their_bodies_say() {
+        let selection = |query: &str, body| with(query, body, |request| request.selection());
+        let body = r#"{"dlqIds": ["a", "b"], "workflowUrl": "https://a.test"}"#;
+        let wanted = json!({"dlqId": ["a", "b"], "workflowUrl": ["https://a.test"]});
+        assert_eq!(selection("count=2", body).unwrap(), wanted);
+        assert_eq!(selection("", r#"{"messageIds": []}"#).unwrap(), json!({"messageId": []}));
+        assert_eq!(selection("", "").unwrap(), json!({}));
+        for body in ["nonsense", r#"["a"]"#] {
+            assert!(selection("", body).is_err(), "{body}");
+        }
     }
 }

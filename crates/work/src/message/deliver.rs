@@ -118,7 +118,9 @@ pub(super) fn outcome(work: &Work, reply: Result<Reply, String>, now: Timestamp)
     });
     if reply.status.is_success() {
         let items = follow::after(work, &response, None);
-        return json!({"state": "done", "items": items});
+        // Lists of runs show what the word of a failure came to.
+        let response = (work.kind == "f").then_some(response);
+        return json!({"state": "done", "items": items, "response": response});
     }
     let error = match reply.status.as_u16() {
         NOWHERE => String::from_utf8_lossy(&reply.body).into_owned(),

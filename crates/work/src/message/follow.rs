@@ -8,12 +8,13 @@ use super::work::Work;
 /// The messages that follow from a delivery; `dead` is the dead letter that it became.
 pub(super) fn after(work: &Work, response: &Value, dead: Option<&str>) -> Vec<Item> {
     let settings = &work.settings;
-    // The steps of a run have no callbacks of their own.
-    let callback = settings.callback.as_ref().filter(|_| !work.is_step());
+    // Deliveries of a run have no callbacks of their own.
+    let callback = settings.callback.as_ref().filter(|_| !work.is_of_run());
     let failure = settings.failure.as_ref().filter(|_| dead.is_some() && work.kind != "f");
     let callback = callback.and_then(|callback| item(callback, told(work, response, None)));
     let failure = failure.and_then(|failure| item(failure, told(work, response, dead)));
-    callback.into_iter().chain(failure).collect()
+    let follow = callback.into_iter().chain(failure);
+    follow.map(|item| Item { holds: work.queue.clone(), ..item }).collect()
 }
 
 fn item(callback: &Callback, body: Value) -> Option<Item> {
@@ -40,7 +41,7 @@ fn item(callback: &Callback, body: Value) -> Option<Item> {
 
 /// The body of a callback.
 fn told(work: &Work, response: &Value, dead: Option<&str>) -> Value {
-    let source = work.payload.as_ref().filter(|_| work.is_step()).unwrap_or(&work.body);
+    let source = work.payload.as_ref().filter(|_| work.is_of_run()).unwrap_or(&work.body);
     let mut told = json!({
         "status": response["status"],
         "header": response["header"],

@@ -44,6 +44,9 @@ pub(super) struct Item {
     pub(super) topic: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) queue: Option<String>,
+    /// The queue whose next message waits for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) holds: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) flow: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

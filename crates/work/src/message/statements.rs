@@ -16,7 +16,7 @@ statements! {
     CANCEL = "with gone as (
                 delete from plinth.message where id in (
                   select id from plinth.message
-                  where state in ('q', 'r') and kind in ('p', 'f') and plinth.message_matches(message, $1::jsonb)
+                  where state in ('q', 'r') and kind in ('p', 'f') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
                   order by place limit $2 for update skip locked)
                 returning *
               ), logged as (
@@ -25,11 +25,11 @@ statements! {
               )
               select to_jsonb(count(*)) from gone";
     DEAD_LIST = "select plinth.message_view(message) from plinth.message
-                 where state = 'd' and plinth.message_matches(message, $1::jsonb) and ($3::text is null or dead_id < $3)
+                 where state = 'd' and plinth.filter_admits($1::jsonb, plinth.message_told(message)) and ($3::text is null or dead_id < $3)
                  order by dead_id desc limit $2";
     DEAD_DELETE = "with gone as (
                      delete from plinth.message where id in (
-                       select id from plinth.message where state = 'd' and plinth.message_matches(message, $1::jsonb)
+                       select id from plinth.message where state = 'd' and plinth.filter_admits($1::jsonb, plinth.message_told(message))
                        order by dead_id desc limit $2 for update skip locked)
                      returning id, run, kind
                    ), held as (
@@ -44,7 +44,7 @@ statements! {
                       created_at = clock_timestamp(), dead_id = null, dead_at = null, response = null
                     where id in (
                       select id from plinth.message
-                      where state = 'd' and kind in ('p', 'f') and plinth.message_matches(message, $1::jsonb)
+                      where state = 'd' and kind in ('p', 'f') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
                       order by dead_id desc limit $2 for update skip locked)
                     returning *
                   ), logged as (
@@ -58,18 +58,10 @@ statements! {
                 'nextDeliveryTime', plinth.message_ms(next_at), 'workflowRunId', run, 'label', labels[1],
                 'labels', case when labels <> '{}' then to_jsonb(labels) end))
               from plinth.message_event, (select $1::jsonb as filter) as asked
-              where (filter -> 'messageIds' is null or filter -> 'messageIds' ? message)
-                and (filter ->> 'messageId' is null or filter ->> 'messageId' = message)
-                and (filter ->> 'state' is null or filter ->> 'state' = state)
-                and (filter ->> 'url' is null or filter ->> 'url' = url)
-                and (filter ->> 'topicName' is null or filter ->> 'topicName' = topic)
-                and (filter ->> 'queueName' is null or filter ->> 'queueName' = queue)
-                and (filter ->> 'scheduleId' is null or filter ->> 'scheduleId' = schedule)
-                and (filter ->> 'flowControlKey' is null or filter ->> 'flowControlKey' = flow)
-                and (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = run)
-                and (filter ->> 'label' is null or filter ->> 'label' = any (labels))
-                and (filter ->> 'fromDate' is null or at >= to_timestamp((filter ->> 'fromDate')::double precision / 1000))
-                and (filter ->> 'toDate' is null or at <= to_timestamp((filter ->> 'toDate')::double precision / 1000))
+              where (filter -> 'messageId' is null or filter -> 'messageId' ? message)
+                and plinth.filter_admits(filter, plinth.url_told(url) || jsonb_build_object('messageId', message, 'state', state,
+                  'topicName', topic, 'queueName', queue, 'scheduleId', schedule, 'flowControlKey', flow,
+                  'workflowRunId', run, 'label', labels, 'at', plinth.message_ms(at)))
                 and ($3::bigint is null or id < $3)
               order by id desc limit $2";
 
@@ -133,6 +125,7 @@ statements! {
     FLOW_UNPIN = "update plinth.message_flow
                   set pinned_parallelism = pinned_parallelism and not $2, pinned_rate = pinned_rate and not $3
                   where key = $1 returning to_jsonb(key)";
+    FLOW_SET = "select to_jsonb(plinth.set_flow($1, $2::jsonb)::text)";
     FLOW_RESET = "update plinth.message_flow set window_start = '-infinity', window_count = 0 where key = $1 returning to_jsonb(key)";
     RUNNING = "select to_jsonb(count(*)) from plinth.message where state = 'r'";
 
@@ -170,37 +163,32 @@ statements! {
     RUN_LIST = "select plinth.run_list(id, null) from plinth.run where id = $1 and state = 'RUN_STARTED'";
     RUN_END = "select to_jsonb(plinth.end_run($1, $2, $3, null))";
     RUNS_CANCEL = "select to_jsonb(plinth.end_run(id, 'RUN_CANCELED', null, null)) from (
-                     select id from plinth.run, (select $1::jsonb as filter) as asked
+                     select id from plinth.run
                      where state = 'RUN_STARTED'
-                       and (filter -> 'workflowRunIds' is null or filter -> 'workflowRunIds' ? id)
-                       and (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = id)
-                       and (filter ->> 'label' is null or filter ->> 'label' = any (labels))
-                       and (filter ->> 'fromDate' is null or created_at >= to_timestamp((filter ->> 'fromDate')::double precision / 1000))
-                       and (filter ->> 'toDate' is null or created_at <= to_timestamp((filter ->> 'toDate')::double precision / 1000))
-                       and (filter ->> 'callerIp' is null or filter ->> 'callerIp' = settings ->> 'callerIP')
-                       and (filter ->> 'workflowUrl' is null or url = filter ->> 'workflowUrl'
-                         or filter ->> 'workflowUrlExactMatch' is distinct from 'true' and starts_with(url, filter ->> 'workflowUrl'))
+                       and plinth.filter_admits($1::jsonb, plinth.run_told(run))
                      order by created_at limit $2) as named";
     // Finished steps stay: the message that failed is delivered again, and what its run had besides with it.
     RUNS_RESUME = "with failed as (
                      select run as of_run from plinth.message
-                     where state = 'd' and kind in ('s', 'b') and plinth.message_matches(message, $1::jsonb)
+                     where state = 'd' and kind in ('s', 'b') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
                      order by dead_id desc limit $2
                    ), again as (
-                     update plinth.run set state = 'RUN_STARTED', ended_at = null, result = null, dead_id = null
+                     update plinth.run set state = 'RUN_STARTED', ended_at = null, result = null, dead_id = null, failure = null,
+                       settings = settings || $3::jsonb, flow = coalesce($4::text, flow)
                      from failed where run.id = failed.of_run and run.state = 'RUN_FAILED'
-                     returning run.id, run.created_at
+                     returning run.id, run.created_at, run.flow
                    ), back as (
                      update plinth.message
                      set state = 'q', attempt = 0, retried = 0, dead_id = null, dead_at = null, response = null,
                        due_at = case when state = 'd' then clock_timestamp() else due_at end,
-                       settings = settings || $3::jsonb
+                       settings = case message.kind when 'c' then settings else settings || $3::jsonb end,
+                       flow = case message.kind when 'c' then message.flow else again.flow end
                      from again where message.run = again.id and message.state in ('d', 'h') and message.kind in ('s', 'b', 'c')
                    )
                    select jsonb_build_object('workflowRunId', id, 'workflowCreatedAt', plinth.message_ms(created_at)) from again";
     RUNS_RESTART = "with failed as (
                       select run as of_run from plinth.message
-                      where state = 'd' and kind in ('s', 'b') and plinth.message_matches(message, $1::jsonb)
+                      where state = 'd' and kind in ('s', 'b') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
                       order by dead_id desc limit $2
                     ), gone as (
                       delete from plinth.message using failed
@@ -208,8 +196,9 @@ statements! {
                     ), items as (
                       select jsonb_build_object('kind', 'i', 'run', plinth.message_id('wfr_'), 'url', run.url,
                         'labels', to_jsonb(run.labels), 'settings', run.settings || $3::jsonb,
-                        'body', plinth.message_base64(run.body)) || case when run.flow is null then '{}' else
-                          jsonb_build_object('flow', run.flow) end as item
+                        'body', plinth.message_base64(run.body)) || case
+                          when coalesce($4::text, run.flow) is null then '{}'
+                          else jsonb_build_object('flow', coalesce($4::text, run.flow)) end as item
                       from failed join plinth.run on run.id = failed.of_run
                     )
                     select answer - 'messageId' from items, plinth.publish_messages(jsonb_build_array(item)) as answers,
@@ -232,10 +221,10 @@ statements! {
               'labels', case when run.labels <> '{}' then to_jsonb(run.labels) end,
               'invoker', (select jsonb_build_object('workflowRunId', parent.id, 'workflowUrl', parent.url,
                 'workflowRunCreatedAt', plinth.message_ms(parent.created_at)) from plinth.run as parent where parent.id = run.parent),
-              'failureFunction', (
-                select jsonb_build_object('messageId', message.id, 'url', message.url, 'headers', message.settings -> 'header',
-                  'state', case message.state when 'd' then 'STEP_FAILED' else 'STEP_PROGRESS' end, 'dlqId', run.dead_id)
-                from plinth.message where message.run = run.id and message.kind = 'f' limit 1),
+              'failureFunction', plinth.run_failure(run) || jsonb_build_object('dlqId', run.dead_id) || coalesce((
+                select jsonb_build_object('failStatus', response -> 'status', 'failHeaders', response -> 'header',
+                  'failResponse', plinth.message_text(decode(response ->> 'body', 'base64')))
+                from plinth.message where message.dead_id = run.dead_id), '{}'),
               'retries', run.settings -> 'retries',
               'cursor', (extract(epoch from run.created_at) * 1000000)::bigint || '-' || run.id,
               'entries', (
@@ -246,15 +235,8 @@ statements! {
                 select coalesce(jsonb_agg(jsonb_build_object('messageId', message.id, 'state', message.state, 'kind', message.kind,
                   'retried', message.retried, 'due', plinth.message_ms(message.due_at)) order by message.place), '[]')
                 from plinth.message where message.run = run.id and message.kind <> 'f')))
-            from plinth.run, (select $1::jsonb as filter) as asked
-            where (filter ->> 'workflowRunId' is null or filter ->> 'workflowRunId' = run.id)
-              and (filter -> 'workflowRunIds' is null or filter -> 'workflowRunIds' ? run.id)
-              and (filter ->> 'workflowUrl' is null or filter ->> 'workflowUrl' = run.url)
-              and (filter ->> 'state' is null or filter ->> 'state' = run.state)
-              and (filter ->> 'label' is null or filter ->> 'label' = any (run.labels))
-              and (filter ->> 'messageId' is null or filter ->> 'messageId' = run.message)
-              and (filter ->> 'fromDate' is null or run.created_at >= to_timestamp((filter ->> 'fromDate')::double precision / 1000))
-              and (filter ->> 'toDate' is null or run.created_at <= to_timestamp((filter ->> 'toDate')::double precision / 1000))
+            from plinth.run
+            where plinth.filter_admits($1::jsonb, plinth.run_told(run))
               and ($3::bigint is null or (run.created_at, run.id) < (timestamptz 'epoch' + $3::bigint * interval '1 microsecond', $4::text))
             order by run.created_at desc, run.id desc limit $2";
 }

@@ -19,6 +19,7 @@ pub(super) struct Work {
     pub(super) url: String,
     pub(super) topic: Option<String>,
     pub(super) endpoint: Option<String>,
+    pub(super) queue: Option<String>,
     pub(super) schedule: Option<String>,
     #[serde(default)]
     pub(super) labels: Vec<String>,
@@ -42,6 +43,11 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn is_step(&self) -> bool {
         self.kind == "s"
+    }
+
+    /// Whether it goes to its run's endpoint.
+    pub(super) fn is_of_run(&self) -> bool {
+        matches!(self.kind.as_str(), "s" | "b")
     }
 
     /// The message's own body.

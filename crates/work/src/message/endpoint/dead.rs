@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::sent::{MOST, USUAL};
 use super::{Answered, Asked, ok};
 use crate::message::answer::Refusal;
-use crate::message::item::{Headers, Item, first};
+use crate::message::item::{Flow, Headers, Item, first};
 use crate::message::statements;
 use crate::store::Shared;
 use crate::value::text;
@@ -14,7 +14,8 @@ use crate::value::text;
 pub(super) async fn list(asked: &Asked<'_>) -> Answered {
     let count = asked.request.count(USUAL, MOST);
     let cursor = asked.request.parameter("cursor").filter(|cursor| !cursor.is_empty());
-    let params = vec![text(filter(asked)), text(count), cursor.and_then(text)];
+    let filter = of_workflows(asked, asked.request.filter()?);
+    let params = vec![text(filter), text(count), cursor.and_then(text)];
     let messages = asked.list(&statements::DEAD_LIST, params).await?;
     let last = messages.last().filter(|_| messages.len() == count);
     let cursor = last.and_then(|message| message["dlqId"].as_str()).unwrap_or_default();
@@ -38,10 +39,11 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answered {
     }
 }
 
-/// `DELETE /v2/dlq`: those that the query names, else all, so many at once.
+/// `DELETE /v2/dlq`: those that the request names, else all, so many at once.
 pub(super) async fn delete_many(asked: &Asked<'_>) -> Answered {
     let count = asked.request.count(USUAL, MOST);
-    let params = vec![text(filter(asked)), text(count)];
+    let filter = of_workflows(asked, asked.request.selection()?);
+    let params = vec![text(filter), text(count)];
     let deleted = asked.one(&statements::DEAD_DELETE, params).await?;
     let mut answer = json!({"deleted": deleted});
     more(&mut answer, deleted.as_u64().and_then(|deleted| usize::try_from(deleted).ok()), count);
@@ -51,7 +53,7 @@ pub(super) async fn delete_many(asked: &Asked<'_>) -> Answered {
 /// `POST /v2/dlq/retry`: delivers again, each as a new message.
 pub(super) async fn retry(asked: &Asked<'_>) -> Answered {
     let count = asked.request.count(USUAL, MOST);
-    let params = vec![text(filter(asked)), text(count)];
+    let params = vec![text(asked.request.selection()?), text(count)];
     let responses = asked.list(&statements::DEAD_RETRY, params).await?;
     asked.messages.wake.notify_one();
     let mut answer = json!({"responses": responses});
@@ -63,8 +65,13 @@ pub(super) async fn retry(asked: &Asked<'_>) -> Answered {
 pub(super) async fn again(asked: &Asked<'_>, how: &Shared) -> Answered {
     let single = !asked.parameters.is_empty();
     let count = if single { 1 } else { asked.request.count(USUAL, MOST) };
-    let filter = if single { named(asked) } else { filter(asked) };
-    let params = vec![text(filter), text(count), text(changes(&asked.headers())?)];
+    let filter = if single { named(asked) } else { asked.request.selection()? };
+    let (changes, flow) = changes(&asked.headers())?;
+    let key = flow.as_ref().map(|(key, _)| key.clone());
+    if let Some((key, value)) = flow {
+        asked.one(&statements::FLOW_SET, vec![text(key), text(json!(value))]).await?;
+    }
+    let params = vec![text(filter), text(count), text(changes), key.and_then(text)];
     let mut runs = asked.list(how, params).await?;
     asked.messages.wake.notify_one();
     if single {
@@ -84,13 +91,12 @@ pub(super) async fn failure_call(asked: &Asked<'_>) -> Answered {
 }
 
 fn named(asked: &Asked<'_>) -> Value {
-    json!({"dlqId": asked.parameter(0)})
+    json!({"dlqId": [asked.parameter(0)]})
 }
 
-fn filter(asked: &Asked<'_>) -> Value {
-    let mut filter = asked.request.filter();
+fn of_workflows(asked: &Asked<'_>, mut filter: Value) -> Value {
     if asked.request.path.starts_with("/v2/workflows/") {
-        filter["source"] = json!("workflow");
+        filter["source"] = json!(["workflow"]);
     }
     filter
 }
@@ -102,16 +108,19 @@ fn more(answer: &mut Value, found: Option<usize>, count: usize) {
     }
 }
 
-/// Settings that a run goes on with instead of those that it had.
-fn changes(headers: &Headers) -> Result<Value, Refusal> {
+/// Settings that a run goes on with instead of those that it had, and its flow.
+fn changes(headers: &Headers) -> Result<(Value, Option<(String, Flow)>), Refusal> {
     // Read as those of a message, so that they are checked like them.
-    let read = Item::read("https://checked.invalid", headers, b"")?.settings;
+    let read = Item::read("https://checked.invalid", headers, b"")?;
     let mut changes = Map::new();
     if first(headers, "upstash-retries").is_some() {
-        changes.insert("retries".to_owned(), json!(read.retries));
+        changes.insert("retries".to_owned(), json!(read.settings.retries));
     }
-    if let Some(expression) = read.retry_delay {
+    if let Some(expression) = read.settings.retry_delay {
         changes.insert("retryDelay".to_owned(), json!(expression));
     }
-    Ok(Value::Object(changes))
+    if let Some(flow) = read.flow_value {
+        changes.insert("flow".to_owned(), json!(flow));
+    }
+    Ok((Value::Object(changes), read.flow.zip(read.flow_value)))
 }

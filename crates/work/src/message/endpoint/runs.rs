@@ -42,17 +42,27 @@ fn result(body: &[u8]) -> Option<String> {
     (!result.is_empty() && result != "undefined").then_some(result)
 }
 
-/// `DELETE /v2/workflows/runs`: cancels those that the query names, else all, so many at once.
+/// `DELETE /v2/workflows/runs`: cancels those that the request names, else all, so many at once.
 pub(super) async fn cancel(asked: &Asked<'_>) -> Answered {
-    let mut filter = asked.request.filter();
-    if filter["workflowUrl"] == "" {
-        filter["workflowUrl"] = Value::Null;
-    }
+    let filter = by_prefix(asked.request.selection()?);
     let params = vec![text(filter), text(asked.request.count(USUAL, MOST))];
     let ended = asked.list(&statements::RUNS_CANCEL, params).await?;
     asked.messages.wake.notify_one();
     let cancelled = ended.iter().filter(|ended| **ended == true).count();
     Ok(ok(&json!({"cancelled": cancelled})))
+}
+
+/// A URL stands for all that begin with it, unless the request says that it does not.
+fn by_prefix(mut filter: Value) -> Value {
+    if let Some(names) = filter.as_object_mut() {
+        let exact =
+            names.remove("workflowUrlExactMatch").is_some_and(|exact| exact == json!(["true"]));
+        if let Some(urls) = names.remove("workflowUrl") {
+            let name = if exact { "workflowUrl" } else { "workflowUrlPrefix" };
+            names.insert(name.to_owned(), urls);
+        }
+    }
+    filter
 }
 
 /// `GET /v2/workflows/events`: runs with their steps, the newest first.
@@ -63,7 +73,7 @@ pub(super) async fn logs(asked: &Asked<'_>) -> Answered {
         Some((moment, id)) if moment.parse::<i64>().is_ok() => (text(moment), text(id)),
         _ => (None, None),
     };
-    let params = vec![text(asked.request.filter()), text(count), moment, id];
+    let params = vec![text(asked.request.filter()?), text(count), moment, id];
     let found = asked.list(&statements::RUNS, params).await?;
     let last = found.last().filter(|_| found.len() == count);
     let cursor = last.and_then(|run| run["cursor"].as_str()).unwrap_or_default().to_owned();

@@ -20,31 +20,28 @@ pub(super) async fn read(asked: &Asked<'_>) -> Answered {
 
 /// `DELETE /v2/messages/{id}`
 pub(super) async fn cancel(asked: &Asked<'_>) -> Answered {
-    let filter = json!({"messageId": asked.parameter(0)});
+    let filter = json!({"messageId": [asked.parameter(0)]});
     if asked.one(&statements::CANCEL, vec![text(filter), text(1)]).await? == 0 {
         return Err(Refusal::missing("the message"));
     }
+    asked.messages.wake.notify_one();
     Ok(ok(&json!({"cancelled": 1})))
 }
 
-/// `DELETE /v2/messages`: those that the query or the body names, else all, so many at once.
+/// `DELETE /v2/messages`: those that the request names, else all, so many at once.
 pub(super) async fn cancel_many(asked: &Asked<'_>) -> Answered {
-    let mut filter = asked.request.filter();
-    let body: Value = asked.request.read()?;
-    if let (Some(filter), Value::Object(body)) = (filter.as_object_mut(), body) {
-        let ids = body.into_iter().filter(|(name, ids)| name == "messageIds" && ids.is_array());
-        filter.extend(ids);
-    }
     let count = asked.request.count(USUAL, MOST);
-    let cancelled = asked.one(&statements::CANCEL, vec![text(filter), text(count)]).await?;
+    let params = vec![text(asked.request.selection()?), text(count)];
+    let cancelled = asked.one(&statements::CANCEL, params).await?;
+    asked.messages.wake.notify_one();
     Ok(ok(&json!({"cancelled": cancelled})))
 }
 
 /// `GET /v2/events`: the newest first.
 pub(super) async fn events(asked: &Asked<'_>) -> Answered {
-    let mut filter = asked.request.filter();
-    if filter["state"] == "CANCELLED" {
-        filter["state"] = json!("CANCELED");
+    let mut filter = asked.request.filter()?;
+    if filter["state"] == json!(["CANCELLED"]) {
+        filter["state"] = json!(["CANCELED"]);
     }
     let count = asked.request.count(USUAL, MOST);
     let cursor = asked.request.parameter("cursor").and_then(|cursor| cursor.parse::<i64>().ok());

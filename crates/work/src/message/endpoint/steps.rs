@@ -11,7 +11,7 @@ pub(super) fn run(mut run: Value) -> Value {
     let pending = fields.remove("pending").unwrap_or_default();
     let failed = fields.get("workflowState").is_some_and(|state| state == "RUN_FAILED");
     let mut groups = groups(&entries, &retries);
-    groups.extend(next(&pending, failed));
+    groups.extend(next(&pending, &retries, failed));
     fields.insert("steps".to_owned(), Value::Array(groups));
     run
 }
@@ -53,7 +53,7 @@ fn later(entry: &Value) -> Option<Map<String, Value>> {
 }
 
 /// Deliveries that are still to come, or stand still.
-fn next(pending: &Value, failed: bool) -> Option<Value> {
+fn next(pending: &Value, retries: &Value, failed: bool) -> Option<Value> {
     let steps: Vec<Value> = pending
         .as_array()?
         .iter()
@@ -64,7 +64,10 @@ fn next(pending: &Value, failed: bool) -> Option<Value> {
                 _ if message["retried"].as_i64().is_some_and(|retried| retried > 0) => "STEP_RETRY",
                 _ => "STEP_PROGRESS",
             };
-            json!({"messageId": message["messageId"], "state": state, "retried": message["retried"], "notBefore": message["due"]})
+            json!({
+                "messageId": message["messageId"], "state": state, "retries": retries, "retried": message["retried"],
+                "notBefore": message["due"],
+            })
         })
         .collect();
     (!steps.is_empty()).then(|| json!({"type": "next", "steps": steps}))
