@@ -8,6 +8,7 @@ mod secrets;
 mod signing_keys;
 mod store;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -318,6 +319,19 @@ impl Registry {
             true => Ok(()),
             false => Err(RegistryError::NotFound(name.to_owned())),
         }
+    }
+
+    /// What was written to each database of the cluster so far, by its name: other text, other rows. As the cluster's
+    /// statistics have it, which may be ten seconds late.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the control database cannot be asked.
+    pub async fn writes(&self) -> Result<HashMap<String, String>, RegistryError> {
+        let control = self.control().await?;
+        let counted = store::database_writes(&control).await;
+        control.close().await;
+        counted.map_err(query("cannot read the statistics of databases"))
     }
 
     async fn control(&self) -> Result<Connection, RegistryError> {

@@ -46,6 +46,16 @@ pub async fn binding_list(client: &Client) -> Result<Vec<Value>, Error> {
     values(client.query(include_str!("inspect/bindings.sql"), &[]).await?)
 }
 
+/// Whether there are bindings, hooks or schedules: whether anything may have jobs.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn binding_any(client: &Client) -> Result<bool, Error> {
+    let any = "select exists (select from plinth.binding where state <> 'removed')";
+    Ok(client.query_one(any, &[]).await?.get(0))
+}
+
 /// Jobs, the latest first, each an object.
 ///
 /// # Errors

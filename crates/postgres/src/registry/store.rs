@@ -1,5 +1,6 @@
 //! The statements on the registry's tables, one function each.
 
+use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use plinth_wire::Secret;
@@ -341,6 +342,16 @@ pub(super) async fn database_vacate(control: &Client, name: &str) -> Result<i64,
         let _ = control.execute("select pg_drop_replication_slot($1)", &[&slot]).await;
     }
     Ok(left + i64::try_from(rows.len()).unwrap_or(i64::MAX))
+}
+
+/// What was written to each database, by its name. The database's number and the time from which on it is counted are part
+/// of it: a database that is made anew has been written to.
+pub(super) async fn database_writes(control: &Client) -> Result<HashMap<String, String>, Error> {
+    let counted =
+        "select datname::text, concat_ws('/', datid, stats_reset, tup_inserted, tup_updated, tup_deleted)
+         from pg_catalog.pg_stat_database where datname is not null";
+    let rows = control.query(counted, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 fn record_of(row: &Row) -> Record {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use plinth_postgres::{Project, Registry};
+use plinth_work::inspect;
 use plinth_work::install::{ApplyError, Change, Checker, What, apply, check_settings, diff};
 use plinth_work::manifest::{Manifest, Problem};
 use serde_json::{Value, json};
@@ -147,17 +148,11 @@ pub(super) async fn install(
         })
     };
     let applied = applied.await;
-    let has_work = has_work(&connection).await;
+    let has_work = inspect::binding_any(&connection).await;
     connection.close().await;
     let changes = applied?;
     registry.set_work(&project.name, Some(&text.digest()), has_work?).await?;
     Ok(changes)
-}
-
-/// Whether anything may have jobs.
-async fn has_work(client: &tokio_postgres::Client) -> Result<bool, tokio_postgres::Error> {
-    let any = "select exists (select from plinth.binding where state <> 'removed')";
-    Ok(client.query_one(any, &[]).await?.get(0))
 }
 
 /// What is wrong with a manifest that reads well.

@@ -25,6 +25,8 @@ pub use sign_in::SignInParts;
 pub use snapshot::{RoleContext, Snapshot, SnapshotError, SnapshotOptions};
 pub use work::{ProjectTally, Tally, WorkOptions, Workers, actions};
 
+use work::Scout;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -208,9 +210,13 @@ impl Projects {
     /// Keeps the projects those of the registry, for ever; its owner aborts it.
     pub async fn follow(self: Arc<Self>, registry: Registry) {
         let mut changes = registry.changes();
+        let mut scout = Scout::default();
         loop {
             match registry.list().await {
-                Ok(listing) => self.sync(&listing.projects),
+                Ok(listing) => {
+                    self.sync(&listing.projects);
+                    scout.know(listing.projects);
+                }
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot read the registry of projects")
                 }
@@ -218,6 +224,7 @@ impl Projects {
             tokio::select! {
                 revision = changes.next() => if revision.is_none() { return },
                 () = tokio::time::sleep(REGISTRY_POLL) => {}
+                () = scout.look(&registry), if self.workers.get().is_some() => {}
             }
         }
     }

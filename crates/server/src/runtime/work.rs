@@ -2,6 +2,7 @@
 
 mod driver;
 mod kit;
+mod scout;
 mod stream;
 mod tally;
 
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use self::driver::Driver;
 use self::kit::Kit;
 pub use self::kit::actions;
+pub(super) use self::scout::Scout;
 pub use self::tally::{ProjectTally, Tally};
 
 /// Most connections of one project's work.

@@ -278,6 +278,18 @@ done = "insert into orders (item, status) values ($body->>'item', 'heard')"
     assert!(up.stop().success());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_of_sql_is_heard_in_a_project_without_a_manifest() {
+    let shop = Shop::new();
+    std::fs::remove_file(shop.folder().join("blueprint.toml")).unwrap();
+    let up = shop.data.up(&["--empty", "--default-project", "shop"]);
+    up.ready();
+    shop.sql("create table tick (at timestamptz)");
+    shop.sql("select plinth.schedule('tick', '* * * * * *', 'insert into tick values ($tick)')");
+    shop.until("select count(*) > 0 from tick", "t").await;
+    assert!(up.stop().success());
+}
+
 #[test]
 fn every_command_about_work_has_examples() {
     for command in
