@@ -21,6 +21,7 @@ pub use noop::Noop;
 pub use sql::SqlStatement;
 
 use crate::journal::{Journal, JournalError};
+use crate::store::{NO_KEY, NO_ROW};
 
 /// What an action's work is, boxed: actions are chosen by name.
 pub type Work<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
@@ -125,6 +126,12 @@ impl From<JournalError> for Outcome {
             JournalError::Bound | JournalError::NoBinding(_) => Self::Never(error.to_string()),
             // Whatever is said is not heard.
             JournalError::Lost => Self::Failed(error.to_string()),
+            JournalError::Database(WireError::Database(error)) if error.code == NO_KEY => {
+                Self::Never(error.message)
+            }
+            JournalError::Database(WireError::Database(error)) if error.code == NO_ROW => {
+                Self::Failed(error.message)
+            }
             JournalError::Database(WireError::Database(error)) if !error.is_fatal() => {
                 Self::Failed(format!("{} ({})", error.message, error.code))
             }

@@ -23,6 +23,12 @@ pub(crate) use schedule::{DueSchedule, Move};
 /// SQLSTATE of `plinth.fence`: a job is not this worker's any more.
 pub(crate) const LOST: &str = "PLF01";
 
+/// SQLSTATE of a job that is to be made for a key of the wrong type. Nothing mends that.
+pub(crate) const NO_KEY: &str = "PLF02";
+
+/// SQLSTATE of a job that is to be made for a row that there is not, which may come.
+pub(crate) const NO_ROW: &str = "PLF03";
+
 /// A statement whose text is kept: sessions find what they have prepared by where it is in memory.
 pub(crate) type Shared = LazyLock<Arc<str>>;
 

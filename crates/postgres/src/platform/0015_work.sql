@@ -274,8 +274,17 @@ declare
   next_fair text;
   found_job plinth.job;
   history   timestamptz[];
+  -- Keys that have no room, and turns of which nothing can be taken. Jobs whose key is null share one, the empty text.
   full_rate text[] := '{}';
   full_seat text[] := '{}';
+  full_fair text[] := '{}';
+  known     jsonb := (select spec from plinth.binding where id = of_binding);
+  rate_is_keyed constant boolean := coalesce(known #> '{limit,key}' is not null, false);
+  seat_is_keyed constant boolean := coalesce(known #> '{concurrency,key}' is not null, false);
+  -- Whether turns are taken by the key itself, so that all jobs of a turn have the same.
+  rate_turns constant boolean := coalesce(not known ? 'fair', true);
+  seat_turns constant boolean := rate_turns
+    and (not rate_is_keyed or known #> '{limit,key}' = known #> '{concurrency,key}');
   idle      integer := 0;
   wrapped   boolean := false;
   taken     integer := 0;
@@ -288,7 +297,7 @@ begin
   while taken < most loop
     select fair into next_fair from plinth.job
     where binding = of_binding and place is not null and fair > last_fair
-      and fair <> all (full_rate)
+      and fair <> all (full_fair)
     order by fair limit 1;
     if not found then
       -- The empty text is before all others, and the round begins again; a round that took nothing is the last.
@@ -298,14 +307,15 @@ begin
       next_fair := '';
     end if;
     last_fair := next_fair;
+    continue when next_fair = any (full_fair);
 
     select job.* into found_job
     from pg_catalog.generate_series(0, 9) as level
     cross join lateral (
       select ctid, priority, enqueued_at from plinth.job
       where binding = of_binding and fair = next_fair and priority = level and place is not null and state = 'q'
-        and (rate_key is null or rate_key <> all (full_rate))
-        and (seat_key is null or seat_key <> all (full_seat))
+        and coalesce(rate_key, '') <> all (full_rate)
+        and coalesce(seat_key, '') <> all (full_seat)
       order by place limit 1 for update skip locked
     ) as candidate
     join plinth.job on job.ctid = candidate.ctid
@@ -321,8 +331,11 @@ begin
       if pg_catalog.cardinality(history) >= rate
         or exists (select from plinth.rate
                    where binding = of_binding and key = coalesce(found_job.rate_key, '') and closed_until > begins_at) then
-        exit when found_job.rate_key is null;
-        full_rate := full_rate || found_job.rate_key;
+        exit when found_job.rate_key is null and not rate_is_keyed;
+        full_rate := full_rate || coalesce(found_job.rate_key, '');
+        if rate_turns and next_fair = coalesce(found_job.rate_key, '') then
+          full_fair := full_fair || next_fair;
+        end if;
         idle := 0;
         continue;
       end if;
@@ -330,8 +343,11 @@ begin
     if seats is not null then
       if (select pg_catalog.count(*) from plinth.seat
           where binding = of_binding and key = coalesce(found_job.seat_key, '')) >= seats then
-        exit when found_job.seat_key is null;
-        full_seat := full_seat || found_job.seat_key;
+        exit when found_job.seat_key is null and not seat_is_keyed;
+        full_seat := full_seat || coalesce(found_job.seat_key, '');
+        if seat_turns and next_fair = coalesce(found_job.seat_key, '') then
+          full_fair := full_fair || next_fair;
+        end if;
         idle := 0;
         continue;
       end if;

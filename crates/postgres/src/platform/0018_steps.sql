@@ -5,19 +5,43 @@ set local search_path = '';
 -- Only events with this key wake the step; null: only events without one.
 alter table plinth.step add column event_key text;
 
+-- False while the step waits, and until its job has taken note of its end: then `each_step` runs.
+alter table plinth.step add column noted boolean not null default true;
+
 -- ------------------------------------------------------------------ jobs by name
 
--- Makes a job of the binding of that name; null when there is none. Its priority is the binding's when that is fixed, or
--- nobody would look for it.
+-- Makes a job of the binding of that name; null when there is none. A job about a row is made by a function that was generated
+-- beside the binding's triggers: with the row's priority, turn and limits. Without a row, the priority is the binding's when
+-- that is fixed, or nobody would look for it, and limits by key count it among those whose key is null.
 create function plinth.add_job(of_binding text, of_key text, of_input jsonb, of_parent bigint) returns bigint
-language sql
+language plpgsql
 set search_path = ''
 as $$
+declare
+  found_binding plinth.binding;
+  maker text;
+  made  bigint;
+begin
+  select * into found_binding from plinth.binding where name = of_binding and state <> 'removed';
+  if not found then
+    return null;
+  end if;
+  -- The owner may put anything in its place, so whoever has more rights than the owner gives no key.
+  if of_key is not null and found_binding.kind = 'row' then
+    maker := pg_catalog.format('plinth_bindings.make_%s', found_binding.id);
+    if pg_catalog.to_regproc(maker) is not null then
+      execute pg_catalog.format('select %s($1, $2, $3)', maker) into made using of_key, of_input, of_parent;
+      return made;
+    end if;
+  end if;
   insert into plinth.job (binding, priority, key, input, parent)
-  select id, case pg_catalog.jsonb_typeof(spec -> 'priority') when 'number' then (spec ->> 'priority')::smallint else 0 end,
-    of_key, of_input, of_parent
-  from plinth.binding where name = of_binding and state <> 'removed'
-  returning id
+  values (found_binding.id,
+    case pg_catalog.jsonb_typeof(found_binding.spec -> 'priority')
+      when 'number' then (found_binding.spec ->> 'priority')::smallint else 0 end,
+    of_key, of_input, of_parent)
+  returning id into made;
+  return made;
+end
 $$;
 
 create function plinth.enqueue(binding text, input jsonb default null) returns bigint
@@ -34,7 +58,7 @@ begin
   return made;
 end
 $$;
-comment on function plinth.enqueue(text, jsonb) is 'Makes a job of a binding, hook or schedule; it is there when the transaction commits';
+comment on function plinth.enqueue(text, jsonb) is 'Makes a job of a binding, hook or schedule that is about no row; it is there when the transaction commits';
 
 -- ------------------------------------------------------------------ events
 

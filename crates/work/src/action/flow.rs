@@ -81,7 +81,10 @@ impl Flow {
             }
             Deed::Parallel(branches) => self.beside(call, step, branches, before).await,
             Deed::Sleep { .. } | Deed::Wait { .. } | Deed::Call(_) => {
-                let until = until(call, &step.deed, before).await?;
+                let Some(until) = until(call, &step.deed, before).await? else {
+                    call.journal.record(&step.name, Value::Null).await?;
+                    return Ok(Went::On(Value::Null));
+                };
                 call.journal.wait(&step.name, until).await?;
                 Ok(Went::Waits(vec![step.name.clone()]))
             }
@@ -198,10 +201,10 @@ fn json(text: Option<String>) -> Value {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-/// What a step waits for that does nothing itself.
-async fn until(call: &Call, deed: &Deed, before: &Value) -> Result<Until, JournalError> {
+/// What a step waits for that does nothing itself; `None` when it calls a binding for no row.
+async fn until(call: &Call, deed: &Deed, before: &Value) -> Result<Option<Until>, JournalError> {
     let row = call.row.clone();
-    Ok(match deed {
+    Ok(Some(match deed {
         Deed::Wait { event, key, timeout_ms } => {
             let key = match key {
                 Some(sql) => ask(call, sql).await?,
@@ -212,12 +215,15 @@ async fn until(call: &Call, deed: &Deed, before: &Value) -> Result<Until, Journa
         }
         Deed::Call(manifest::Call { binding, row: query }) => {
             let key = match query {
-                Some(sql) => ask(call, sql).await?,
+                Some(sql) => match ask(call, sql).await? {
+                    Some(key) => Some(key),
+                    None => return Ok(None),
+                },
                 None => row,
             };
             Until::Row { binding: binding.clone(), key, input: before.clone() }
         }
         Deed::Sleep { ms } => Until::Time(std::time::Duration::from_millis(*ms)),
         Deed::Act { .. } | Deed::Parallel(_) => Until::Time(std::time::Duration::ZERO),
-    })
+    }))
 }

@@ -3,6 +3,8 @@
 //! People write conditions on bare columns; a trigger's `when` needs `new.status` and `old.status`. PostgreSQL itself
 //! rewrites them: its deparser qualifies every column of a view that reads more than one relation.
 
+mod maker;
+
 use plinth_postgres::quote::{ident, literal};
 use tokio_postgres::{GenericClient, Transaction};
 
@@ -118,6 +120,8 @@ pub async fn install_triggers(
     let rewritten = rewrite_all(transaction, binding).await?;
     drop_triggers(transaction, binding).await?;
     transaction.batch_execute(&functions(binding, &key, &rewritten)).await.map_err(failed)?;
+    let maker = maker::function(binding, &table, &key, &rewritten);
+    transaction.batch_execute(&maker).await.map_err(failed)?;
     // From here to the end of the transaction nobody writes to the table, so no row is missed and none comes twice.
     transaction.batch_execute(&triggers(binding, &table, &rewritten)).await.map_err(failed)?;
     let settle = settle(binding, &table, &key, &rewritten);
@@ -152,7 +156,8 @@ pub async fn drop_triggers(
         transaction.batch_execute(&drop).await.map_err(TriggerError::Trigger)?;
     }
     let drop = format!(
-        "drop function if exists plinth_bindings.enqueue_{id}(), plinth_bindings.leave_{id}()"
+        "drop function if exists plinth_bindings.enqueue_{id}(), plinth_bindings.leave_{id}(),
+         plinth_bindings.make_{id}(text, jsonb, bigint)"
     );
     transaction.batch_execute(&drop).await.map_err(TriggerError::Trigger)
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{PRIORITIES, Rate, Retry, Rule, Script};
-use crate::manifest::{BindingSpec, HookSpec, Priority, ScheduleSpec, Sql, Work};
+use crate::manifest::{BindingSpec, Deed, HookSpec, Priority, ScheduleSpec, Sql, Step, Work};
 use crate::meter::Meter;
 
 /// The type of `$row` where there is no row.
 const NO_ROW: &str = "text";
+
+/// The action that does steps.
+const FLOW: &str = "flow";
 
 /// The priority of jobs that no row made.
 const OTHER: u8 = 0;
@@ -35,7 +38,12 @@ impl Rule {
 
     /// The rule of a hook.
     pub fn of_hook(id: i32, spec: &HookSpec) -> Self {
-        Self::of_work(id, &spec.name, &spec.work, NO_ROW)
+        let rule = Self::of_work(id, &spec.name, &spec.work, NO_ROW);
+        let Some(call) = &spec.call else { return rule };
+        // A flow with one step: its job waits for that of the binding, and `done` sees what it gave.
+        let deed = Deed::Call(call.clone());
+        let steps = vec![Step { name: call.binding.clone(), when: None, deed }];
+        Self { action: FLOW.to_owned(), steps, ..rule }
     }
 
     /// The rule of a schedule.

@@ -1,6 +1,7 @@
 //! The work plane on a real PostgreSQL.
 
 mod apply;
+mod called;
 mod check;
 mod engine;
 mod flow;

@@ -90,7 +90,7 @@ const fn step_keys(places: &'static Places, wait: &'static Shape) -> [Key; 9] {
             "row",
             Statement(places.step),
             Optional,
-            "A query for the key of the row that `call` is for. Without it, the job's own row.",
+            "A query for the key of the row that `call` is for; no row: nothing is done, and the step gives null. Without it, the job's own row.",
         ),
     ]
 }
