@@ -62,14 +62,20 @@ statements! {
               select id from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled for update
             ) select plinth.fence(count(*) = 1) from mine";
     STEP_LIST = "select name, state = 'd',
-                        case when state = 'd' then coalesce(result, 'null') else 'null' end, error
-                 from plinth.step where job = $1";
-    MINE = "select plinth.fence(count(*) = 1) from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled";
-    // Nobody waits here: who holds it ends it, or cancels it.
+                        case when state = 'd' then coalesce(result, 'null') else 'null' end, error, noted
+                 from plinth.step where job = $1 order by at, name";
+    MINE = "select plinth.fence(count(*) = 1) from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled
+              and not exists (select from plinth.leaving where leaving.job = $1)";
+    // Nobody waits here: who holds it ends it, or cancels it. What ran before it in this transaction may have cancelled it
+    // as well, and that holds.
     STILL_MINE = "with mine as (
-                    select id from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled
+                    select cancelled from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r'
+                      and (not cancelled or xmin = pg_current_xact_id()::xid)
                     for update skip locked
-                  ) select plinth.fence(count(*) = 1) from mine";
+                  ) select plinth.fence(count(*) = 1), bool_or(cancelled) from mine";
+    CANCEL_CHILDREN = "select plinth.cancel_jobs(array(select id from plinth.job where parent = $1 and state in ('q', 'w', 'r')), true)
+                       where not exists (select from plinth.job where id = $1)";
+    CANCEL_LEAVING = "select plinth.cancel_leaving()";
     CLOSE_RATE = "insert into plinth.rate (binding, key, begun, closed_until)
                   select binding, coalesce(rate_key, ''), '{}', clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
                   on conflict (binding, key) do update set closed_until = excluded.closed_until";
@@ -295,9 +301,11 @@ impl Store {
         self.one(&ROTATE, vec![text(keep.as_secs_f64())]).await.map(drop)
     }
 
-    /// Queues jobs whose time has come; says how many, at most `most`.
+    /// Queues jobs whose time has come; says how many, at most `most`. Those that are to be cancelled and were held end.
     pub(crate) async fn job_promote(&self, most: usize) -> Result<usize, WireError> {
-        Ok(self.one(&PROMOTE, vec![text(most)]).await?.len())
+        let leaving = statement(&CANCEL_LEAVING, Vec::new());
+        let rows = self.run(vec![leaving, statement(&PROMOTE, vec![text(most)])]).await?;
+        Ok(rows.last().map_or(0, |rows| rows.text().len()))
     }
 
     pub(crate) async fn job_claim(
@@ -361,7 +369,11 @@ impl Store {
         }
         let mut rows = self.run(statements).await.map_err(lost_or)?;
         if !rule.running.is_empty() {
-            rows.pop();
+            let still = rows.pop().map(Rows::into_text).unwrap_or_default();
+            if still.first().and_then(|row| text_at(row, 1)).as_deref() == Some("t") {
+                // By what it did to its row.
+                return Err(JournalError::Lost);
+            }
         }
         if rule.input.is_some() {
             // The role is put back after it.
@@ -433,7 +445,8 @@ impl Store {
         self.run(statements).await.map(drop).map_err(lost_or)
     }
 
-    /// Ends a job of this worker that was cancelled, or whose row is `gone`; false when that is not so.
+    /// Ends a job of this worker that was cancelled, or whose row is `gone`, and cancels what it called; false when that is
+    /// not so.
     pub(crate) async fn job_cancel(
         &self,
         job: &Claimed,
@@ -441,7 +454,9 @@ impl Store {
         gone: bool,
     ) -> Result<bool, WireError> {
         let params = vec![text(job.id), text(job.attempt), text(worker), text(gone)];
-        Ok(!self.one(&CANCEL, params).await?.is_empty())
+        let children = statement(&CANCEL_CHILDREN, vec![text(job.id)]);
+        let rows = self.run(vec![statement(&CANCEL, params), children]).await?;
+        Ok(rows.first().is_some_and(|rows| !rows.text().is_empty()))
     }
 
     fn mine(&self, sql: &Shared, job: &Claimed, worker: i64) -> Statement {

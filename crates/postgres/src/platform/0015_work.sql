@@ -226,33 +226,128 @@ begin
 end
 $$;
 
--- ------------------------------------------------------------------ leaving the state
+-- ------------------------------------------------------------------ cancelling
 
--- Cancels what waits for a row that left its state or is gone; a running job learns it from its flag. A job that somebody
--- holds at the moment is being taken or ended: waiting for it could deadlock with the outcome that it writes to the row.
-create function plinth.leave(left_binding integer, left_key text, running boolean) returns void
+-- Jobs that are cancelled and that somebody held at the moment: they were being taken, ended or woken. Whoever works on them
+-- looks here before it writes what they came to.
+create table plinth.leaving (
+  job bigint not null
+);
+comment on table plinth.leaving is 'Jobs to cancel as soon as nobody holds them';
+create index leaving_job_idx on plinth.leaving (job);
+
+-- Cancels jobs and, at once, all that they called: those that wait end; those that run learn it from their flag, of the
+-- chosen ones only when `running`. Says how many ended, and how many will.
+--
+-- It waits for nobody, since it runs in triggers of people's tables: who holds a job may be waiting for the very row that
+-- is written here, which would be a deadlock. Such a job is noted, and so is one whose caller is held that has to hear of it.
+create function plinth.cancel_jobs(chosen bigint[], running boolean, out ended bigint, out told bigint)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  wanted bigint[] := chosen;
+  doomed bigint[] := chosen;
+  gone   bigint[];
+  asked  bigint[];
+  noted  bigint;
+begin
+  ended := 0;
+  told := 0;
+  while pg_catalog.cardinality(wanted) > 0 loop
+    with held as materialized (
+      select id, parent from plinth.job where id = any (wanted) and state in ('q', 'w') for update skip locked
+    ), caller as materialized (
+      select id from plinth.job
+      where id in (select parent from held where parent <> all (doomed)) for update skip locked
+    ), ending as materialized (
+      select id from held
+      where parent is null or parent = any (doomed) or parent in (select id from caller)
+        or not exists (select from plinth.job where job.id = held.parent)
+    ), gone_jobs as (
+      delete from plinth.job using ending where job.id = ending.id returning job.*
+    ), journal as (
+      delete from plinth.step using gone_jobs where step.job = gone_jobs.id
+      returning step.job, step.name, step.result, step.error, step.at
+    ), awaited as (
+      update plinth.step set state = 'd', error = 'cancelled', at = pg_catalog.clock_timestamp()
+      from gone_jobs
+      where step.job = gone_jobs.parent and step.child = gone_jobs.id and step.state = 'c' and step.job in (select id from caller)
+      returning step.job
+    ), woken as (
+      -- Whatever its state was when this statement began: it may have been parked since.
+      update plinth.job set due_at = case job.state when 'w' then pg_catalog.clock_timestamp() else job.due_at end
+      from awaited where job.id = awaited.job
+    ), kept as (
+      insert into plinth.job_done
+        (id, binding, outcome, key, input, attempts, failures, parent, error, steps, enqueued_at, started_at)
+      select id, binding, 'cancelled', key, input, attempt, failures, parent, error,
+        (select pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+            'name', journal.name, 'out', journal.result, 'error', journal.error, 'at', journal.at)) order by journal.at)
+         from journal where journal.job = gone_jobs.id),
+        enqueued_at, started_at
+      from gone_jobs
+      returning id
+    )
+    select coalesce(pg_catalog.array_agg(id), '{}') into gone from kept;
+
+    with flagged as (
+      update plinth.job set cancelled = true where id in (
+        select id from plinth.job
+        where running and id = any (wanted) and state = 'r' and not cancelled
+        for update skip locked)
+      returning id
+    )
+    select coalesce(pg_catalog.array_agg(id), '{}') into asked from flagged;
+
+    with missed as (
+      insert into plinth.leaving (job)
+      select id from plinth.job
+      where id = any (wanted) and id <> all (gone) and id <> all (asked) and state <> 'd' and not cancelled
+        and not exists (select from plinth.leaving where leaving.job = job.id)
+      returning job
+    )
+    select pg_catalog.count(*) into noted from missed;
+
+    ended := ended + pg_catalog.cardinality(gone);
+    told := told + pg_catalog.cardinality(asked) + noted;
+    wanted := array(
+      select id from plinth.job
+      where parent = any (wanted) and id <> all (doomed) and state in ('q', 'w', 'r') and not cancelled);
+    doomed := doomed || wanted;
+    running := true;
+  end loop;
+end
+$$;
+
+-- Cancels what was noted, as far as nobody holds it now.
+create function plinth.cancel_leaving() returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  with gone as (
-    delete from plinth.job where id in (
-      select id from plinth.job
-      where key = left_key and binding = left_binding and state in ('q', 'w')
-      for update skip locked)
-    returning *
-  ), journal as (
-    delete from plinth.step using gone where step.job = gone.id
-  )
-  insert into plinth.job_done
-    (id, binding, outcome, key, input, attempts, failures, parent, error, enqueued_at, started_at)
-  select id, binding, 'cancelled', key, input, attempt, failures, parent, error, enqueued_at, started_at from gone;
+  if not exists (select from plinth.leaving) then
+    return;
+  end if;
+  perform plinth.cancel_jobs(array(select distinct job from plinth.leaving), true);
+  delete from plinth.leaving
+  where not exists (select from plinth.job where job.id = leaving.job and job.state <> 'd' and not job.cancelled);
+end
+$$;
 
-  if running then
-    update plinth.job set cancelled = true where id in (
-      select id from plinth.job
-      where key = left_key and binding = left_binding and state = 'r' and not cancelled
-      for update skip locked);
+-- Cancels the job of a row that left its state or is gone: one that waits, and with `running` one that runs.
+create function plinth.leave(left_binding integer, left_key text, running boolean) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  wanted bigint[];
+begin
+  select pg_catalog.array_agg(id) into wanted from plinth.job
+  where key = left_key and binding = left_binding
+    and (state in ('q', 'w') or running and state = 'r' and not cancelled);
+  if wanted is not null then
+    perform plinth.cancel_jobs(wanted, running);
   end if;
 end
 $$;
@@ -382,9 +477,12 @@ create schema plinth_bindings authorization @owner@;
 revoke all on schema plinth_bindings from public;
 
 grant select, insert, update, delete on
-  plinth.binding, plinth.worker, plinth.job, plinth.seat, plinth.rate, plinth.turn, plinth.step, plinth.job_done to @owner@;
+  plinth.binding, plinth.worker, plinth.job, plinth.seat, plinth.rate, plinth.turn, plinth.step, plinth.leaving,
+  plinth.job_done to @owner@;
 grant usage, select on sequence plinth.job_number, plinth.binding_revision to @owner@;
 revoke all on function plinth.binding_changed(), plinth.fence(boolean), plinth.hold(bigint), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
+  plinth.cancel_jobs(bigint[], boolean), plinth.cancel_leaving(),
   plinth.take_limited(bigint, integer, integer, interval, integer, integer) from public;
 grant execute on function plinth.fence(boolean), plinth.hold(bigint), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
+  plinth.cancel_jobs(bigint[], boolean), plinth.cancel_leaving(),
   plinth.take_limited(bigint, integer, integer, interval, integer, integer) to @owner@;

@@ -98,7 +98,7 @@ begin
     return false;
   end if;
   delete from plinth.schedule where binding = ended;
-  delete from plinth.job where binding = ended and state in ('q', 'w');
+  perform plinth.cancel_jobs(array(select id from plinth.job where binding = ended and state in ('q', 'w')), false);
   return true;
 end
 $$;

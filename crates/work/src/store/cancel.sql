@@ -1,7 +1,8 @@
--- Ends the job $1 (attempt $2 of worker $3) as cancelled, if somebody has cancelled it or its row is gone ($4).
+-- Ends the job $1 (attempt $2 of worker $3) as cancelled, if somebody has cancelled it, or wanted to while it was held, or
+-- its row is gone ($4).
 with gone as (
   delete from plinth.job
-  where id = $1 and attempt = $2 and worker = $3 and state = 'r' and (cancelled or $4::boolean)
+  where id = $1 and attempt = $2 and worker = $3 and state = 'r' and (cancelled or $4::boolean or exists (select from plinth.leaving where leaving.job = $1))
   returning *
 ), seats as (
   delete from plinth.seat using gone where seat.job = gone.id

@@ -1,10 +1,12 @@
 -- Ends jobs of worker $2 as `done`: $1 lists them as {id, attempt, out}. Fails, and with it all of its transaction, when
--- one of them is not this worker's any more: what it did must not overwrite what its successor does.
+-- one of them is not this worker's any more: what it did must not overwrite what its successor does; or when its row left
+-- while it was being taken.
 with given as (
   select * from jsonb_to_recordset($1::jsonb) as given (id bigint, attempt integer, out jsonb)
 ), finished as (
   delete from plinth.job using given
   where job.id = given.id and job.attempt = given.attempt and job.worker = $2 and job.state = 'r' and not job.cancelled
+    and not exists (select from plinth.leaving where leaving.job = given.id)
   returning job.*, given.out
 ), seats as (
   delete from plinth.seat using finished where seat.job = finished.id

@@ -2,6 +2,7 @@
 
 mod apply;
 mod called;
+mod cancel;
 mod check;
 mod engine;
 mod flow;

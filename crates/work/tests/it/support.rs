@@ -52,6 +52,11 @@ impl Bench<'_> {
         }
     }
 
+    /// Another session of the owner.
+    pub(crate) async fn session(&self) -> Connection {
+        open(self.database, &self.database.project().owner_login).await
+    }
+
     /// A store as an instance has it.
     pub(crate) fn store(&self) -> Arc<Store> {
         let project = self.database.project();
