@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::manifest::{self, Sql};
 use crate::meter::{Ledger, Used};
 use crate::rule::{Rule, Script, Values};
-use crate::store::{Claimed, StepRun, Store};
+use crate::store::{Claimed, Ended, StepRun, Store};
 
 /// Most steps of a job.
 pub const MAX_STEPS: usize = 10_000;
@@ -168,6 +168,28 @@ impl Journal {
     pub async fn forget(&self, name: &str) -> Result<(), JournalError> {
         self.store.step_forget(&self.job, self.worker, name).await?;
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        Ok(())
+    }
+
+    /// Takes note of waits that have ended since the last attempt, in their order: `each_step` runs for them.
+    pub(crate) async fn note(&self, ended: &[Ended]) -> Result<(), JournalError> {
+        if self.rule.each_step.is_empty() {
+            return Ok(());
+        }
+        for (at, step) in ended.iter().enumerate() {
+            let (out, error) = match self.get(&step.name) {
+                Some(Step::Done(out)) => (out, None),
+                Some(Step::Failed(error)) => (Value::Null, Some(error)),
+                Some(Step::Waiting) | None => continue,
+            };
+            let entry = json!({"name": step.name, "index": step.index, "out": out, "error": error});
+            let mut values = Values { step: Some(entry), ..self.named(None) };
+            if let Some(Value::Object(steps)) = &mut values.steps {
+                steps.retain(|name, _| !ended[at..].iter().any(|later| later.name == *name));
+            }
+            let job = (&self.job, self.worker);
+            self.store.step_note(job, &self.rule, &step.name, &values).await?;
+        }
         Ok(())
     }
 

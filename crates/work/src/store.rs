@@ -4,7 +4,7 @@ mod event;
 mod schedule;
 mod step;
 
-pub(crate) use step::StepRun;
+pub(crate) use step::{Ended, StepRun};
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -55,6 +55,7 @@ statements! {
     STEP_RECORD = include_str!("store/step_record.sql");
     STEP_WAIT = include_str!("store/step_wait.sql");
     STEP_CALL = include_str!("store/step_call.sql");
+    STEP_NOTE = include_str!("store/step_note.sql");
     STEP_SETTLE = include_str!("store/step_settle.sql");
     STEP_FORGET = include_str!("store/step_forget.sql");
     STEP_RUN = "select plinth.run_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, current_setting('search_path'))";

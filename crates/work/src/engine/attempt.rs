@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use super::Shared;
 use super::finisher::Ending;
 use crate::action::{Call, Outcome};
+use crate::counters::BindingCounters;
 use crate::journal::{Journal, JournalError};
 use crate::rule::{Rule, Values};
-use crate::store::{Claimed, Finish};
+use crate::store::{Claimed, Ended, Finish};
 
 /// A wait after which work is tried again that PostgreSQL refused for reasons of its own.
 const BREATH: Duration = Duration::from_secs(1);
@@ -77,19 +78,17 @@ impl Attempt {
             match store.job_prepare(&self.job, self.worker, &self.rule, &values).await {
                 Ok(Some(input)) => values.input = Some(input),
                 Ok(None) => return Ok(None),
-                Err(JournalError::Database(error)) => {
-                    let outcome =
-                        self.of_database("input", &error).ok_or(JournalError::Database(error))?;
-                    return Ok(Some((outcome, values)));
-                }
-                Err(error) => return Err(error),
+                Err(error) => return Ok(Some((self.own_sql("input", error)?, values))),
             }
         }
         let Some(action) = self.shared.actions.get(&self.rule.action).cloned() else {
             let error = format!("there is no action `{}`", self.rule.action);
             return Ok(Some((Outcome::Never(error), values)));
         };
-        let call = self.call(values.input.clone().unwrap_or_default()).await?;
+        let (call, ended) = self.call(values.input.clone().unwrap_or_default()).await?;
+        if let Err(error) = call.journal.note(&ended).await {
+            return Ok(Some((self.own_sql("each_step", error)?, values)));
+        }
         let outcome = timeout(self.rule.timeout, action.run(&call)).await;
         let outcome = outcome.unwrap_or_else(|_late| {
             Outcome::Failed(format!("took longer than {:?}", self.rule.timeout))
@@ -104,14 +103,15 @@ impl Attempt {
         Ok(Some((outcome, values)))
     }
 
-    async fn call(&self, input: Value) -> Result<Call, JournalError> {
+    /// What the action gets, and which of its waits have ended meanwhile.
+    async fn call(&self, input: Value) -> Result<(Call, Vec<Ended>), JournalError> {
         let store = &self.shared.store;
-        let steps = match self.job.has_steps {
+        let (steps, ended) = match self.job.has_steps {
             true => store.step_list(self.job.id).await.map_err(JournalError::Database)?,
             false => Default::default(),
         };
         let (rule, job) = (Arc::clone(&self.rule), (self.job.clone(), self.worker));
-        Ok(Call {
+        let call = Call {
             project: Arc::clone(&self.shared.project),
             binding: self.rule.name.clone(),
             job: self.job.id,
@@ -124,7 +124,8 @@ impl Attempt {
             timeout: self.rule.timeout,
             step: None,
             journal: Journal::new(Arc::clone(store), rule, job, steps),
-        })
+        };
+        Ok((call, ended))
     }
 
     async fn write(&self, outcome: Outcome, mut values: Values) -> Result<(), JournalError> {
@@ -220,6 +221,16 @@ impl Attempt {
             }
         }
         Err(JournalError::Database(refusal))
+    }
+
+    /// What an error of the manifest's own SQL before the action means for the attempt, unless it is none of its own.
+    fn own_sql(&self, what: &str, error: JournalError) -> Result<Outcome, JournalError> {
+        match error {
+            JournalError::Database(error) => {
+                self.of_database(what, &error).ok_or(JournalError::Database(error))
+            }
+            other => Err(other),
+        }
     }
 
     /// What the failure of the manifest's own SQL means for the job; `None` when PostgreSQL is not to be reached.

@@ -6,8 +6,8 @@ use plinth_wire::{Row, Rows, Statement, WireError};
 use serde_json::{Value, json};
 
 use super::{
-    Claimed, LIMIT, OWNER, STEP_CALL, STEP_FORGET, STEP_LIST, STEP_RECORD, STEP_RUN, STEP_SETTLE,
-    STEP_WAIT, Store, json_at, lost_or, statement, text_at,
+    Claimed, LIMIT, OWNER, STEP_CALL, STEP_FORGET, STEP_LIST, STEP_NOTE, STEP_RECORD, STEP_RUN,
+    STEP_SETTLE, STEP_WAIT, Store, json_at, lost_or, statement, text_at,
 };
 use crate::journal::{JournalError, Step, Until};
 use crate::manifest::Name;
@@ -25,9 +25,20 @@ pub(crate) struct StepRun<'a> {
     pub(crate) values: &'a Values,
 }
 
+/// A step whose wait has ended, and of which its job has not taken note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) name: String,
+    /// How many steps ended before it.
+    pub(crate) index: usize,
+}
+
 impl Store {
-    /// The journal of a job that is ours, in which waits whose time is over are done.
-    pub(crate) async fn step_list(&self, job: i64) -> Result<BTreeMap<String, Step>, WireError> {
+    /// The journal of a job that is ours, in which waits whose time is over are done, and those that nobody took note of.
+    pub(crate) async fn step_list(
+        &self,
+        job: i64,
+    ) -> Result<(BTreeMap<String, Step>, Vec<Ended>), WireError> {
         let of = || vec![text(job)];
         let statements = vec![statement(&STEP_SETTLE, of()), statement(&STEP_LIST, of())];
         let rows = self.run(statements).await?.pop().map(Rows::into_text).unwrap_or_default();
@@ -39,7 +50,26 @@ impl Store {
             };
             Some((text_at(row, 0)?, step))
         };
-        Ok(rows.iter().filter_map(step).collect())
+        let done = rows.iter().filter(|row| text_at(row, 1).as_deref() == Some("t"));
+        let ended = done.enumerate().filter_map(|(index, row)| {
+            let open = text_at(row, 4).as_deref() == Some("f");
+            open.then_some(Ended { name: text_at(row, 0)?, index })
+        });
+        Ok((rows.iter().filter_map(step).collect(), ended.collect()))
+    }
+
+    /// Has the job take note of the end of a wait, with `each_step` behind it.
+    pub(crate) async fn step_note(
+        &self,
+        (job, worker): (&Claimed, i64),
+        rule: &Rule,
+        name: &str,
+        values: &Values,
+    ) -> Result<(), JournalError> {
+        let params = with(mine(job, worker), [text(name)]);
+        let mut statements = vec![statement(&STEP_NOTE, params)];
+        statements.extend(self.scripts(rule, &rule.each_step, values));
+        self.run(statements).await.map(drop).map_err(lost_or)
     }
 
     pub(crate) async fn step_record(

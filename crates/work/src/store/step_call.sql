@@ -9,7 +9,7 @@ with mine as (
 ), child as materialized (
   select plinth.add_job($5, $7, $6::jsonb, $1) as id from fenced where holds and not exists (select from known)
 ), written as (
-  insert into plinth.step (job, name, state, child) select $1, $4, 'c', id from child where id is not null
+  insert into plinth.step (job, name, state, child, noted) select $1, $4, 'c', id, false from child where id is not null
   returning 1
 )
 select exists (select from known) or exists (select from written) from fenced where holds

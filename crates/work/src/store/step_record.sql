@@ -5,7 +5,7 @@ with mine as (
 ), written as (
   insert into plinth.step as known (job, name, state, result)
   select id, $4, 'd', $5::jsonb from mine
-  on conflict (job, name) do update set state = 'd', result = excluded.result, due_at = null, at = clock_timestamp()
+  on conflict (job, name) do update set state = 'd', result = excluded.result, noted = true, due_at = null, at = clock_timestamp()
   where known.state <> 'd'
 )
 select plinth.fence(count(*) = 1) from mine

@@ -3,8 +3,8 @@
 with mine as (
   select id from plinth.job where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled for update
 ), written as (
-  insert into plinth.step (job, name, state, due_at, event, event_key)
-  select id, $4, $5::"char", clock_timestamp() + $6::double precision * interval '1 second', $7, $8 from mine
+  insert into plinth.step (job, name, state, noted, due_at, event, event_key)
+  select id, $4, $5::"char", false, clock_timestamp() + $6::double precision * interval '1 second', $7, $8 from mine
   on conflict (job, name) do nothing
 )
 select plinth.fence(count(*) = 1) from mine

@@ -227,6 +227,59 @@ fn a_step_that_is_done_is_not_done_again_after_a_crash() {
 }
 
 #[test]
+fn waits_that_are_over_have_their_each_step_once() {
+    with_bench(TASKS, async |bench| {
+        let id = bench.binding("task").await;
+        bench.install(&pending(id)).await.unwrap();
+        let other = bench.binding("other").await;
+        let with = json!({"steps": [
+            {"name": "nap", "do": {"sleep": {"ms": 20}}},
+            {"name": "ok", "do": {"wait": {"event": "go", "timeout_ms": 3_600_000}}},
+            {"name": "own", "do": {"call": {"binding": "other"}}},
+            sql("last", "select $steps->'own'"),
+        ]});
+        let each = "insert into effect (what, step) values ($1::jsonb::text, $2::jsonb)";
+        // The call fails once; what runs after the sleep fails once, and then once more.
+        let picky = "insert into effect (what) select 'picky' where 1 / case when $1::int < 3 and $2::jsonb->>'name' = 'nap' then 0 else 1 end = 1 and $2::jsonb->>'name' = 'nap'";
+        let flow = Rule {
+            each_step: vec![
+                Script::new(each, [Name::Steps, Name::Step]),
+                Script::new(picky, [Name::Attempt, Name::Step]),
+            ],
+            retry: plinth_work::rule::Retry { attempts: 9, ..rule(id, "flow").retry },
+            ..keeping(id, "flow", with)
+        };
+        let run =
+            "select to_jsonb(1 / (select count(*) from effect where step->>'error' is not null))";
+        let callee = Rule {
+            done: Vec::new(),
+            failed: Vec::new(),
+            retry: plinth_work::rule::Retry { attempts: 1, ..rule(other, "sql").retry },
+            with: json!({"run": run}),
+            ..rule(other, "sql")
+        };
+        let engine =
+            Engine::start("test", bench.store(), actions(Gate), vec![flow, callee], options());
+        bench.run("insert into task (id) values (1)").await;
+        bench.until("select name from plinth.step where state = 'e'", "ok").await;
+        bench.run("select plinth.notify('go', '7', key => '1')").await;
+        bench.until("select status from task", "done").await;
+        assert_eq!(bench.text(OUT).await, "1");
+        let told = "select string_agg(concat_ws(' ', step->>'name', step->>'index', step->'out', step->>'error', what), ', ' order by n)
+            from effect where step is not null";
+        assert_eq!(
+            bench.text(told).await,
+            "nap 0 null {}, ok 1 7 {\"nap\": null}, \
+             own 2 null division by zero (22012) {\"ok\": 7, \"nap\": null}, \
+             own 2 1 {\"ok\": 7, \"nap\": null}, \
+             last 3 1 {\"ok\": 7, \"nap\": null, \"own\": 1}"
+        );
+        assert_eq!(bench.text("select count(*) from effect where what = 'picky'").await, "1");
+        engine.stop().await;
+    });
+}
+
+#[test]
 fn a_statement_of_a_lost_worker_takes_no_effect() {
     with_bench(TASKS, async |bench| {
         let slow = "insert into effect (what, task) select 'slow', $row from (select pg_advisory_xact_lock(77), pg_sleep(case $attempt when 1 then 1 else 0 end)) as s";

@@ -43,7 +43,7 @@ pub(in crate::manifest) const fn work_keys(
             "each_step",
             Statements(places.each_step),
             Optional,
-            "SQL that is run after each step, in the transaction that journals it.",
+            "SQL that is run after each step, in the transaction that journals it; for a sleep, a wait or a call that is over, in the one in which its job takes note of that and goes on.",
         ),
         key(
             "steps",
