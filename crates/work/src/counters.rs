@@ -1,6 +1,8 @@
 //! What an engine has done, for metrics.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Upper limits of a histogram's buckets, in milliseconds.
@@ -32,6 +34,43 @@ pub struct Counters {
     pub waits: Histogram,
     /// Times of attempts, from their start to what they came to.
     pub runs: Histogram,
+    bindings: RwLock<BTreeMap<String, Arc<BindingCounters>>>,
+}
+
+/// The same for one binding, as far as it is counted for each.
+#[derive(Debug, Default)]
+pub struct BindingCounters {
+    /// Jobs that were taken.
+    pub claims: AtomicU64,
+    /// Jobs that are done.
+    pub done: AtomicU64,
+    /// Attempts after which a job waits for the next.
+    pub retries: AtomicU64,
+    /// Jobs that failed for good.
+    pub dead: AtomicU64,
+    /// Jobs that were cancelled while they ran.
+    pub cancelled: AtomicU64,
+}
+
+impl Counters {
+    /// Counts for the bindings of these names, and for no others: there are no more counters than bindings.
+    pub fn keep<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let mut bindings = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *bindings);
+        *bindings =
+            names.map(|name| (name.to_owned(), before.remove(name).unwrap_or_default())).collect();
+    }
+
+    /// The counters of a binding. Those of one that there is not any more are heard by nobody.
+    pub fn of_binding(&self, name: &str) -> Arc<BindingCounters> {
+        let bindings = self.bindings.read().unwrap_or_else(PoisonError::into_inner);
+        bindings.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The counters of all bindings, by their names.
+    pub fn bindings(&self) -> BTreeMap<String, Arc<BindingCounters>> {
+        self.bindings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// How often what took how long.
@@ -81,6 +120,19 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_are_no_more_counters_than_bindings_and_they_count_on() {
+        let counters = Counters::default();
+        counters.keep(["a", "b"].into_iter());
+        counters.of_binding("a").done.store(3, Ordering::Relaxed);
+        counters.of_binding("x").done.store(3, Ordering::Relaxed);
+        counters.keep(["c", "a"].into_iter());
+        let now = counters.bindings();
+        let done: Vec<_> =
+            now.iter().map(|(name, one)| (&**name, one.done.load(Ordering::Relaxed))).collect();
+        assert_eq!(done, [("a", 3), ("c", 0)]);
+    }
 
     #[test]
     fn a_histogram_counts_what_is_at_most_so_long() {

@@ -177,6 +177,7 @@ impl Engine {
 
 impl Shared {
     fn set_rules(&self, rules: Vec<Rule>) {
+        self.counters.keep(rules.iter().map(|rule| &*rule.name));
         let rules = rules.into_iter().map(|rule| (rule.id, Arc::new(rule))).collect();
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }

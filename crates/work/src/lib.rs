@@ -15,6 +15,6 @@ pub mod schedule;
 mod store;
 mod value;
 
-pub use counters::{Counters, Histogram, Seen};
+pub use counters::{BindingCounters, Counters, Histogram, Seen};
 pub use meter::{MAX_UNWRITTEN, Meter};
 pub use store::{Depth, Glance, Rules, Store};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use plinth_work::{Depth, Histogram};
+use plinth_work::{BindingCounters, Depth, Histogram};
 
 use super::response::{Answer, with_body};
 use crate::runtime::Tally;
@@ -33,6 +33,25 @@ const COUNTERS: [Counted; 7] = [
     ("plinth_work_reaped_total", "Jobs of lost workers that were queued again.", |one| &one.reaped),
 ];
 
+/// The same of what there is one of for each binding: at most as many as there are bindings.
+type CountedByBinding = (&'static str, &'static str, fn(&BindingCounters) -> &AtomicU64);
+
+const BY_BINDING: [CountedByBinding; 5] = [
+    ("plinth_work_binding_claims_total", "Jobs of a binding that were taken.", |one| &one.claims),
+    ("plinth_work_binding_done_total", "Jobs of a binding that are done.", |one| &one.done),
+    (
+        "plinth_work_binding_retries_total",
+        "Attempts after which a job of a binding waits for the next.",
+        |one| &one.retries,
+    ),
+    ("plinth_work_binding_dead_total", "Jobs of a binding that failed for good.", |one| &one.dead),
+    (
+        "plinth_work_binding_cancelled_total",
+        "Jobs of a binding that were cancelled while they ran.",
+        |one| &one.cancelled,
+    ),
+];
+
 fn text(tallies: &[Tally]) -> String {
     let mut text = String::new();
     let per_project = |value: &dyn Fn(&Tally) -> f64| -> Vec<(String, f64)> {
@@ -52,6 +71,17 @@ fn text(tallies: &[Tally]) -> String {
     );
     for (name, help, of) in COUNTERS {
         let samples = per_project(&|tally| float(of(&tally.counters).load(Ordering::Relaxed)));
+        metric(&mut text, name, "counter", help, &samples);
+    }
+    for (name, help, of) in BY_BINDING {
+        let counted = |tally: &'_ Tally| {
+            let bindings = tally.counters.bindings();
+            let label =
+                |binding: &str| format!("{},binding=\"{}\"", project(tally), escape(binding));
+            let value = |one: &BindingCounters| float(of(one).load(Ordering::Relaxed));
+            bindings.iter().map(|(name, one)| (label(name), value(one))).collect::<Vec<_>>()
+        };
+        let samples: Vec<_> = tallies.iter().flat_map(counted).collect();
         metric(&mut text, name, "counter", help, &samples);
     }
     let depths = |value: fn(&Depth) -> f64| -> Vec<(String, f64)> {
@@ -151,6 +181,8 @@ mod tests {
     fn a_scrape_has_every_project_with_its_labels_escaped() {
         let counters = Arc::new(Counters::default());
         counters.done.store(3, Ordering::Relaxed);
+        counters.keep(["a\"b", "c"].into_iter());
+        counters.of_binding("c").retries.store(7, Ordering::Relaxed);
         counters.waits.observe(Duration::from_millis(3));
         counters.waits.observe(Duration::from_secs(9999));
         let depth =
@@ -165,6 +197,8 @@ mod tests {
         let text = text(&[tally]);
         for line in [
             "plinth_work_done_total{project=\"shop\"} 3",
+            "plinth_work_binding_done_total{project=\"shop\",binding=\"a\\\"b\"} 0",
+            "plinth_work_binding_retries_total{project=\"shop\",binding=\"c\"} 7",
             "plinth_work_engine_running{project=\"shop\"} 1",
             "plinth_work_jobs{project=\"shop\",binding=\"a\\\"b\",state=\"queued\"} 2",
             "plinth_work_oldest_seconds{project=\"shop\",binding=\"a\\\"b\",state=\"queued\"} 1.5",

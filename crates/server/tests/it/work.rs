@@ -143,9 +143,11 @@ async fn twenty_lines_make_a_table_move_and_what_changes_later_is_heard() {
     let scraped = api.get("/metrics").await.unwrap();
     assert_eq!(scraped.status, StatusCode::OK);
     let text = scraped.text();
-    for line in
-        ["plinth_work_done_total{project=\"shop\"} 3", "plinth_work_bindings{project=\"shop\"} 1"]
-    {
+    for line in [
+        "plinth_work_done_total{project=\"shop\"} 3",
+        "plinth_work_bindings{project=\"shop\"} 1",
+        "plinth_work_binding_dead_total{project=\"shop\",binding=\"ship\"} 0",
+    ] {
         assert!(text.lines().any(|one| one == line), "{line} in {text}");
     }
     let through_proxy = api.clone().with("x-forwarded-for", "192.0.2.1");

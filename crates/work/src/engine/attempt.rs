@@ -27,6 +27,7 @@ pub(super) struct Attempt {
     rule: Arc<Rule>,
     job: Claimed,
     worker: i64,
+    counted: Arc<BindingCounters>,
 }
 
 impl Attempt {
@@ -37,7 +38,9 @@ impl Attempt {
         job: Claimed,
     ) -> Self {
         let worker = shared.worker();
-        Self { shared, finisher, rule, job, worker }
+        let counted = shared.counters.of_binding(&rule.name);
+        counted.claims.fetch_add(1, Ordering::Relaxed);
+        Self { shared, finisher, rule, job, worker, counted }
     }
 
     /// Runs it, unless it is cancelled, and writes what it came to.
@@ -152,6 +155,7 @@ impl Attempt {
                     Ok(Err(error)) => Err(error),
                     Ok(Ok(())) => {
                         counters.done.fetch_add(1, Ordering::Relaxed);
+                        self.counted.done.fetch_add(1, Ordering::Relaxed);
                         Ok(())
                     }
                     Err(_stopped) => Err(JournalError::Lost),
@@ -191,8 +195,12 @@ impl Attempt {
         counts: bool,
     ) -> Result<(), JournalError> {
         let counters = &self.shared.counters;
-        let counter = if delay.is_none() { &counters.dead } else { &counters.retries };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let (all, own) = match delay {
+            None => (&counters.dead, &self.counted.dead),
+            Some(_) => (&counters.retries, &self.counted.retries),
+        };
+        all.fetch_add(1, Ordering::Relaxed);
+        own.fetch_add(1, Ordering::Relaxed);
         values.error = Some(error);
         let job = (&self.job, self.worker);
         let store = &self.shared.store;
@@ -248,6 +256,7 @@ impl Attempt {
         match self.shared.store.job_cancel(&self.job, self.worker, gone).await {
             Ok(true) => {
                 self.shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+                self.counted.cancelled.fetch_add(1, Ordering::Relaxed);
                 true
             }
             Ok(false) => false,
