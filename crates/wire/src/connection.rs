@@ -1,5 +1,7 @@
 //! One session: start-up, and batches one after the other.
 
+mod answer;
+mod encode;
 mod start_up;
 
 use std::collections::VecDeque;
@@ -7,22 +9,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use fallible_iterator::FallibleIterator;
-use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
+use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 
-use crate::cache::{Key, Prepared, StatementCache};
-use crate::outgoing::{NotEncodable, Outgoing};
-use crate::pieces::{self, Head, PIECE_BYTES, Passing};
+use answer::Answer;
+use encode::{Binary, Parsing};
+
+use crate::cache::StatementCache;
+use crate::outgoing::Outgoing;
+use crate::pieces::{PIECE_BYTES, Passing};
 use crate::rows::Description;
 use crate::socket::Socket;
-use crate::{
-    Batch, BinaryRows, Column, ConnectConfig, DatabaseError, Format, RawStream, Row, Rows,
-    Statement, WireError,
-};
+use crate::{Batch, ConnectConfig, RawStream, Rows, WireError};
 
 /// Above this many bytes a batch is written and its answer read at the same time, so that neither
 /// side waits for the other with full socket buffers.
@@ -33,21 +33,6 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 /// A read buffer that grew beyond this is given back after the answer.
 const KEPT_BUFFER_BYTES: usize = 256 * 1024;
-
-/// Tags of messages (PostgreSQL "Message Formats").
-const BIND_COMPLETE: u8 = b'2';
-const COMMAND_COMPLETE: u8 = b'C';
-const READY: u8 = b'Z';
-
-/// What [`Connection::take_bare`] found.
-enum Bare {
-    /// The server is ready again.
-    Ready,
-    /// A message that needs no more attention.
-    Taken,
-    /// A message of another kind, or not all of one yet.
-    Other,
-}
 
 /// One PostgreSQL session.
 ///
@@ -81,38 +66,6 @@ pub struct Connection {
     /// Batches sent in the life of the session, and batches answered.
     sent: u64,
     answered: u64,
-}
-
-/// A statement that is being prepared.
-#[derive(Debug)]
-struct Parsing {
-    key: Key,
-    prepared: Prepared,
-    /// Number of the batch that prepares it; when that batch fails before, it never will be.
-    batch: u64,
-}
-
-/// A statement whose rows come in binary.
-#[derive(Debug)]
-struct Binary {
-    /// Number of its batch, and its place there.
-    batch: u64,
-    index: usize,
-    description: Description,
-}
-
-/// What an answer amounts to, once the server is ready again.
-#[derive(Debug, Default)]
-struct Answer {
-    results: Vec<Rows>,
-    /// Rows of the statement that is being answered: taken apart, or as they came.
-    current: Vec<Row>,
-    messages: Vec<Bytes>,
-    error: Option<DatabaseError>,
-    /// Bytes of all rows so far.
-    size: usize,
-    /// The session was left inside a transaction.
-    in_transaction: bool,
 }
 
 impl Connection {
@@ -269,7 +222,7 @@ impl Connection {
         })
     }
 
-    /// Lets large values of statements of [`Format::Pieces`] be passed on, as long as there are places.
+    /// Lets large values of statements of [`Format::Pieces`](crate::Format::Pieces) be passed on, as long as there are places.
     pub(crate) fn share_places(&mut self, places: Arc<Semaphore>) {
         self.passing_places = Some(places);
     }
@@ -324,77 +277,6 @@ impl Connection {
         }
     }
 
-    fn encode(&mut self, batch: &Batch) -> Result<(), WireError> {
-        for name in self.cache.evict() {
-            frontend::close(b'S', name.as_str(), self.outgoing.messages())
-                .map_err(protocol_error)?;
-        }
-        let extra =
-            |sql: &str| Statement { sql: sql.into(), params: Vec::new(), format: Format::Text };
-        let before = usize::from(batch.rollback);
-        if batch.rollback {
-            self.encode_statement(batch, &extra("begin"), 0)?;
-        }
-        for (index, statement) in batch.statements.iter().enumerate() {
-            self.encode_statement(batch, statement, before + index)?;
-        }
-        if batch.rollback {
-            self.encode_statement(batch, &extra("rollback"), before + batch.statements.len())?;
-        }
-        frontend::sync(self.outgoing.messages());
-        Ok(())
-    }
-
-    fn encode_statement(
-        &mut self,
-        batch: &Batch,
-        statement: &Statement,
-        index: usize,
-    ) -> Result<(), WireError> {
-        let prepared = match self.known(&batch.role, &statement.sql) {
-            Some(prepared) => prepared,
-            None => {
-                let key = Key { role: batch.role.clone(), sql: statement.sql.clone() };
-                self.encode_parse(key)?
-            }
-        };
-        let binary = statement.format == Format::Binary;
-        let name = prepared.name.as_str();
-        self.outgoing.bind(name, &statement.params, binary).map_err(|NotEncodable| {
-            WireError::Protocol("a batch is too large to be encoded".to_owned())
-        })?;
-        if binary {
-            let description = prepared.description;
-            self.binary.push_back(Binary { batch: self.sent, index, description });
-        }
-        if statement.format == Format::Pieces && self.passing_places.is_some() {
-            self.in_pieces.push_back((self.sent, index));
-        }
-        frontend::execute("", 0, self.outgoing.messages()).map_err(protocol_error)
-    }
-
-    /// The statement, if the session has it by name or is being told.
-    fn known(&mut self, role: &Arc<str>, sql: &Arc<str>) -> Option<Prepared> {
-        if !self.cache.keeps() {
-            return None;
-        }
-        let is_it = |parsing: &&Parsing| parsing.key.role == *role && parsing.key.sql == *sql;
-        let being_prepared = || self.parsing.iter().find(is_it);
-        let cached = self.cache.get(role, sql);
-        cached.or_else(|| being_prepared().map(|parsing| parsing.prepared.clone()))
-    }
-
-    /// Prepares a statement and has the server describe it.
-    fn encode_parse(&mut self, key: Key) -> Result<Prepared, WireError> {
-        let prepared =
-            Prepared { name: self.cache.fresh_name(), description: Description::default() };
-        let name = prepared.name.as_str();
-        frontend::parse(name, &key.sql, [], self.outgoing.messages()).map_err(protocol_error)?;
-        frontend::describe(b'S', name, self.outgoing.messages()).map_err(protocol_error)?;
-        self.parsing.push_back(Parsing { key, prepared: prepared.clone(), batch: self.sent });
-        Ok(prepared)
-    }
-
     async fn exchange_duplex(&mut self) -> Result<(), WireError> {
         loop {
             if self.advance()? {
@@ -425,154 +307,6 @@ impl Connection {
         self.under_way += 1;
         Box::pin(self.receive()).await?.map(drop)
     }
-
-    /// Takes what has come into the oldest answer; true when that is all of it, or all but a value that
-    /// is to be passed on.
-    fn advance(&mut self) -> Result<bool, WireError> {
-        let mut answer = std::mem::take(&mut self.partial);
-        let complete = self.digest(&mut answer);
-        self.partial = answer;
-        complete
-    }
-
-    /// Takes complete messages out of the read buffer; true when the server is ready again, or a value
-    /// is to be passed on.
-    fn digest(&mut self, answer: &mut Answer) -> Result<bool, WireError> {
-        // Who wanted it has had the chance.
-        if let Some(passing) = &mut self.passing {
-            passing.discard(&mut self.incoming);
-            if !passing.is_over() {
-                return Ok(false);
-            }
-            self.passing = None;
-        }
-        loop {
-            if self.answers_in_binary(answer) && self.incoming.first() == Some(&DATA_ROW) {
-                match take_rows(&mut self.incoming) {
-                    Some(rows) => {
-                        answer.grow(rows.len())?;
-                        answer.messages.push(rows);
-                    }
-                    None => return Ok(false),
-                }
-                continue;
-            }
-            match self.take_bare(answer)? {
-                Bare::Ready => return Ok(true),
-                Bare::Taken => continue,
-                Bare::Other => {}
-            }
-            match self.open_row(answer) {
-                Head::Other => {}
-                Head::Incomplete => return Ok(false),
-                Head::Opened(row, value, passing) => {
-                    answer.results.push(Rows::Large(row, value));
-                    self.passing = Some(passing);
-                    return Ok(true);
-                }
-            }
-            let message = Message::parse(&mut self.incoming).map_err(protocol_error)?;
-            let Some(message) = message else { return Ok(false) };
-            match message {
-                Message::DataRow(body) => {
-                    answer.grow(body.buffer().len())?;
-                    answer.current.push(row(&body)?);
-                }
-                Message::EmptyQueryResponse => {
-                    let rows = self.rows(answer)?;
-                    answer.results.push(rows);
-                }
-                Message::ParseComplete => {
-                    if let Some(parsing) = self.parsing.pop_front() {
-                        self.described = parsing.prepared.description.clone();
-                        self.cache.insert(parsing.key, parsing.prepared);
-                    }
-                }
-                Message::RowDescription(body) => {
-                    let _ = self.described.set(columns(&body)?);
-                }
-                Message::NoData => {
-                    let _ = self.described.set(Arc::default());
-                }
-                Message::ErrorResponse(body) => {
-                    let error = DatabaseError::parse(body.fields()).map_err(protocol_error)?;
-                    if error.is_fatal() {
-                        return Err(WireError::Terminated(Box::new(error)));
-                    }
-                    answer.error.get_or_insert(error);
-                }
-                Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
-                    return Err(WireError::Protocol("copy is not possible here".to_owned()));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes a message of which hardly more matters than that it came. Every answer has some of each
-    /// kind, and cutting them out of the shared buffer would cost more than all else about them.
-    fn take_bare(&mut self, answer: &mut Answer) -> Result<Bare, WireError> {
-        let Some(&[tag, l0, l1, l2, l3]) = self.incoming.first_chunk() else {
-            return Ok(Bare::Other);
-        };
-        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize + 1;
-        if !matches!(tag, BIND_COMPLETE | COMMAND_COMPLETE | READY) || self.incoming.len() < length
-        {
-            return Ok(Bare::Other);
-        }
-        if tag == COMMAND_COMPLETE {
-            let rows = self.rows(answer)?;
-            answer.results.push(rows);
-        }
-        if tag == READY {
-            answer.in_transaction = self.incoming.get(5) != Some(&b'I');
-        }
-        self.incoming.advance(length);
-        Ok(if tag == READY { Bare::Ready } else { Bare::Taken })
-    }
-
-    /// The large row that comes next, when the statement that is being answered wants it in pieces.
-    fn open_row(&mut self, answer: &Answer) -> Head {
-        let wanted = (self.answered + 1, answer.results.len());
-        match &self.passing_places {
-            Some(places)
-                if self.in_pieces.front() == Some(&wanted) && answer.current.is_empty() =>
-            {
-                pieces::open(&mut self.incoming, places)
-            }
-            _ => Head::Other,
-        }
-    }
-
-    /// Whether the statement that is being answered answers in binary.
-    fn answers_in_binary(&self, answer: &Answer) -> bool {
-        self.binary.front().is_some_and(|binary| {
-            binary.batch == self.answered + 1 && binary.index == answer.results.len()
-        })
-    }
-
-    /// The rows of the statement whose answer is complete.
-    fn rows(&mut self, answer: &mut Answer) -> Result<Rows, WireError> {
-        if !self.answers_in_binary(answer) {
-            return Ok(Rows::Text(std::mem::take(&mut answer.current)));
-        }
-        let binary = self.binary.pop_front();
-        let columns = binary.and_then(|binary| binary.description.get().cloned());
-        let columns = columns
-            .ok_or_else(|| WireError::Protocol("rows of a statement not described".to_owned()))?;
-        Ok(Rows::Binary(BinaryRows { columns, messages: std::mem::take(&mut answer.messages) }))
-    }
-}
-
-impl Answer {
-    /// Counts bytes of rows.
-    fn grow(&mut self, bytes: usize) -> Result<(), WireError> {
-        self.size += bytes;
-        if self.size > MAX_ANSWER_BYTES {
-            return Err(WireError::TooLarge(MAX_ANSWER_BYTES));
-        }
-        Ok(())
-    }
 }
 
 async fn read_more(
@@ -594,40 +328,4 @@ async fn read_more(
 
 fn protocol_error(error: io::Error) -> WireError {
     WireError::Protocol(error.to_string())
-}
-
-/// The tag of a `DataRow` message.
-const DATA_ROW: u8 = b'D';
-
-/// Cuts the complete `DataRow` messages that the read buffer begins with off in one piece; `None`
-/// when not even the first is complete.
-fn take_rows(incoming: &mut BytesMut) -> Option<Bytes> {
-    let mut end = 0;
-    while let Some([DATA_ROW, length @ ..]) =
-        incoming.get(end..).and_then(|it| it.first_chunk::<5>())
-    {
-        // The length counts itself but not the tag.
-        let next = end.saturating_add(u32::from_be_bytes(*length) as usize).saturating_add(1);
-        if next > incoming.len() {
-            break;
-        }
-        end = next;
-    }
-    (end > 0).then(|| incoming.split_to(end).freeze())
-}
-
-fn columns(body: &RowDescriptionBody) -> Result<Arc<[Column]>, WireError> {
-    let columns = body
-        .fields()
-        .map(|field| Ok(Column { name: field.name().into(), type_oid: field.type_oid() }));
-    columns.collect::<Vec<_>>().map(Arc::from).map_err(protocol_error)
-}
-
-/// Cuts a row's values out of the shared read buffer, without copying them.
-fn row(body: &DataRowBody) -> Result<Row, WireError> {
-    let buffer: &Bytes = body.buffer_bytes();
-    body.ranges()
-        .map(|range| Ok(range.map(|range| buffer.slice(range))))
-        .collect()
-        .map_err(protocol_error)
 }
