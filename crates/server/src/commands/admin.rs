@@ -12,7 +12,7 @@ use plinth_postgres::{
 };
 
 use super::running::Running;
-use crate::cli::{Output, hinted};
+use crate::cli::{GlobalArgs, ListenArgs, Output, hinted};
 use crate::config::{ClusterConfig, Config};
 
 /// How long a command waits for a Plinth that is just starting or stopping.
@@ -49,6 +49,20 @@ pub(super) struct Admin {
 }
 
 impl Admin {
+    /// Does `work` with the cluster that the command's settings name, and lets go of it however that ends.
+    pub(super) async fn with<T>(
+        global: &GlobalArgs,
+        need: Need,
+        output: Output,
+        work: impl AsyncFnOnce(&Self, &Config) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
+        let admin = Self::connect(&config, need, output).await?;
+        let done = work(&admin, &config).await;
+        admin.close().await?;
+        done
+    }
+
     /// Finds, or starts, the configured cluster.
     pub(super) async fn connect(
         config: &Config,

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::admin::{Admin, Need};
-use crate::cli::{AuthCommand, Format, GlobalArgs, ImportArgs, ListenArgs, Output, hinted};
-use crate::config::Config;
+use crate::cli::{AuthCommand, Format, GlobalArgs, ImportArgs, Output, hinted};
 use crate::import::{self, Conflicts, Event, Options, ReadError, Record, Store, StoreError};
 
 /// Bundles of rows that were read and not yet written: with the one that is filled and the one that is written, all
@@ -36,16 +35,12 @@ pub(super) async fn run(
     // Before PostgreSQL is started for nothing.
     let file =
         import::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?;
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let done = async {
-        let project = admin.project(&config, args.project.as_deref()).await?;
-        let summary = import(&admin, &project, args, file, output).await?;
-        anyhow::Ok((project.name, summary))
-    };
-    let done = done.await;
-    admin.close().await?;
-    let (project, summary) = done?;
+    let (project, summary) = Admin::with(global, Need::Started, output, async |admin, config| {
+        let project = admin.project(config, args.project.as_deref()).await?;
+        let summary = import(admin, &project, args, file, output).await?;
+        Ok((project.name, summary))
+    })
+    .await?;
     match args.output {
         Format::Json => output.line(serde_json::to_string_pretty(&summary)?),
         Format::Pretty | Format::Env => tell(&project, &summary, args, output),

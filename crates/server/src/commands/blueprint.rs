@@ -12,9 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::admin::{Admin, Need};
 use crate::blueprints::Blueprint;
-use crate::cli::{
-    BlueprintCommand, BlueprintTarget, GlobalArgs, ListenArgs, Output, WorkFormat, hinted,
-};
+use crate::cli::{BlueprintCommand, BlueprintTarget, GlobalArgs, Output, WorkFormat, hinted};
 use crate::config::Config;
 use crate::runtime::actions;
 
@@ -43,11 +41,10 @@ pub(super) async fn run(
     command: &BlueprintCommand,
     output: Output,
 ) -> anyhow::Result<()> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let done = execute(&admin, &config, command, output).await;
-    admin.close().await?;
-    done
+    Admin::with(global, Need::Started, output, async |admin, config| {
+        execute(admin, config, command, output).await
+    })
+    .await
 }
 
 async fn execute(

@@ -4,7 +4,7 @@ use anyhow::Context;
 use plinth_catalog::{Catalog, LoadOptions};
 
 use super::admin::{Admin, Need};
-use crate::cli::{GenCommand, GlobalArgs, Language, ListenArgs, Output, hinted};
+use crate::cli::{GenCommand, GlobalArgs, Language, Output, hinted};
 use crate::config::Config;
 use crate::types;
 
@@ -15,12 +15,12 @@ pub(super) async fn run(
     output: Output,
 ) -> anyhow::Result<()> {
     let GenCommand::Types { lang, project, schema } = command;
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let catalog = load(&admin, &config, project.as_deref(), schema).await;
-    admin.close().await?;
+    let catalog = Admin::with(global, Need::Started, output, async |admin, config| {
+        load(admin, config, project.as_deref(), schema).await
+    })
+    .await?;
     let text = match lang {
-        Language::Typescript => types::typescript(&catalog?, schema),
+        Language::Typescript => types::typescript(&catalog, schema),
     };
     output.text(&text);
     Ok(())

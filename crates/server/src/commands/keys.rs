@@ -6,7 +6,7 @@ use plinth_postgres::{NewSigningKey, Project, Secret, SigningKey, SigningKeyStat
 use serde_json::{Value, json};
 
 use super::admin::{Admin, Need};
-use crate::cli::{Format, GlobalArgs, KeysCommand, ListenArgs, Output, hinted};
+use crate::cli::{Format, GlobalArgs, KeysCommand, Output, hinted};
 use crate::config::Config;
 use crate::runtime::SIGNING_KEY_PURPOSE;
 
@@ -16,11 +16,10 @@ pub(super) async fn run(
     command: &KeysCommand,
     output: Output,
 ) -> anyhow::Result<()> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let done = execute(&admin, &config, command, output).await;
-    admin.close().await?;
-    done
+    Admin::with(global, Need::Started, output, async |admin, config| {
+        execute(admin, config, command, output).await
+    })
+    .await
 }
 
 async fn execute(

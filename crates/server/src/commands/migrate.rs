@@ -11,8 +11,7 @@ use serde_json::json;
 
 use super::admin::{Admin, Need};
 use crate::blueprints::Blueprint;
-use crate::cli::{Format, GlobalArgs, ListenArgs, MigrateCommand, MigrateTarget, Output, hinted};
-use crate::config::Config;
+use crate::cli::{Format, GlobalArgs, MigrateCommand, MigrateTarget, Output, hinted};
 
 /// Runs one of the commands.
 pub(super) async fn run(
@@ -30,15 +29,11 @@ pub(super) async fn run(
         | MigrateCommand::Status { target, .. }
         | MigrateCommand::Reset { target, .. } => target,
     };
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let done = async {
-        let project = admin.project(&config, target.project.as_deref()).await?;
-        execute(&admin, &project, target, command, output).await
-    };
-    let done = done.await;
-    admin.close().await?;
-    done
+    Admin::with(global, Need::Started, output, async |admin, config| {
+        let project = admin.project(config, target.project.as_deref()).await?;
+        execute(admin, &project, target, command, output).await
+    })
+    .await
 }
 
 async fn execute(

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::admin::{Admin, Need};
 use super::status;
 use crate::blueprints::Blueprint;
-use crate::cli::{Format, GlobalArgs, ListenArgs, Output, ProjectCommand, hinted};
+use crate::cli::{Format, GlobalArgs, Output, ProjectCommand, hinted};
 use crate::config::Config;
 
 /// Runs one of the commands.
@@ -19,14 +19,13 @@ pub(super) async fn run(
     command: &ProjectCommand,
     output: Output,
 ) -> anyhow::Result<()> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
     if let ProjectCommand::Create { name, .. } = command {
         validate_name(name)?;
     }
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let done = execute(&admin, &config, command, output).await;
-    admin.close().await?;
-    done
+    Admin::with(global, Need::Started, output, async |admin, config| {
+        execute(admin, config, command, output).await
+    })
+    .await
 }
 
 async fn execute(

@@ -9,7 +9,7 @@ use plinth_postgres::{Binaries, Host, Project};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin::{Admin, Need};
-use crate::cli::{GlobalArgs, ListenArgs, Output, PsqlArgs, hinted};
+use crate::cli::{GlobalArgs, Output, PsqlArgs, hinted};
 use crate::config::Config;
 
 /// Runs psql, and gives back what it gave back.
@@ -18,11 +18,10 @@ pub(super) async fn run(
     args: &PsqlArgs,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let result = shell(&admin, &config, args).await;
-    admin.close().await?;
-    result
+    Admin::with(global, Need::Started, output, async |admin, config| {
+        shell(admin, config, args).await
+    })
+    .await
 }
 
 async fn shell(admin: &Admin, config: &Config, args: &PsqlArgs) -> anyhow::Result<ExitCode> {

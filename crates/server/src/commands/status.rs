@@ -8,7 +8,7 @@ use plinth_work::action::signing_secret;
 use serde_json::{Map, Value, json};
 
 use super::admin::{Admin, Need, oldest};
-use crate::cli::{Format, GlobalArgs, ListenArgs, Output, StatusArgs};
+use crate::cli::{Format, GlobalArgs, Output, StatusArgs};
 use crate::config::{Config, local_origin};
 
 /// Prints the status of all projects or of one.
@@ -17,11 +17,10 @@ pub(super) async fn run(
     args: &StatusArgs,
     output: Output,
 ) -> anyhow::Result<()> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Running, output).await?;
-    let printed = print(&admin, &config, args.project.as_deref(), args.output, output).await;
-    admin.close().await?;
-    printed
+    Admin::with(global, Need::Running, output, async |admin, config| {
+        print(admin, config, args.project.as_deref(), args.output, output).await
+    })
+    .await
 }
 
 /// Prints the facts of `name`, or of every project.

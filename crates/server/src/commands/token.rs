@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::admin::{Admin, Need};
 use super::status::{fact, facts};
-use crate::cli::{GlobalArgs, ListenArgs, Output, TokenArgs, hinted};
+use crate::cli::{GlobalArgs, Output, TokenArgs, hinted};
 use crate::config::Config;
 use crate::gateway::{sign, unix_now};
 
@@ -25,11 +25,8 @@ pub(super) async fn run(
     args: &TokenArgs,
     output: Output,
 ) -> anyhow::Result<()> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let token = issue(&admin, &config, args).await;
-    admin.close().await?;
-    output.line(token?);
+    let issue = async |admin: &Admin, config: &Config| issue(admin, config, args).await;
+    output.line(Admin::with(global, Need::Started, output, issue).await?);
     Ok(())
 }
 

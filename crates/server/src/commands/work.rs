@@ -11,10 +11,8 @@ use serde_json::{Value, json};
 
 use super::admin::{Admin, Need};
 use crate::cli::{
-    GlobalArgs, JobChoice, JobFilter, JobState, ListenArgs, Output, Paint, WorkCommand, WorkFormat,
-    hinted,
+    GlobalArgs, JobChoice, JobFilter, JobState, Output, Paint, WorkCommand, WorkFormat, hinted,
 };
-use crate::config::Config;
 
 /// How many jobs are listed when nobody says.
 const LISTED: u32 = 50;
@@ -28,19 +26,15 @@ pub(super) async fn run(
     command: &WorkCommand,
     output: Output,
 ) -> anyhow::Result<()> {
-    let config = Config::try_from(global.raw_config(&ListenArgs::default())?)?;
-    let admin = Admin::connect(&config, Need::Started, output).await?;
-    let done = async {
-        let project = admin.project(&config, command.target().project.as_deref()).await?;
+    Admin::with(global, Need::Started, output, async |admin, config| {
+        let project = admin.project(config, command.target().project.as_deref()).await?;
         let connection = admin.connect_as_owner(&project).await?;
-        let at = At { admin: &admin, project: &project, client: &connection, output };
+        let at = At { admin, project: &project, client: &connection, output };
         let done = at.execute(command).await;
         connection.close().await;
         done
-    };
-    let done = done.await;
-    admin.close().await?;
-    done
+    })
+    .await
 }
 
 /// A command's project.
