@@ -6,6 +6,7 @@ mod keeper;
 mod sources;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -107,6 +108,8 @@ struct Shared {
 struct Running {
     binding: i32,
     cancel: Arc<Notify>,
+    /// It was taken once more meanwhile, and that attempt was not begun.
+    again: bool,
 }
 
 impl Engine {
@@ -196,14 +199,19 @@ impl Shared {
 
     /// A job has left this worker. When that was not `written`, the database still thinks that it runs here.
     fn ended(&self, job: i64, written: bool) {
-        self.running().remove(&job);
+        let again = self.running().remove(&job).is_some_and(|running| running.again);
         self.count.fetch_sub(1, Ordering::Relaxed);
-        if !written {
-            self.uncertain.store(true, Ordering::Relaxed);
-        }
-        if !written || self.crowded.swap(false, Ordering::Relaxed) {
+        if !written || again {
+            self.doubt();
+        } else if self.crowded.swap(false, Ordering::Relaxed) {
             self.wake.notify_one();
         }
+    }
+
+    /// Has what is this worker's, though it does not run here, queued again by the next look for jobs.
+    fn doubt(&self) {
+        self.uncertain.store(true, Ordering::Release);
+        self.wake.notify_one();
     }
 
     /// How long our own statements may take before their connection counts as lost. A network that swallows all that is
@@ -296,7 +304,7 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
             Err(error) => {
                 tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
                 // They may have been taken all the same, and only the answer was lost.
-                shared.uncertain.store(true, Ordering::Relaxed);
+                shared.doubt();
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }
@@ -324,10 +332,10 @@ async fn take_once(
 ) -> Result<Vec<Claimed>, WireError> {
     let rules = shared.rules();
     let room = shared.room().min(shared.options.batch);
-    if shared.uncertain.load(Ordering::Relaxed) {
+    // Before it is known what runs: what ends meanwhile may be in doubt anew.
+    if shared.uncertain.swap(false, Ordering::Acquire) {
         let known: Vec<i64> = shared.running().keys().copied().collect();
         let orphans = shared.store.worker_orphans(shared.worker(), &known).await?;
-        shared.uncertain.store(false, Ordering::Relaxed);
         shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
     }
     if room == 0 || rules.is_empty() {
@@ -364,12 +372,22 @@ async fn take_once(
 }
 
 fn start(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>, job: Claimed) {
-    let Some(rule) = shared.rules().get(&job.binding).cloned() else { return };
+    let Some(rule) = shared.rules().get(&job.binding).cloned() else {
+        // The rules changed while it was being taken.
+        return shared.doubt();
+    };
     let cancel = Arc::new(Notify::new());
-    let running = Running { binding: job.binding, cancel: Arc::clone(&cancel) };
-    if shared.running().insert(job.id, running).is_some() {
-        // A crash of the server undid a claim of ours, and it was taken once more: it runs already.
-        return;
+    match shared.running().entry(job.id) {
+        // What was written of its last attempt, or its claim, was not heard or undone by a crash, and so it was taken once
+        // more. That attempt ends first: nobody begins the other one here.
+        Entry::Occupied(mut last) => {
+            last.get_mut().again = true;
+            return;
+        }
+        Entry::Vacant(place) => {
+            let (binding, cancel) = (job.binding, Arc::clone(&cancel));
+            place.insert(Running { binding, cancel, again: false });
+        }
     }
     shared.count.fetch_add(1, Ordering::Relaxed);
     shared.counters.claims.fetch_add(1, Ordering::Relaxed);

@@ -488,3 +488,49 @@ fn who_stops_gives_back_jobs_that_it_does_not_know_of() {
         );
     });
 }
+
+#[test]
+fn a_job_that_was_taken_again_while_its_end_was_unheard_is_not_forgotten() {
+    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    with_bench(TASKS, async |bench| {
+        let slow = Slow(&CALLS, Duration::from_millis(200));
+        let actions = Actions::default().with(slow);
+        let engine = engine(bench, actions, |rule| rule.action = "slow".to_owned()).await;
+        bench.run("insert into task (id) values (1)").await;
+        bench.until("select state from plinth.job", "r").await;
+        // Somebody holds the job when it is to end, and the session that waits for that is ended.
+        bench.run("begin; select from plinth.job for update").await;
+        let admin = bench.database.connect().await.unwrap();
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+                   where application_name = 'plinth work' and wait_event_type = 'Lock' and query like '%jsonb_to_recordset%'";
+        while admin.query(end, &[]).await.unwrap().is_empty() {}
+        admin.close().await;
+        // It is put back, as by an answer that was not heard, and taken again before the first attempt has given up.
+        bench.run("update plinth.job set state = 'q', worker = null, place = nextval('plinth.job_number'); commit").await;
+        bench.until(STATES, "done:1").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_job_whose_rule_went_while_it_was_taken_is_given_back() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench.until("select count(*) from plinth.worker", "1").await;
+        // A claim waits for its worker's row, which also keeps the lease from ending.
+        bench.run("begin; select from plinth.worker for update").await;
+        let user = bench.database.connect().await.unwrap();
+        user.batch_execute("insert into task (id) values (1)").await.unwrap();
+        engine.wake();
+        let waits = "select from pg_stat_activity where application_name = 'plinth work'
+                     and wait_event_type = 'Lock' and query like '-- Takes%'";
+        while user.query(waits, &[]).await.unwrap().is_empty() {}
+        user.close().await;
+        engine.set_rules(Vec::new());
+        bench.run("commit").await;
+        bench.until("select attempt || state::text from plinth.job", "1q").await;
+        engine.set_rules(vec![rule(1, "noop")]);
+        bench.until(STATES, "done:1").await;
+        engine.stop().await;
+    });
+}
