@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plinth_work::install::RowBinding;
-use plinth_work::manifest::Name;
+use plinth_work::manifest::{Manifest, Name, ScheduleSpec};
 use plinth_work::rule::{Rate, Retry, Rule, Script};
 
 /// Kinds of rows, each with a binding; the first has the number 1.
@@ -20,6 +20,29 @@ pub(crate) const PER: Duration = Duration::from_millis(500);
 
 /// Steps of the fourth: each calls outside, and between the second and the third it sleeps.
 pub(crate) const STEPS: [&str; 3] = ["one", "two", "three"];
+
+/// What runs each second: behind the kinds of rows, with the number after theirs. It outlives the loss of many workers.
+const SCHEDULE: &str = r#"
+name = "chaos"
+[[schedule]]
+name = "tick"
+cron = "* * * * * *"
+catch_up = "all"
+retry = { attempts = 50 }
+run = "insert into effect (what, job, attempt, detail) values ('done', $job, $attempt, to_jsonb($tick))"
+"#;
+
+/// The schedule of a run.
+pub(crate) fn schedule() -> ScheduleSpec {
+    let manifest = Manifest::parse(SCHEDULE).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    manifest.schedules[0].spec.clone()
+}
+
+/// What instances work by.
+pub(crate) fn rules() -> Vec<Rule> {
+    let kinds = i32::try_from(KINDS.len()).unwrap();
+    (1..=kinds).map(rule).chain([Rule::of_schedule(kinds + 1, &schedule())]).collect()
+}
 
 /// What makes jobs of rows of the kind with this number.
 pub(crate) fn row_binding(id: i32) -> RowBinding {
@@ -38,7 +61,7 @@ pub(crate) fn row_binding(id: i32) -> RowBinding {
 }
 
 /// What to do with them.
-pub(crate) fn rule(id: i32) -> Rule {
+fn rule(id: i32) -> Rule {
     let kind = kind(id);
     let calls = kind != "noop";
     let (from, action) = match kind {

@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::watcher::Seen;
 
 /// Each looks for what must not be: a line for every such thing.
-const NEVER: [(&str, &str); 14] = [
+const NEVER: [(&str, &str); 17] = [
     (
         "an entry into the state has not exactly one job",
         "select to_jsonb(entry) || jsonb_build_object('jobs', count(every_job.id)) from entry
@@ -22,7 +22,23 @@ const NEVER: [(&str, &str); 14] = [
     (
         "a job is of no entry",
         "select to_jsonb(every_job) from every_job
-         where not exists (select from entry where row::text = key and at = enqueued_at)",
+         where binding <> 6 and not exists (select from entry where row::text = key and at = enqueued_at)",
+    ),
+    (
+        "a schedule did not begin once",
+        "select to_jsonb(count(*)) from first_tick having count(*) <> 1",
+    ),
+    (
+        "a tick has not exactly one run",
+        "select jsonb_build_object('tick', tick, 'runs', count(run.job)) from (
+           select generate_series(first_tick.at, schedule.next_at - interval '1 second', interval '1 second') as tick
+           from first_tick, plinth.schedule) as ticks
+         left join tick_run as run using (tick) group by tick having count(run.job) <> 1",
+    ),
+    (
+        "a run is of no tick",
+        "select to_jsonb(tick_run) from tick_run, first_tick, plinth.schedule
+         where tick < first_tick.at or tick >= schedule.next_at or date_trunc('second', tick) <> tick",
     ),
     (
         "a job is neither finished, nor cancelled, nor dead",
@@ -94,7 +110,10 @@ const NEVER: [(&str, &str); 14] = [
 const EVERY_JOB: &str = "create temporary view every_job as
     select id, binding, key, enqueued_at, outcome, attempts from plinth.job_done
     union all
-    select id, binding, key, enqueued_at, case state when 'd' then 'dead' else state::text end, attempt from plinth.job";
+    select id, binding, key, enqueued_at, case state when 'd' then 'dead' else state::text end, attempt from plinth.job;
+    create temporary view tick_run as
+    select effect.job, (effect.detail #>> '{}')::timestamptz as tick from effect join every_job on every_job.id = effect.job
+    where binding = 6 and what = 'done'";
 
 /// What is broken, a line each.
 pub(crate) async fn check(server: &Server, calls: &[Called], seen: Seen) -> Vec<String> {
@@ -138,7 +157,8 @@ async fn tell(admin: &Connection, calls: &[Called]) {
             .map(|call| (call.job, &call.step))
             .collect::<std::collections::HashSet<_>>()
             .len();
-    say(&format!("{entries} entries: {counts}; {claims} claims"));
+    let ticks: i64 = admin.query_one("select count(*) from tick_run", &[]).await.unwrap().get(0);
+    say(&format!("{entries} entries and {ticks} ticks: {counts}; {claims} claims"));
     say(&format!(
         "{} calls outside, {twice} of them not the first of their job, {cut} broken off",
         calls.len()

@@ -11,11 +11,12 @@ use plinth_work::Store;
 use plinth_work::action::{Action, Actions, Call, Noop, Outcome, Work};
 use plinth_work::engine::{Engine, Options};
 use plinth_work::journal::{Step, Until};
+use plinth_work::schedule::Ticker;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::bindings::{self, KINDS, STEPS};
+use crate::bindings::{self, STEPS};
 
 /// The variable that makes this binary an instance: its name, the owner role, the port of the outside world and a URL.
 pub(crate) const PLACE: &str = "PLINTH_CHAOS_INSTANCE";
@@ -41,12 +42,14 @@ pub(crate) async fn work(place: &str) {
     let pool = Pool::new(connect, Budget::new(6), PoolOptions::default());
     let store = Arc::new(Store::new(Arc::new(pool), owner));
     let actions = Actions::default().with(Noop).with(CallOutside(outside)).with(Stepped(outside));
-    let rules = (1..=KINDS.len()).map(|id| bindings::rule(i32::try_from(id).unwrap())).collect();
     let poll = Duration::from_millis(50);
     let options = Options { name, lease: LEASE, poll, ..Options::default() };
-    let engine = Engine::start("chaos", store, actions, rules, options);
+    // It does not tell the engine, which looks for jobs as often.
+    let ticker = Ticker::start("chaos", store.clone(), Arc::new(|| {}), poll);
+    let engine = Engine::start("chaos", store, actions, bindings::rules(), options);
     let closed = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     closed.await.unwrap().unwrap();
+    ticker.stop().await;
     engine.stop().await;
 }
 

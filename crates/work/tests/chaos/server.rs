@@ -50,10 +50,13 @@ impl Server {
             install_triggers(&transaction, &bindings::row_binding(id)).await.unwrap();
             transaction.commit().await.unwrap();
         }
-        owner.close().await;
         let admin = self.admin().await.unwrap();
         admin.batch_execute(include_str!("watch.sql")).await.unwrap();
         admin.close().await;
+        let spec = serde_json::to_string(&bindings::schedule()).unwrap();
+        let insert = "insert into plinth.binding (name, kind, spec) values ('tick', 'schedule', $1::text::jsonb)";
+        owner.execute(insert, &[&spec]).await.unwrap();
+        owner.close().await;
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -117,6 +120,21 @@ impl Server {
         while admin.query_one(count, &[]).await.unwrap().get::<_, i64>(0) == before {
             tokio::time::sleep(LOOK).await;
         }
+        admin.close().await;
+    }
+
+    /// Waits until the schedule has come to the present, and ends it there.
+    pub(crate) async fn end_schedules(&self) {
+        let admin = self.admin().await.unwrap();
+        let present =
+            "select exists (select from plinth.schedule where next_at > clock_timestamp())";
+        while !admin.query_one(present, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(LOOK).await;
+        }
+        // The lock waits for a tick that is being written, and keeps the next one from its look at the binding.
+        let end = "begin; lock table plinth.schedule in exclusive mode;
+            update plinth.binding set state = 'paused' where kind = 'schedule'; commit";
+        admin.batch_execute(end).await.unwrap();
         admin.close().await;
     }
 
