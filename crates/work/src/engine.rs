@@ -21,11 +21,9 @@ use self::finisher::Finisher;
 use self::sources::Sources;
 use crate::action::Actions;
 use crate::counters::Counters;
+use crate::patience::{self, soon};
 use crate::rule::Rule;
 use crate::store::{Claimed, Store};
-
-/// Most that one of our own statements takes.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How an engine works.
 #[derive(Debug, Clone)]
@@ -96,7 +94,7 @@ struct Shared {
     /// Running jobs, and how to cancel them.
     running: Mutex<HashMap<i64, Running>>,
     count: AtomicUsize,
-    /// There may be jobs that are this worker's and that it does not know of.
+    /// There are probably jobs that are this worker's and that it does not know of.
     uncertain: AtomicBool,
     /// The last look left jobs behind for which there was no room.
     crowded: AtomicBool,
@@ -214,23 +212,14 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// How long our own statements may take before their connection counts as lost. A network that swallows all that is
-    /// on its way tells nobody.
+    /// How long our own statements may take.
     fn patience(&self) -> Duration {
-        (self.options.lease / 2).min(PATIENCE)
+        patience::within(self.options.lease)
     }
 
     fn room(&self) -> usize {
         self.options.most.saturating_sub(self.count.load(Ordering::Relaxed))
     }
-}
-
-/// The answer, unless it takes too long.
-async fn soon<T>(
-    limit: Duration,
-    answer: impl Future<Output = Result<T, WireError>>,
-) -> Result<T, WireError> {
-    timeout(limit, answer).await.unwrap_or(Err(WireError::AnswerTimeout(limit)))
 }
 
 /// The engine's life: a worker is registered, works until its lease is lost, and another one is registered.
@@ -291,14 +280,22 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
     }
 }
 
+/// When that was done last which not every look for jobs does.
+struct Last {
+    /// Waiting jobs were looked at.
+    promoted: Instant,
+    /// Jobs were looked for that are this worker's and that it does not know of.
+    settled: Instant,
+}
+
 /// Takes jobs whenever there may be some and there is room.
 async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>) {
     let mut sources = Sources::new(shared.options.batch);
-    let mut promoted = Instant::now();
+    let mut last = Last { promoted: Instant::now(), settled: Instant::now() };
     loop {
         while attempts.try_join_next().is_some() {}
         let begun = Instant::now();
-        let look = take_once(shared, &mut sources, &mut promoted);
+        let look = take_once(shared, &mut sources, &mut last);
         let taken = match soon(shared.patience(), look).await {
             Ok(taken) => taken,
             Err(error) => {
@@ -328,22 +325,25 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
 async fn take_once(
     shared: &Shared,
     sources: &mut Sources,
-    promoted: &mut Instant,
+    last: &mut Last,
 ) -> Result<Vec<Claimed>, WireError> {
     let rules = shared.rules();
     let room = shared.room().min(shared.options.batch);
-    // Before it is known what runs: what ends meanwhile may be in doubt anew.
-    if shared.uncertain.swap(false, Ordering::Acquire) {
+    // A claim that was given up may still be on its way, so that it is also looked for without a reason. The doubt is over
+    // before it is known what runs: what ends meanwhile may be in doubt anew.
+    let late = last.settled.elapsed() >= shared.options.lease / 2;
+    if shared.uncertain.swap(false, Ordering::Acquire) || late {
         let known: Vec<i64> = shared.running().keys().copied().collect();
         let orphans = shared.store.worker_orphans(shared.worker(), &known).await?;
+        last.settled = Instant::now();
         shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
     }
     if room == 0 || rules.is_empty() {
         shared.crowded.store(true, Ordering::Relaxed);
         return Ok(Vec::new());
     }
-    if promoted.elapsed() >= keeper::PROMOTE {
-        *promoted = Instant::now();
+    if last.promoted.elapsed() >= keeper::PROMOTE {
+        last.promoted = Instant::now();
         shared.store.job_promote(keeper::MOST_PROMOTED).await?;
     }
     let mut busy: HashMap<i32, usize> = HashMap::new();

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod manifest;
 pub mod message;
 mod meter;
+mod patience;
 pub mod rule;
 pub mod schedule;
 mod store;

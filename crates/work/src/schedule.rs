@@ -15,6 +15,7 @@ pub use ticks::{Pattern, PatternError};
 
 use crate::hook::Wake;
 use crate::manifest::ScheduleSpec;
+use crate::patience::{PATIENCE, soon};
 use crate::store::{DueSchedule, Move, Store};
 
 /// Schedules that one look takes; those beyond come with the next, which follows at once.
@@ -88,11 +89,11 @@ impl Ticking {
 
     /// Makes the jobs of ticks that have come; how long nothing is to be done.
     async fn look(&self) -> Result<Duration, WireError> {
-        let look = self.store.schedule_look(MOST).await?;
+        let look = soon(PATIENCE, self.store.schedule_look(MOST)).await?;
         let mut queued = false;
         for schedule in &look.due {
             let to = step(schedule, look.now);
-            let moved = self.store.schedule_move(schedule, &to).await?;
+            let moved = soon(PATIENCE, self.store.schedule_move(schedule, &to)).await?;
             if let (true, Some(error)) = (moved, &to.error) {
                 tracing::error!(project.name = %self.project, schedule.name = schedule.name, error, "a schedule cannot tick");
             }

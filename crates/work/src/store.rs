@@ -14,6 +14,7 @@ use plinth_wire::{Batch, Format, Lane, Pool, Row, Rows, Statement, WireError};
 use serde_json::{Value, json};
 
 use crate::journal::JournalError;
+use crate::patience::{PATIENCE, soon};
 use crate::rule::{Rule, Script, Values};
 use crate::value::{self, numbers, text, texts};
 
@@ -187,6 +188,11 @@ impl Store {
         Self { pool, owner: owner.into() }
     }
 
+    /// Closes connections that nobody uses at the moment.
+    pub(crate) fn close_idle(&self) {
+        self.pool.close_idle(Duration::ZERO);
+    }
+
     pub(crate) async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Rows>, WireError> {
         let role = Arc::clone(&self.owner);
         self.pool.run(Batch { role, statements, lane: Lane::Write, rollback: false }).await
@@ -268,7 +274,7 @@ impl Store {
     ///
     /// [`WireError`].
     pub async fn rules(&self) -> Result<Rules, WireError> {
-        let rows = self.one(&BINDINGS, Vec::new()).await?;
+        let rows = soon(PATIENCE, self.one(&BINDINGS, Vec::new())).await?;
         let revision = rows.first().and_then(|row| number(row, 0)).unwrap_or_default();
         Ok(Rules { revision, rules: rows.iter().filter_map(rule).collect() })
     }
@@ -279,7 +285,7 @@ impl Store {
     ///
     /// [`WireError`].
     pub async fn glance(&self, bindings: &[i32]) -> Result<Glance, WireError> {
-        let rows = self.one(&GLANCE, vec![numbers(bindings)]).await?;
+        let rows = soon(PATIENCE, self.one(&GLANCE, vec![numbers(bindings)])).await?;
         let row = rows.first().ok_or(WireError::Closed)?;
         let due_in = number::<f64>(row, 2).map(|seconds| seconds.clamp(0.0, 1e9));
         Ok(Glance {

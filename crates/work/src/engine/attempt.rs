@@ -277,8 +277,11 @@ impl Attempt {
             tokio::time::sleep(BREATH * wait).await;
             let store = &self.shared.store;
             let written = store.job_fail(job, &self.rule, Some(BREATH), false, &values).await;
-            if !matches!(written, Err(JournalError::Database(_))) {
-                return true;
+            match written {
+                Ok(()) => return true,
+                Err(JournalError::Database(_)) => {}
+                // Its end was written after all, or it was cancelled meanwhile.
+                Err(_lost) => return self.give_up(false).await,
             }
         }
         false

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Shared, soon};
+use super::Shared;
+use crate::patience::soon;
 
 /// How often waiting jobs are looked at.
 pub(super) const PROMOTE: Duration = Duration::from_millis(200);
@@ -60,11 +61,12 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
         }
         if rotated.is_none_or(|at| at.elapsed() > ROTATE) {
             rotated = Some(Instant::now());
-            if let Err(error) = shared.store.history_rotate(shared.options.keep).await {
+            let rotate = shared.store.history_rotate(shared.options.keep);
+            if let Err(error) = soon(shared.patience(), rotate).await {
                 tracing::warn!(project.name = %shared.project, error = %error, "cannot rotate the history of jobs");
             }
-            let keep = shared.options.keep_events;
-            if let Err(error) = shared.store.event_prune(keep, MOST_FORGOTTEN).await {
+            let prune = shared.store.event_prune(shared.options.keep_events, MOST_FORGOTTEN);
+            if let Err(error) = soon(shared.patience(), prune).await {
                 tracing::warn!(project.name = %shared.project, error = %error, "cannot forget old deliveries");
             }
         }

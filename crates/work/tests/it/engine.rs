@@ -498,13 +498,7 @@ fn a_job_that_was_taken_again_while_its_end_was_unheard_is_not_forgotten() {
         let engine = engine(bench, actions, |rule| rule.action = "slow".to_owned()).await;
         bench.run("insert into task (id) values (1)").await;
         bench.until("select state from plinth.job", "r").await;
-        // Somebody holds the job when it is to end, and the session that waits for that is ended.
-        bench.run("begin; select from plinth.job for update").await;
-        let admin = bench.database.connect().await.unwrap();
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity
-                   where application_name = 'plinth work' and wait_event_type = 'Lock' and query like '%jsonb_to_recordset%'";
-        while admin.query(end, &[]).await.unwrap().is_empty() {}
-        admin.close().await;
+        cut_the_end(bench).await;
         // It is put back, as by an answer that was not heard, and taken again before the first attempt has given up.
         bench.run("update plinth.job set state = 'q', worker = null, place = nextval('plinth.job_number'); commit").await;
         bench.until(STATES, "done:1").await;
@@ -533,4 +527,46 @@ fn a_job_whose_rule_went_while_it_was_taken_is_given_back() {
         bench.until(STATES, "done:1").await;
         engine.stop().await;
     });
+}
+
+#[test]
+fn a_job_that_was_cancelled_while_its_end_could_not_be_written_ends() {
+    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    with_bench(TASKS, async |bench| {
+        let slow = Slow(&CALLS, Duration::from_millis(200));
+        let actions = Actions::default().with(slow);
+        let engine = engine(bench, actions, |rule| rule.action = "slow".to_owned()).await;
+        bench.run("insert into task (id) values (1)").await;
+        bench.until("select state from plinth.job", "r").await;
+        cut_the_end(bench).await;
+        bench.run("update plinth.job set cancelled = true; commit").await;
+        bench.until("select string_agg(outcome, ',') from plinth.job_done", "cancelled").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_claim_that_was_written_long_after_it_was_given_up_is_found() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench.until("select count(*) from plinth.worker", "1").await;
+        bench
+            .run(
+                "begin; insert into task (id) values (1);
+                 update plinth.job set state = 'r', place = null, attempt = 1, worker = (select id from plinth.worker); commit",
+            )
+            .await;
+        bench.until(STATES, "done:1").await;
+        engine.stop().await;
+    });
+}
+
+/// Holds the only job in a transaction when it is to end, and ends the session that waits for that.
+async fn cut_the_end(bench: &Bench<'_>) {
+    bench.run("begin; select from plinth.job for update").await;
+    let admin = bench.database.connect().await.unwrap();
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+               where application_name = 'plinth work' and wait_event_type = 'Lock' and query like '%jsonb_to_recordset%'";
+    while admin.query(end, &[]).await.unwrap().is_empty() {}
+    admin.close().await;
 }
