@@ -26,7 +26,7 @@ use plinth_wire::Secret;
 use tokio::sync::Notify;
 
 pub use answer::{Request, Response};
-pub use courier::{Courier, Options};
+pub use courier::{Courier, Options, is_used};
 pub use item::BODY_BYTES;
 pub use outside::{Outside, Reply, Sending, ToSend};
 pub use routes::{Guard, ROUTES, Route};

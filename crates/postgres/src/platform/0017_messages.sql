@@ -529,7 +529,8 @@ begin
 end
 $$;
 
--- Queues the messages of workers that are gone.
+-- Queues the messages of workers that are gone. Those whose lease is over are ended first, and then their messages are queued:
+-- of a worker that nobody has any messages of, nothing is left either.
 create function plinth.reclaim_messages() returns bigint
 language sql
 set search_path = ''
@@ -539,7 +540,7 @@ as $$
     where id in (
       select id from plinth.message
       where state = 'r' and not exists (
-        select from plinth.worker where worker.id = message.worker and worker.alive_until >= pg_catalog.clock_timestamp())
+        select from plinth.worker where worker.id = message.worker and worker.alive_until > '-infinity')
       for update skip locked)
     returning id)
   select pg_catalog.count(*) from lost

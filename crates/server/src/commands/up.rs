@@ -180,6 +180,7 @@ async fn serve_cluster(
         return prepared;
     }
     projects.work(plan.work);
+    tasks.spawn(projects.clone().deliver());
     tasks.spawn(projects.clone().follow(registry.clone()));
     let admin = Admin::serving(cluster.clone(), registry.clone(), address);
     announce(&admin, config, plan, begun, output).await?;

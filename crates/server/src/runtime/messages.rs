@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use plinth_auth::outgoing::{Outgoing, OutgoingPolicy};
 use plinth_postgres::Secret;
-use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
 use plinth_work::Store;
-use plinth_work::message::{Courier, Keys, Messages, Options};
+use plinth_work::message::{Courier, Keys, Messages, Options, is_used};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -78,6 +78,22 @@ impl MessageDesk {
         }
     }
 
+    /// Delivers from now on, if the project has messages and nobody asked for them yet. One that has none costs a look.
+    pub(super) async fn deliver(&self) -> Result<(), WireError> {
+        if !matches!(*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Unused) {
+            return Ok(());
+        }
+        let options = PoolOptions { max_connections: 1, shards: 1, ..self.parts.pool.clone() };
+        let pool = Pool::new(self.parts.connect.clone(), self.budget.clone(), options);
+        let store = Store::new(Arc::new(pool.clone()), self.parts.owner.clone());
+        let used = is_used(&store).await;
+        pool.close();
+        if used? {
+            self.messages();
+        }
+        Ok(())
+    }
+
     fn open(&self) -> Used {
         let (connect, options) = (self.parts.connect.clone(), self.parts.pool.clone());
         let pool = Pool::new(connect, self.budget.clone(), options);
@@ -99,21 +115,43 @@ impl MessageDesk {
         Some(Courier::start(name, store, Arc::new(outgoing), keys, wake, options))
     }
 
-    /// Ends deliveries, and closes the connections when that is done.
-    pub(super) fn close(&self) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State::Used(Used { pool, courier, .. }) = std::mem::replace(&mut *state, State::Closed)
-        else {
-            return;
-        };
-        match (courier, &self.background) {
-            (Some(courier), Some(background)) => {
-                background.spawn(async move {
-                    courier.stop().await;
-                    pool.close();
-                });
-            }
-            _ => pool.close(),
+    /// Closes connections that nobody has used for `idle_for`.
+    pub(super) fn close_idle(&self, idle_for: Duration) {
+        if let State::Used(used) = &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            used.pool.close_idle(idle_for);
         }
+    }
+
+    /// Ends deliveries, and closes the connections when that is done; nobody waits for it.
+    pub(super) fn close(&self) {
+        let Some(used) = self.end() else { return };
+        match &self.background {
+            Some(background) => drop(background.spawn(used.stop())),
+            None => used.pool.close(),
+        }
+    }
+
+    /// Ends deliveries, and gives back those that take too long.
+    pub(super) async fn stop(&self) {
+        if let Some(used) = self.end() {
+            used.stop().await;
+        }
+    }
+
+    fn end(&self) -> Option<Used> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Used(used) => Some(used),
+            State::Unused | State::Closed => None,
+        }
+    }
+}
+
+impl Used {
+    async fn stop(self) {
+        if let Some(courier) = self.courier {
+            courier.stop().await;
+        }
+        self.pool.close();
     }
 }

@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use plinth_postgres::seal::Sealer;
 use plinth_postgres::{CONTROL_DATABASE, Endpoint, Login, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions};
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::gateway::{Access, ProjectKeys, Rules, serving_threads};
@@ -49,6 +50,13 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How often the registry is read even if it announced nothing.
 const REGISTRY_POLL: Duration = Duration::from_secs(30);
+
+/// How often projects are looked at that had no messages before: another instance may have taken their first ones, and be
+/// gone.
+const MESSAGES_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The same after a look that did not succeed.
+const MESSAGES_RETRY: Duration = Duration::from_secs(2);
 
 /// How long the answer to "are you ready" holds, and how long it may take.
 const PROBE_LIFE: Duration = Duration::from_millis(250);
@@ -71,6 +79,8 @@ pub struct Projects {
     idle_timeout: Duration,
     /// Their work, when this instance looks after it.
     workers: OnceLock<Arc<Workers>>,
+    /// Says that there are projects that were not looked at for messages.
+    appeared: Notify,
     /// Whether the platform schema of every project was brought up to date.
     migrated: AtomicBool,
     /// When the database was last asked whether it answers, and whether it did.
@@ -126,6 +136,7 @@ impl Projects {
                 desk: Desk::new(sealer, catcher),
                 config,
             },
+            appeared: Notify::new(),
             migrated: AtomicBool::new(false),
             probed: tokio::sync::Mutex::default(),
         })
@@ -167,6 +178,7 @@ impl Projects {
         });
         for project in registered {
             let entry = map.entry(project.name.clone()).or_insert_with(|| {
+                self.appeared.notify_one();
                 tracing::info!(project.name = %project.name, "serving the project");
                 Entry { source: source(project), project: self.factory.project(project) }
             });
@@ -193,11 +205,39 @@ impl Projects {
         });
     }
 
-    /// Stops all work in good order.
+    /// Stops all work, and delivers no more messages, in good order.
     pub async fn stop_work(&self) {
-        if let Some(workers) = self.workers.get() {
-            workers.stop().await;
+        let projects = self.all();
+        let couriers = projects.iter().map(|project| project.stop_messages());
+        let workers = async {
+            if let Some(workers) = self.workers.get() {
+                workers.stop().await;
+            }
+        };
+        tokio::join!(workers, futures_util::future::join_all(couriers));
+    }
+
+    /// Delivers the messages of projects that have some, whether or not anybody asks for them, for ever; its owner aborts
+    /// it. A project without any costs a look at long intervals.
+    pub async fn deliver(self: Arc<Self>) {
+        loop {
+            let mut wait = MESSAGES_INTERVAL;
+            for project in self.all() {
+                if let Err(error) = project.deliver().await {
+                    tracing::debug!(project.name = %project.name(), error = %error, "cannot look for messages yet");
+                    wait = MESSAGES_RETRY;
+                }
+            }
+            tokio::select! {
+                () = self.appeared.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
         }
+    }
+
+    fn all(&self) -> Vec<Arc<Project>> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.values().map(|entry| entry.project.clone()).collect()
     }
 
     /// What the projects' work has come to.
@@ -271,11 +311,7 @@ impl Projects {
         let interval = SWEEP_INTERVAL.min(self.idle_timeout / 2).max(Duration::from_millis(100));
         loop {
             tokio::time::sleep(interval).await;
-            let projects: Vec<Arc<Project>> = {
-                let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-                map.values().map(|entry| entry.project.clone()).collect()
-            };
-            for project in projects {
+            for project in self.all() {
                 if project.rest(self.idle_timeout) {
                     tracing::debug!(project.name = %project.name(), "put an idle project to sleep");
                 }

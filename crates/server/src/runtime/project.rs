@@ -8,7 +8,7 @@ use http::HeaderName;
 use plinth_auth::Auth;
 use plinth_auth::token::Jwk;
 use plinth_postgres::{Secret, SigningKey, SigningKeyState};
-use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions};
+use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
 use plinth_work::hook::Hooks;
 use plinth_work::message::Messages;
 use tokio::runtime::Handle;
@@ -194,6 +194,25 @@ impl Project {
         self.messages.as_ref()?.messages()
     }
 
+    /// Delivers the project's messages from now on, if it has any.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out.
+    pub async fn deliver(&self) -> Result<(), WireError> {
+        match &self.messages {
+            Some(messages) => messages.deliver().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Delivers no more messages; waits for those under way, for a while.
+    pub(super) async fn stop_messages(&self) {
+        if let Some(messages) = &self.messages {
+            messages.stop().await;
+        }
+    }
+
     /// Told of every delivery to this instance that made a job. `None` for a database that is served alone.
     pub fn delivered(&self) -> Option<&Arc<Notify>> {
         self.hooks.as_ref().map(HookDesk::arrived)
@@ -265,6 +284,9 @@ impl Project {
         }
         if let Some(hooks) = &self.hooks {
             hooks.close_idle(CONNECTION_IDLE.min(idle));
+        }
+        if let Some(messages) = &self.messages {
+            messages.close_idle(CONNECTION_IDLE.min(idle));
         }
         let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let Some(live) = slot.as_ref() else { return false };

@@ -1,7 +1,11 @@
-//! Takes messages and delivers them: one courier for each project and instance.
+//! Takes messages and delivers them: one courier for each project and instance. It rests while there are none.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+mod rest;
+mod tick;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,25 +15,19 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::endpoint::next_tick;
 use super::outside::Outside;
 use super::sign::Keys;
 use super::work::Work;
 use super::{deliver, statements};
 use crate::Store;
-use crate::value::text;
+use crate::patience::{self, soon};
+use crate::value::{self, numbers, text, texts};
 
 /// Heartbeats in a lease.
 const BEATS: u32 = 5;
 
-/// How often schedules are looked at.
-const TICK: Duration = Duration::from_millis(500);
-
 /// How often what is old is removed.
 const ROTATE: Duration = Duration::from_secs(600);
-
-/// After so much time without a message, the tables are looked at less often.
-const CALM: Duration = Duration::from_secs(30);
 
 /// Waits between tries to write what a delivery came to.
 const PATIENCE: [Duration; 4] = [
@@ -50,8 +48,10 @@ pub struct Options {
     pub most: usize,
     /// Longest time without looking for messages while there are some.
     pub poll: Duration,
-    /// The same when there were none for a while.
-    pub calm_poll: Duration,
+    /// How long there are none before it rests.
+    pub calm: Duration,
+    /// Longest time without looking for messages while it rests.
+    pub longest_rest: Duration,
     /// How long events and ended runs are kept.
     pub keep: Duration,
     /// How long deliveries may take to end when it stops.
@@ -65,7 +65,8 @@ impl Default for Options {
             lease: Duration::from_secs(20),
             most: 128,
             poll: Duration::from_millis(200),
-            calm_poll: Duration::from_secs(1),
+            calm: Duration::from_secs(20),
+            longest_rest: Duration::from_secs(30),
             keep: Duration::from_secs(7 * 24 * 3600),
             grace: Duration::from_secs(10),
         }
@@ -88,6 +89,44 @@ struct Shared {
     wake: Arc<Notify>,
     /// The worker that holds the leases.
     worker: AtomicI64,
+    /// Messages that are being delivered, with the attempt.
+    under_way: Mutex<HashSet<(String, u32)>>,
+    /// There are probably messages that are this worker's and that it does not know of.
+    uncertain: AtomicBool,
+}
+
+impl Shared {
+    /// How long our own statements may take.
+    fn patience(&self) -> Duration {
+        patience::within(self.options.lease)
+    }
+
+    /// What a statement says, unless it takes too long.
+    async fn json(
+        &self,
+        sql: &crate::store::Shared,
+        params: Vec<value::Value>,
+    ) -> Result<Value, WireError> {
+        soon(self.patience(), self.store.json(sql, params)).await
+    }
+
+    fn worker(&self) -> i64 {
+        self.worker.load(Ordering::Relaxed)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<(String, u32)>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether messages were ever sent in a project, as far as it remembers.
+///
+/// # Errors
+///
+/// [`WireError`].
+pub async fn is_used(store: &Store) -> Result<bool, WireError> {
+    let used = soon(patience::PATIENCE, store.json(&statements::USED, Vec::new())).await?;
+    Ok(used == true)
 }
 
 impl Courier {
@@ -100,9 +139,17 @@ impl Courier {
         wake: Arc<Notify>,
         options: Options,
     ) -> Self {
-        let worker = AtomicI64::new(0);
-        let project = project.into();
-        let shared = Arc::new(Shared { project, store, outside, keys, options, wake, worker });
+        let shared = Arc::new(Shared {
+            project: project.into(),
+            store,
+            outside,
+            keys,
+            options,
+            wake,
+            worker: AtomicI64::new(0),
+            under_way: Mutex::default(),
+            uncertain: AtomicBool::new(false),
+        });
         let (stop, stopping) = watch::channel(false);
         Self { stop, task: tokio::spawn(run(shared, stopping)) }
     }
@@ -116,12 +163,16 @@ impl Courier {
     }
 }
 
-/// A courier's life: a worker is registered, works until its lease is lost, and another one is registered.
+/// A courier's life: it rests until there is something to do, a worker is registered, works until there is nothing to do
+/// any more or its lease is lost, and so on.
 async fn run(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
-    while !*stopping.borrow() {
-        let registered =
-            shared.store.worker_register(&shared.options.name, shared.options.lease).await;
-        match registered {
+    loop {
+        tokio::select! {
+            () = rest::rest(&shared) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+        let (name, lease) = (&shared.options.name, shared.options.lease);
+        match soon(shared.patience(), shared.store.worker_register(name, lease)).await {
             Ok(worker) => {
                 shared.worker.store(worker, Ordering::Relaxed);
                 work(&shared, &mut stopping).await;
@@ -139,9 +190,10 @@ async fn run(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
 
 async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
     let mut deliveries = JoinSet::new();
+    shared.under_way().clear();
     let lost = tokio::select! {
         () = keep(shared) => true,
-        () = tick(shared) => false,
+        () = tick::tick(shared) => false,
         () = take(shared, &mut deliveries) => false,
         _ = stopping.wait_for(|stop| *stop) => false,
     };
@@ -156,11 +208,11 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
         }
     }
     deliveries.shutdown().await;
-    let worker = shared.worker.load(Ordering::Relaxed);
-    if let Err(error) = shared.store.worker_release(worker).await {
+    let released = shared.store.worker_release(shared.worker());
+    if let Err(error) = soon(shared.patience(), released).await {
         tracing::debug!(error = %error, "the courier cannot give its lease back; it will run out");
     } else {
-        let _ = shared.store.json(&statements::RECLAIM, Vec::new()).await;
+        let _ = shared.json(&statements::RECLAIM, Vec::new()).await;
     }
 }
 
@@ -171,7 +223,8 @@ async fn keep(shared: &Shared) {
     let mut rotated: Option<Instant> = None;
     loop {
         let asked = Instant::now();
-        match shared.store.worker_beat(shared.worker.load(Ordering::Relaxed), lease, &[]).await {
+        let beat = shared.store.worker_beat(shared.worker(), lease, &[]);
+        match soon(shared.patience(), beat).await {
             Ok(beat) if !beat.alive => return,
             Ok(_) => sure = asked,
             Err(error) => {
@@ -182,15 +235,15 @@ async fn keep(shared: &Shared) {
         if sure.elapsed() > lease {
             return;
         }
-        let reaped = shared.store.worker_reap().await.is_ok();
-        let back = shared.store.json(&statements::RECLAIM, Vec::new()).await;
+        let reaped = soon(shared.patience(), shared.store.worker_reap()).await.is_ok();
+        let back = shared.json(&statements::RECLAIM, Vec::new()).await;
         if reaped && back.is_ok_and(|messages| messages != 0) {
             shared.wake.notify_one();
         }
         if rotated.is_none_or(|at| at.elapsed() > ROTATE) {
             rotated = Some(Instant::now());
             let keep = text(shared.options.keep.as_secs_f64());
-            if let Err(error) = shared.store.json(&statements::ROTATE, vec![keep]).await {
+            if let Err(error) = shared.json(&statements::ROTATE, vec![keep]).await {
                 tracing::warn!(project.name = %shared.project, error = %error, "old messages cannot be removed");
             }
         }
@@ -198,75 +251,60 @@ async fn keep(shared: &Shared) {
     }
 }
 
-/// Publishes what schedules say, for ever.
-async fn tick(shared: &Shared) {
-    loop {
-        sleep(TICK).await;
-        match tick_once(shared).await {
-            Ok(0) => {}
-            Ok(_) => shared.wake.notify_one(),
-            Err(error) => {
-                tracing::debug!(project.name = %shared.project, error = %error, "schedules cannot be looked at");
-            }
-        }
-    }
-}
-
-async fn tick_once(shared: &Shared) -> Result<usize, WireError> {
-    let due = shared.store.json_list(&statements::SCHEDULES_DUE, Vec::new()).await?;
-    for schedule in &due {
-        let id = schedule["id"].as_str().unwrap_or_default();
-        let Some(next) = next_tick(schedule["cron"].as_str().unwrap_or_default(), Timestamp::now())
-        else {
-            tracing::warn!(schedule.id = id, "the schedule has no next tick");
-            continue;
-        };
-        let params = vec![text(id), text(schedule["due"].as_str().unwrap_or_default()), text(next)];
-        if let Err(error) = shared.store.json(&statements::TICK, params).await {
-            tracing::warn!(schedule.id = id, error = %error, "the schedule's message cannot be published");
-        }
-    }
-    Ok(due.len())
-}
-
-/// Takes messages whenever there may be some and there is room.
+/// Takes messages whenever there may be some and there is room, until there are none for a while.
 async fn take(shared: &Arc<Shared>, deliveries: &mut JoinSet<()>) {
     let mut busy = Instant::now();
+    let mut settled = Instant::now();
     loop {
         while deliveries.try_join_next().is_some() {}
         let room = shared.options.most.saturating_sub(deliveries.len());
-        let taken = match take_once(shared, room).await {
+        let taken = match take_once(shared, &mut settled, room).await {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::warn!(project.name = %shared.project, error = %error, "messages cannot be taken");
+                // They may have been taken all the same, and only the answer was lost.
+                shared.uncertain.store(true, Ordering::Release);
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }
         };
         let some = !taken.is_empty();
         for work in taken {
+            shared.under_way().insert((work.id.clone(), work.attempt));
             deliveries.spawn(deliver(Arc::clone(shared), work));
         }
         if some {
             busy = Instant::now();
             continue;
         }
-        let calm = busy.elapsed() > CALM && deliveries.is_empty();
-        let options = &shared.options;
-        let poll = if calm { options.calm_poll } else { options.poll };
+        let calm = busy.elapsed() > shared.options.calm && deliveries.is_empty();
+        if calm && rest::may_rest(shared).await {
+            return;
+        }
         tokio::select! {
             () = shared.wake.notified() => {}
-            () = sleep(poll) => {}
+            () = sleep(shared.options.poll) => {}
         }
     }
 }
 
-async fn take_once(shared: &Shared, room: usize) -> Result<Vec<Work>, WireError> {
+async fn take_once(
+    shared: &Shared,
+    settled: &mut Instant,
+    room: usize,
+) -> Result<Vec<Work>, WireError> {
     if room == 0 {
         return Ok(Vec::new());
     }
-    let worker = shared.worker.load(Ordering::Relaxed);
-    let taken = shared.store.json_list(&statements::TAKE, vec![text(worker), text(room)]).await?;
+    // What was taken though that was given up may still be on its way, so that it is also looked for without a reason.
+    let late = settled.elapsed() >= shared.options.lease / 2;
+    if shared.uncertain.swap(false, Ordering::Acquire) || late {
+        give_back_unknown(shared).await?;
+        *settled = Instant::now();
+    }
+    let take = vec![text(shared.worker()), text(room)];
+    let taken = shared.store.json_list(&statements::TAKE, take);
+    let taken = soon(shared.patience(), taken).await?;
     let read = |value: Value| {
         serde_json::from_value(value)
             .inspect_err(
@@ -277,9 +315,17 @@ async fn take_once(shared: &Shared, room: usize) -> Result<Vec<Work>, WireError>
     Ok(taken.into_iter().filter_map(read).collect())
 }
 
+/// Queues messages that are this worker's and that it does not know of.
+async fn give_back_unknown(shared: &Shared) -> Result<(), WireError> {
+    let known: Vec<(String, u32)> = shared.under_way().iter().cloned().collect();
+    let ids = texts(known.iter().map(|(id, _)| id.as_str()));
+    let attempts = numbers(known.iter().map(|(_, attempt)| attempt));
+    shared.json(&statements::ORPHANS, vec![text(shared.worker()), ids, attempts]).await.map(drop)
+}
+
 /// Delivers a message once and writes what that came to.
 async fn deliver(shared: Arc<Shared>, work: Work) {
-    let worker = shared.worker.load(Ordering::Relaxed);
+    let worker = shared.worker();
     let reply = match deliver::request(&work, &shared.keys, Timestamp::now()) {
         Ok(request) => {
             let limit = request.timeout;
@@ -290,6 +336,7 @@ async fn deliver(shared: Arc<Shared>, work: Work) {
     };
     let outcome = deliver::outcome(&work, reply, Timestamp::now());
     write(&shared, &work, worker, outcome).await;
+    shared.under_way().remove(&(work.id, work.attempt));
     shared.wake.notify_one();
 }
 
@@ -298,7 +345,7 @@ async fn write(shared: &Shared, work: &Work, worker: i64, mut outcome: Value) {
     let mut tries = PATIENCE.iter();
     loop {
         let params = vec![text(&work.id), text(work.attempt), text(worker), text(&outcome)];
-        let error = match shared.store.json(&statements::FINISH, params).await {
+        let error = match shared.json(&statements::FINISH, params).await {
             Ok(_) => return,
             Err(error) => error,
         };

@@ -8,6 +8,26 @@ statements! {
     TAKE = "select plinth.message_work(taken) || jsonb_build_object('signing', (select signing from plinth.message_state))
             from plinth.take_messages($1, $2) as taken";
     FINISH = "select to_jsonb(plinth.finish_message($1, $2, $3, $4::jsonb)::text)";
+    // Its answers to a take were lost: $2 and $3 are the messages that it knows of, with the attempts.
+    ORPHANS = "with back as (
+                 update plinth.message set state = 'q', worker = null
+                 where state = 'r' and worker = $1 and not exists (
+                   select from unnest($2::text[], $3::integer[]) as known (id, attempt)
+                   where known.id = message.id and known.attempt = message.attempt)
+                 returning id
+               )
+               select to_jsonb(count(*)) from back";
+    // Seconds until something is to be done, or its worker's lease is over. What a paused queue holds back counts too, or it
+    // would be late when it goes on.
+    NEXT = "select to_jsonb(extract(epoch from least(
+              (select min(due_at) from plinth.message where state = 'q' and lane is null),
+              (select min(due_at) from plinth.message where state = 'q' and lane is not null),
+              (select min(next_at) from plinth.message_schedule where not paused),
+              (select min(greatest(coalesce(alive_until, '-infinity'), clock_timestamp()))
+               from plinth.message left join plinth.worker on worker.id = message.worker where message.state = 'r')
+            ) - clock_timestamp()))";
+    USED = "select to_jsonb(exists (select from plinth.message) or exists (select from plinth.message_schedule)
+              or exists (select from plinth.message_event))";
     RECLAIM = "select to_jsonb(plinth.reclaim_messages())";
     ROTATE = "select to_jsonb(plinth.rotate_messages($1 * interval '1 second')::text)";
 

@@ -198,13 +198,19 @@ fn messages_of_a_lost_instance_are_delivered_by_another() {
         let post = Post::open(bench).await;
         let id = post.publish("/x", &[("upstash-delay", "1h")], "").await;
         // As an instance leaves it that was killed in the middle.
-        bench.run("insert into plinth.worker (name, alive_until) values ('gone', now() - interval '1 s')").await;
-        bench.run("update plinth.message set state = 'r', attempt = 1, due_at = now(), worker = (select max(id) from plinth.worker)").await;
+        bench
+            .run(
+                "begin; insert into plinth.worker (name, alive_until) values ('gone', now() - interval '1 s');
+                 update plinth.message set state = 'r', attempt = 1, due_at = now(), worker = (select max(id) from plinth.worker); commit",
+            )
+            .await;
         let got = post.endpoint.wait(1).await;
         assert_eq!(got[0].header("upstash-message-id"), id);
-        // Its row in plinth.worker goes with a later look at lost workers, which this does not wait for.
         bench.until(NOTHING_LEFT, "0").await;
         post.close().await;
+        let workers =
+            "select coalesce(string_agg(to_jsonb(worker)::text, ' '), '') from plinth.worker";
+        assert_eq!(bench.text(workers).await, "");
     });
 }
 

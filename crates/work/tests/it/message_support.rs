@@ -158,7 +158,7 @@ pub(crate) fn courier_options() -> Options {
     Options {
         lease: Duration::from_secs(2),
         poll: Duration::from_millis(20),
-        calm_poll: Duration::from_millis(20),
+        longest_rest: Duration::from_millis(50),
         ..Options::default()
     }
 }
