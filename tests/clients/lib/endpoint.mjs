@@ -19,8 +19,8 @@ let listener;
 export let endpoint, url, qstash, workflow, token, ownToken, keys;
 
 /** Waits until `find` gives something. */
-export async function until(find, what) {
-  const end = Date.now() + 20_000;
+export async function until(find, what, seconds = 20) {
+  const end = Date.now() + seconds * 1000;
   for (;;) {
     const found = await find();
     if (found) return found;
