@@ -1,6 +1,7 @@
 //! Tables that move, through the binary.
 
 use std::process::Command;
+use std::time::Duration;
 
 use http::StatusCode;
 use plinth_testkit::api::Api;
@@ -85,6 +86,13 @@ impl Shop {
     async fn until(&self, sql: &str, wanted: &str) {
         until(&format!("{sql} is {wanted}"), async || (self.sql(sql) == wanted).then_some(()))
             .await;
+    }
+
+    /// As `until`, for what takes its time.
+    async fn in_time(&self, sql: &str, wanted: &str) {
+        while self.sql(sql) != wanted {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     fn apply(&self) -> Value {
@@ -288,8 +296,29 @@ async fn a_schedule_of_sql_is_heard_in_a_project_without_a_manifest() {
     up.ready();
     shop.sql("create table tick (at timestamptz)");
     shop.sql("select plinth.schedule('tick', '* * * * * *', 'insert into tick values ($tick)')");
-    shop.until("select count(*) > 0 from tick", "t").await;
+    shop.in_time("select count(*) > 0 from tick", "t").await;
     assert!(up.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_in_which_nothing_happens_any_more_holds_no_connection() {
+    let shop = Shop::new();
+    let (up, _) = shop.up();
+    assert!(up.stop().success());
+    let arguments =
+        ["serve", "--data-dir", shop.data.text(), "--listen", "127.0.0.1:0", "--pg-port", "0"];
+    let serve = Child::start(&[&arguments[..], &["--json"]].concat(), &[]);
+    let api = Api::new(address(&serve.ready()));
+    shop.sql("insert into orders (item, status) select 'tea', 'paid' from generate_series(1, 300)");
+    shop.until("select count(*) from orders where status <> 'shipped'", "0").await;
+    let open = "select count(*) from pg_stat_activity where datname = 'shop' and application_name like 'plinth %'";
+    assert_ne!(shop.sql(open), "0", "its engine looks for more");
+    shop.in_time(open, "0").await;
+    // It is looked at all the same.
+    shop.sql("insert into orders (item, status) values ('cup', 'paid')");
+    shop.in_time("select count(*) from orders where status <> 'shipped'", "0").await;
+    assert_eq!(api.get("/ready").await.unwrap().status, StatusCode::OK);
+    assert!(serve.stop().success());
 }
 
 #[test]

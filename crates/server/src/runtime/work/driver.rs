@@ -27,6 +27,9 @@ const GROWTH: f64 = 1.5;
 /// Waits from this length on are not worth a connection that is kept.
 const WORTH_CLOSING: Duration = Duration::from_secs(5);
 
+/// For shorter ones the connection of the last look is: that which was used so short a time ago.
+const JUST_USED: Duration = Duration::from_millis(500);
+
 /// An engine that found nothing for so long is stopped.
 const ENGINE_IDLE: Duration = Duration::from_secs(20);
 
@@ -121,9 +124,8 @@ impl Driver {
                 }
             }
             let next = glance.due_in.map_or(wait, |due_in| wait.min(due_in)).max(SHORTEST);
-            if next >= WORTH_CLOSING {
-                self.pool.close_idle(Duration::ZERO);
-            }
+            let unused = if next >= WORTH_CLOSING { Duration::ZERO } else { JUST_USED };
+            self.pool.close_idle(unused);
             match self.woken(revisions, stop, next).await {
                 Woken::Jobs => {}
                 Woken::Stop => return Ok(()),
