@@ -6,6 +6,7 @@ with failed as (
     due_at = clock_timestamp() + $4::double precision * interval '1 second',
     failures = failures + $6::integer, error = left($5, 10000)
   where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled
+    and not exists (select from plinth.leaving where leaving.job = $1)
   returning id, parent, state, error
 ), seats as (
   delete from plinth.seat using failed where seat.job = failed.id

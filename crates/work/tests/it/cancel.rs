@@ -185,26 +185,33 @@ fn a_job_that_somebody_holds_is_cancelled_all_the_same_and_nobody_waits() {
 }
 
 #[test]
-fn a_job_that_was_being_taken_writes_no_outcome() {
-    with_bench(TASKS, async |bench| {
-        install(bench, &SINGLE.replace("action = 'noop'", "action = 'sql'\nwith = { run = 'select to_jsonb(count(*)) from (select pg_advisory_xact_lock(77)) as s' }")).await;
-        bench.run("insert into task (id, status) values (1, 'go')").await;
-        let mut other = bench.session().await;
-        let gate = other.client_mut().transaction().await.unwrap();
-        gate.execute("select pg_advisory_xact_lock(77)", &[]).await.unwrap();
-        let engine = engine(bench).await;
-        // The statement of its action waits, and holds the job.
-        bench
-            .until("select count(*) from pg_locks where locktype = 'advisory' and objid = 77", "2")
-            .await;
-        bench.run("delete from task where id = 1").await;
-        assert_eq!(bench.text("select count(*) from plinth.leaving").await, "1");
-        gate.commit().await.unwrap();
-        other.close().await;
-        bench.until(ENDS, "single:cancelled").await;
-        assert_eq!(bench.text("select count(*) from effect").await, "0");
-        engine.stop().await;
-    });
+fn a_job_whose_row_leaves_while_it_is_held_writes_no_outcome() {
+    for value in ["count(*)", "1 / (count(*) - 1)"] {
+        with_bench(TASKS, async |bench| {
+            let run = format!(
+                "action = 'sql'\nwith = {{ run = 'select to_jsonb({value}) from (select pg_advisory_xact_lock(77)) as s' }}"
+            );
+            let failed =
+                "failed = \"insert into effect values ('failed')\"\nretry = { attempts = 1 }\n";
+            install(bench, &format!("{}{failed}", SINGLE.replace("action = 'noop'", &run))).await;
+            bench.run("insert into task (id, status) values (1, 'go')").await;
+            let mut other = bench.session().await;
+            let gate = other.client_mut().transaction().await.unwrap();
+            gate.execute("select pg_advisory_xact_lock(77)", &[]).await.unwrap();
+            let engine = engine(bench).await;
+            // The statement of its action waits, and holds the job.
+            let waiting =
+                "select count(*) from pg_locks where locktype = 'advisory' and objid = 77";
+            bench.until(waiting, "2").await;
+            bench.run("delete from task where id = 1").await;
+            assert_eq!(bench.text("select count(*) from plinth.leaving").await, "1");
+            gate.commit().await.unwrap();
+            other.close().await;
+            bench.until(ENDS, "single:cancelled").await;
+            assert_eq!(bench.text("select count(*) from effect").await, "0");
+            engine.stop().await;
+        });
+    }
 }
 
 #[test]
