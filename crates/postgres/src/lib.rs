@@ -14,6 +14,7 @@ mod project;
 pub mod quote;
 mod registry;
 pub mod seal;
+mod sealing;
 mod signing_key;
 pub mod sqlstate;
 mod tls;
@@ -33,4 +34,5 @@ pub use project::{MAX_NAME, NameError, Project, validate_name};
 pub use registry::{
     CHANNEL, CONTROL_DATABASE, Changes, CreateProject, Listing, Registry, RegistryError,
 };
+pub use sealing::{PublicSealingKey, SEALED, SealingError, SealingKey, sealing_key_name};
 pub use signing_key::{MAX_SIGNING_KEYS, NewSigningKey, SigningKey, SigningKeyState};

@@ -32,6 +32,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0016_hooks",
     "0017_messages",
     "0018_steps",
+    "0019_sealed",
 ];
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use plinth_wire::Secret;
+
 use crate::connection::Login;
 use crate::keys::Keys;
 use crate::signing_key::SigningKey;
@@ -86,6 +88,9 @@ pub struct Project {
     pub auth_login: Login,
     /// JWT secret and API keys.
     pub keys: Keys,
+    /// The key pair of its sealed columns, as [`SealingKey::read`](crate::SealingKey::read) takes it; `None` until a manifest
+    /// wanted one.
+    pub sealing_key: Option<Secret>,
     /// Key pairs that sign its users' tokens, or did, the oldest first.
     pub signing_keys: Vec<SigningKey>,
     /// The blueprint it was made from.

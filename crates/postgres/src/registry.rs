@@ -25,6 +25,7 @@ use crate::platform::{self, files};
 use crate::project::{NameError, Project};
 use crate::quote::ident;
 use crate::seal::{KeyPlace, MasterKeyError, SealError, Sealer};
+use crate::sealing::SealingError;
 use crate::sqlstate;
 
 /// The control database. No project can have this name.
@@ -126,6 +127,9 @@ pub enum RegistryError {
         #[source]
         source: SealError,
     },
+    /// The key pair of a project's sealed columns could not be made or read.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
     /// No secrets could be made.
     #[error("cannot make the keys of a project")]
     Key(#[from] KeyError),

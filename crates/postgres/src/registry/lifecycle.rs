@@ -219,6 +219,7 @@ impl Registry {
             authenticator_login: new_login(project::authenticator_login(name))?,
             auth_login: new_login(project::auth_login(name))?,
             keys: Keys::generate(name)?,
+            sealing_key: None,
             signing_keys: Vec::new(),
             blueprint: request.blueprint.map(str::to_owned),
             manifest: None,

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use super::lifecycle::{add_auth_login, new_login};
-use super::{RegistryError, query, store};
+use super::{Registry, RegistryError, query, store};
 use crate::connection::{Connection, Login};
 use crate::keys::Keys;
 use crate::project::{self, Project};
 use crate::seal::{KeyPlace, SealError, Sealer, master_key_name};
+use crate::sealing::{SealingError, SealingKey};
 
 /// What projects' secrets are sealed for.
 const PURPOSE: &str = "plinth.project.secrets";
@@ -37,6 +38,9 @@ pub(super) struct Secrets {
     pub(super) jwt_secret: String,
     pub(super) service_role_key: String,
     pub(super) secret_key: String,
+    /// Of its sealed columns; made when they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sealing_key: Option<String>,
 }
 
 impl Secrets {
@@ -49,6 +53,7 @@ impl Secrets {
             jwt_secret: text(&project.keys.jwt_secret),
             service_role_key: text(&project.keys.service_role_key),
             secret_key: text(&project.keys.secret_key),
+            sealing_key: project.sealing_key.as_ref().map(text),
         }
     }
 
@@ -77,8 +82,42 @@ impl Secrets {
                 secret_key: Secret::new(self.secret_key),
                 ..bare.keys
             },
+            sealing_key: self.sealing_key.map(Secret::new),
             ..bare
         }
+    }
+}
+
+impl Registry {
+    /// The key pair that columns of the project `name` are sealed with. It is made at the first call, and every instance
+    /// hears of it; two who do so at once agree on one.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if there is no such project, or its secrets cannot be opened or written.
+    pub async fn sealing_key(&self, name: &str) -> Result<SealingKey, RegistryError> {
+        let failed = || query("cannot make the key of sealed columns");
+        let mut control = self.control().await?;
+        let transaction = control.client_mut().transaction().await.map_err(failed())?;
+        let found = store::project_lock_secrets(&transaction, name).await.map_err(failed())?;
+        let found = found.ok_or_else(|| RegistryError::NotFound(name.to_owned()))?;
+        let mut secrets =
+            Secrets::open(&self.sealer, name, &found).map_err(|source| sealed(name, source))?;
+        let pair = match &secrets.sealing_key {
+            Some(pair) => Secret::new(pair.as_str()),
+            None => {
+                let made = tokio::task::spawn_blocking(SealingKey::generate).await;
+                let pair = made.unwrap_or(Err(SealingError::Key))?;
+                secrets.sealing_key = Some(text(&pair));
+                let anew =
+                    secrets.seal(&self.sealer, name).map_err(|source| sealed(name, source))?;
+                store::project_set_secrets(&transaction, name, &anew).await.map_err(failed())?;
+                pair
+            }
+        };
+        transaction.commit().await.map_err(failed())?;
+        control.close().await;
+        Ok(SealingKey::read(&pair)?)
     }
 }
 
@@ -170,13 +209,27 @@ pub(super) async fn seal_all(
     }
     for (name, text) in store::project_list_sealed(control).await.map_err(failed())? {
         if sealer.is_outdated(&text) {
-            let anew = Secrets::open(sealer, &name, &text)
-                .and_then(|secrets| secrets.seal(sealer, &name))
-                .map_err(|source| sealed(&name, source))?;
-            store::project_set_secrets(&**control, &name, &anew).await.map_err(failed())?;
+            seal_anew(control, sealer, &name).await?;
         }
     }
     Ok(())
+}
+
+/// Seals the secrets of the project `name` with the master key of today. Somebody may add to them at this moment.
+async fn seal_anew(
+    control: &mut Connection,
+    sealer: &Sealer,
+    name: &str,
+) -> Result<(), RegistryError> {
+    let failed = || query("cannot seal the projects' secrets");
+    let transaction = control.client_mut().transaction().await.map_err(failed())?;
+    let found = store::project_lock_secrets(&transaction, name).await.map_err(failed())?;
+    let Some(text) = found else { return Ok(()) };
+    let anew = Secrets::open(sealer, name, &text)
+        .and_then(|secrets| secrets.seal(sealer, name))
+        .map_err(|source| sealed(name, source))?;
+    store::project_set_secrets(&transaction, name, &anew).await.map_err(failed())?;
+    transaction.commit().await.map_err(failed())
 }
 
 /// Seals the secrets of the project `name`, which were plain, and gives it sign-in's login if it is older than that; all

@@ -263,6 +263,7 @@ pub(super) async fn plain_secret_take(
         jwt_secret: row.get("jwt_secret"),
         service_role_key: row.get("service_role_key"),
         secret_key: row.get("secret_key"),
+        sealing_key: None,
     };
     Ok(Some((secrets, ready.get(0))))
 }
@@ -272,6 +273,16 @@ pub(super) async fn project_list_sealed(control: &Client) -> Result<Vec<(String,
     let all = "select name, secrets from plinth.project where secrets is not null order by name";
     let rows = control.query(all, &[]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// The sealed secrets of a project, which nobody else changes until the transaction ends.
+pub(super) async fn project_lock_secrets(
+    control: &impl GenericClient,
+    name: &str,
+) -> Result<Option<String>, Error> {
+    let find =
+        "select secrets from plinth.project where name = $1 and secrets is not null for update";
+    Ok(control.query_opt(find, &[&name]).await?.map(|row| row.get(0)))
 }
 
 pub(super) async fn project_set_secrets(
@@ -373,6 +384,7 @@ fn record_of(row: &Row) -> Record {
             publishable_key: secret("publishable_key"),
             secret_key: sealed(),
         },
+        sealing_key: None,
         signing_keys: row
             .get::<_, Json<Vec<SigningKeyFacts>>>("signing_keys")
             .0

@@ -8,6 +8,7 @@ mod migrate;
 mod platform;
 mod projects;
 mod sealed;
+mod sealing;
 mod signing_keys;
 mod support;
 mod traps;

@@ -37,9 +37,8 @@ async fn caught(registry: &Registry, project: &Project) -> String {
 async fn outdate(registry: &Registry, project: &Project) {
     let admin = registry.cluster().connect(&project.database).await.unwrap();
     // What the newest file made goes with it.
-    let newest = "alter table plinth.step drop column event_key, drop column noted; \
-        drop function plinth.enqueue(text, jsonb), plinth.add_job(text, text, jsonb, bigint), \
-          plinth.notify(text, jsonb, bigint, text), plinth.run_step; \
+    let newest = "drop table plinth.sealing, plinth.sealing_secret; \
+        drop function plinth.is_sealed, plinth.seal_value, plinth.seal_found, plinth.sealing_mark; \
         delete from plinth.migration where version = (select max(version) from plinth.migration)";
     admin.batch_execute(newest).await.unwrap();
     let control = registry.cluster().connect("plinth").await.unwrap();

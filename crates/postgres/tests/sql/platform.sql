@@ -495,12 +495,23 @@ select tests.is((select array_agg(pg_proc.oid::regprocedure::text order by pg_pr
     from pg_proc where prosecdef and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace,
       'extensions'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace)),
   array['plinth.enqueue(text,jsonb)', 'plinth.notify(text,jsonb,bigint,text)', 'plinth.rotate_history(interval)',
-    'plinth.schedule_call(text,text,text,text)', 'plinth.set_setting(text,text,text)',
+    'plinth.schedule_call(text,text,text,text)', 'plinth.seal_value(text)', 'plinth.set_setting(text,text,text)',
     'plinth.statement_stats()', 'plinth.unschedule_call(text)', 'realtime.make_partitions(integer,interval)'], 'definer''s rights');
 select tests.ok(proconfig @> '{"search_path=\"\""}', oid::regprocedure || ' pins its search path')
 from pg_proc
 where (prosecdef or prolang = (select oid from pg_language where lanname = 'plpgsql'))
   and pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace, 'plinth'::regnamespace, 'graphql_public'::regnamespace);
+
+-- test: what marks sealed texts is out of reach, and only the owner role names the key and seals
+select tests.throws('select secret from plinth.sealing_secret', '42501');
+select tests.throws('select plinth.sealing_mark('''', '''')', '42501');
+select tests.throws('insert into plinth.sealing (one) values (true)', '42501');
+select tests.throws('delete from plinth.sealing', '42501');
+select tests.rows('select name, public from plinth.sealing', 1);
+select tests.throws('select plinth.seal_value(''a'')', 'P0001');
+select tests.ok(not has_function_privilege(role, 'plinth.seal_value(text)', 'execute'), role || ' does not seal'),
+  tests.ok(not has_table_privilege(role, 'plinth.sealing', 'select,update'), role || ' has no key')
+from unnest(array['anon', 'authenticated', 'service_role', 'authenticator']) as role;
 
 -- test: tokens of users' accounts elsewhere are out of reach of requests and go with the identity
 select tests.ok(not has_table_privilege(role, 'plinth.provider_token', privilege), role || ' has no ' || privilege)
