@@ -21,6 +21,7 @@ pub use noop::Noop;
 pub use sql::SqlStatement;
 
 use crate::journal::{Journal, JournalError};
+use crate::sealed::{self, Opener, Unopened};
 use crate::store::{NO_KEY, NO_ROW};
 
 /// What an action's work is, boxed: actions are chosen by name.
@@ -38,12 +39,17 @@ pub trait Action: Send + Sync {
     /// What is wrong, in words for the manifest's author.
     fn check(&self, with: &Value) -> Result<(), String>;
 
+    /// Where it wants sealed values opened in its input, with these settings: paths such as `account.access_token`, besides
+    /// those that the manifest names.
+    fn opens(&self, _with: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does it. The future is dropped when the job is cancelled, its time is over, or its worker lost its lease.
     fn run<'a>(&'a self, call: &'a Call) -> Work<'a>;
 }
 
 /// One attempt of a job, for its action.
-#[derive(Debug)]
 pub struct Call {
     /// The project's name.
     pub project: Arc<str>,
@@ -71,6 +77,15 @@ pub struct Call {
     pub journal: Journal,
 }
 
+impl fmt::Debug for Call {
+    /// Without the input, which may have secrets in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut call = f.debug_struct("Call");
+        call.field("binding", &self.binding).field("job", &self.job).field("step", &self.step);
+        call.finish_non_exhaustive()
+    }
+}
+
 impl Call {
     /// The call of an action that is a step of this one.
     fn of_step(&self, step: &str, action: &str, input: Value, with: Value) -> Self {
@@ -93,7 +108,8 @@ impl Call {
     /// Says what the call used, such as tokens and cost. Meters of the manifest record it with whatever the call or the
     /// attempt comes to: a step, success, failure, a wait. Each report is recorded by itself; a call that succeeds without
     /// any is recorded once, with null.
-    pub fn used(&self, usage: Value) {
+    pub fn used(&self, mut usage: Value) {
+        sealed::hide(&mut usage, self.journal.hidden());
         self.journal.ledger().report(usage);
     }
 }
@@ -142,17 +158,27 @@ impl From<JournalError> for Outcome {
 
 /// The actions that there are, by name.
 #[derive(Clone, Default)]
-pub struct Actions(HashMap<&'static str, Arc<dyn Action>>);
+pub struct Actions {
+    all: HashMap<&'static str, Arc<dyn Action>>,
+    opener: Option<Arc<dyn Opener>>,
+}
 
 impl Actions {
     /// Adds an action; one of the same name is replaced.
     #[must_use]
     pub fn with(mut self, action: impl Action + 'static) -> Self {
-        self.0.insert(action.name(), Arc::new(action));
+        self.all.insert(action.name(), Arc::new(action));
         self
     }
 
-    /// Adds `flow`, whose steps are all that were added before.
+    /// Has sealed values opened by somebody.
+    #[must_use]
+    pub fn with_opener(mut self, opener: impl Opener + 'static) -> Self {
+        self.opener = Some(Arc::new(opener));
+        self
+    }
+
+    /// Adds `flow`, whose steps are all that were added before, with the opener of before.
     #[must_use]
     pub fn with_flow(self) -> Self {
         let flow = Flow::new(self.clone());
@@ -161,12 +187,37 @@ impl Actions {
 
     /// The action of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Action>> {
-        self.0.get(name)
+        self.all.get(name)
+    }
+
+    /// Does an action, which gets the sealed values at these paths opened. They are nowhere else: not in what comes back, and
+    /// not in what it journals.
+    pub(crate) async fn run(&self, action: &str, call: &mut Call, open: &[String]) -> Outcome {
+        let Some(action) = self.get(action) else {
+            return Outcome::Never(format!("there is no action `{action}`"));
+        };
+        let paths = [open, &action.opens(&call.with)].concat();
+        match sealed::open_at(self.opener.as_deref(), &mut call.input, &paths).await {
+            Ok(secrets) => call.journal.hide(secrets),
+            Err(Unopened::Never(error)) => return Outcome::Never(error),
+            Err(Unopened::NoKey(error)) => return Outcome::Failed(error),
+        }
+        let mut outcome = action.run(call).await;
+        let secrets = call.journal.hidden();
+        match &mut outcome {
+            Outcome::Done(value) => sealed::hide(value, secrets),
+            Outcome::Failed(error)
+            | Outcome::Never(error)
+            | Outcome::Unknown(error)
+            | Outcome::NotBefore(_, error) => sealed::hide_in_text(error, secrets),
+            Outcome::Waits(_) => {}
+        }
+        outcome
     }
 
     /// All names, in order.
     pub fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.0.keys().copied().collect();
+        let mut names: Vec<_> = self.all.keys().copied().collect();
         names.sort_unstable();
         names
     }

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use plinth_wire::WireError;
+use plinth_wire::{Secret, WireError};
 use serde_json::{Value, json};
 
 use crate::manifest::{self, Sql};
 use crate::meter::{Ledger, Used};
 use crate::rule::{Rule, Script, Values};
+use crate::sealed;
 use crate::store::{Claimed, Ended, StepRun, Store};
 
 /// Most steps of a job.
@@ -85,6 +86,8 @@ pub struct Journal {
     worker: i64,
     steps: Arc<Mutex<BTreeMap<String, Step>>>,
     ledger: Ledger,
+    /// What must not come into it.
+    hidden: Arc<[Secret]>,
 }
 
 impl fmt::Debug for Journal {
@@ -101,12 +104,23 @@ impl Journal {
         steps: BTreeMap<String, Step>,
     ) -> Self {
         let ledger = Ledger::new(&rule.action, Arc::clone(&rule.meters));
-        Self { store, rule, job, worker, steps: Arc::new(Mutex::new(steps)), ledger }
+        let (steps, hidden) = (Arc::new(Mutex::new(steps)), Arc::default());
+        Self { store, rule, job, worker, steps, ledger, hidden }
     }
 
     /// The same journal, for a step that calls an action.
     pub(crate) fn of_step(&self, step: &str, action: &str) -> Self {
         Self { ledger: self.ledger.of_step(step, action), ..self.clone() }
+    }
+
+    /// Has these secrets taken out of what is journaled.
+    pub(crate) fn hide(&mut self, secrets: Vec<Secret>) {
+        self.hidden = secrets.into();
+    }
+
+    /// The secrets that the call was given.
+    pub(crate) fn hidden(&self) -> &[Secret] {
+        &self.hidden
     }
 
     /// What the calls of this attempt have used.
@@ -134,8 +148,9 @@ impl Journal {
     /// # Errors
     ///
     /// [`JournalError`]; then the step must be taken as not done.
-    pub async fn record(&self, name: &str, value: Value) -> Result<(), JournalError> {
+    pub async fn record(&self, name: &str, mut value: Value) -> Result<(), JournalError> {
         self.room_for(name)?;
+        sealed::hide(&mut value, &self.hidden);
         let step = json!({"name": name, "index": self.len(), "out": value});
         let values = Values { step: Some(step), used: self.ledger.take_own(), ..self.named(None) };
         let job = (&self.job, self.worker);
@@ -150,8 +165,13 @@ impl Journal {
     /// # Errors
     ///
     /// [`JournalError`].
-    pub async fn wait(&self, name: &str, until: Until) -> Result<(), JournalError> {
+    pub async fn wait(&self, name: &str, mut until: Until) -> Result<(), JournalError> {
         self.room_for(name)?;
+        match &mut until {
+            Until::Row { input, .. } => sealed::hide(input, &self.hidden),
+            Until::Job(_, input) => sealed::hide_in_text(input, &self.hidden),
+            Until::Time(_) | Until::Event(..) | Until::Keyed { .. } => {}
+        }
         let known = self.store.step_wait(&self.job, self.worker, name, &until).await?;
         if let (false, Until::Job(binding, _) | Until::Row { binding, .. }) = (known, until) {
             return Err(JournalError::NoBinding(binding));

@@ -13,9 +13,11 @@ mod meter;
 mod patience;
 pub mod rule;
 pub mod schedule;
+mod sealed;
 mod store;
 mod value;
 
 pub use counters::{BindingCounters, Counters, Histogram, Seen};
 pub use meter::{MAX_UNWRITTEN, Meter};
+pub use sealed::{Opener, Opening, Unopened};
 pub use store::{Depth, Glance, Rules, Store};

@@ -50,6 +50,7 @@ pub(crate) use work::FLOW;
 
 use bounds::{MAX_MANIFEST_BYTES, MAX_PROBLEMS};
 use fields::Fields;
+use other::SealedPlaces;
 use reader::Reader;
 use source::{Source, TextPlace};
 
@@ -67,8 +68,7 @@ pub struct Manifest {
     /// Records of what actions use.
     pub meters: Vec<Declared<MeterSpec>>,
     source: Source,
-    /// Where `[sealed]` is.
-    sealed_at: Range<usize>,
+    sealed_at: SealedPlaces,
 }
 
 /// Something of a manifest, and where it stands.
@@ -146,9 +146,19 @@ impl Manifest {
         self.problem_at(at, message.into(), hint)
     }
 
-    /// A problem of `[sealed]`.
-    pub fn sealed_problem(&self, message: impl Into<String>, hint: Option<String>) -> Problem {
-        self.problem_at(self.sealed_at.start, message.into(), hint)
+    /// A problem of a table of `[sealed]`, or of a column of it.
+    pub fn sealed_problem(
+        &self,
+        sealed: &SealedSpec,
+        column: Option<&str>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Problem {
+        let at = |column: Option<&str>| {
+            self.sealed_at.get(&(sealed.on.clone(), column.map(str::to_owned)))
+        };
+        let at = at(column).or_else(|| at(None)).copied().unwrap_or_default();
+        self.problem_at(at, message.into(), hint)
     }
 
     fn problem_at(&self, offset: usize, message: String, hint: Option<String>) -> Problem {
@@ -164,7 +174,7 @@ struct Content {
     schedules: Vec<Declared<ScheduleSpec>>,
     sealed: Vec<SealedSpec>,
     meters: Vec<Declared<MeterSpec>>,
-    sealed_at: Range<usize>,
+    sealed_at: SealedPlaces,
 }
 
 impl Content {
@@ -189,13 +199,14 @@ fn read(reader: &Reader<'_>, text: &str) -> Option<Content> {
     for name in ["name", "title", "description"] {
         fields.text(name);
     }
+    let (sealed, sealed_at) = other::read_sealed(&fields);
     let content = Content {
         bindings: declared(reader, &fields, "binding", binding::read),
         hooks: declared(reader, &fields, "hook", hook::read),
         schedules: declared(reader, &fields, "schedule", schedule::read),
-        sealed: other::read_sealed(&fields),
+        sealed,
         meters: declared(reader, &fields, "meter", other::read_meter),
-        sealed_at: fields.at_key("sealed"),
+        sealed_at,
     };
     cross::check(reader, &content);
     Some(content)

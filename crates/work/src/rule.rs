@@ -38,6 +38,8 @@ pub struct Rule {
     pub role: Option<String>,
     /// Makes the action's input, one value.
     pub input: Option<Script>,
+    /// Paths of sealed values in the input, which the action gets opened.
+    pub open: Vec<String>,
     /// Run before the action.
     pub running: Vec<Script>,
     /// Run with the end of a job that succeeded.

@@ -146,6 +146,7 @@ fn rule(id: i32, table: &str, action: &str) -> Rule {
         failed: Vec::new(),
         each_step: Vec::new(),
         meters: [].into(),
+        open: Vec::new(),
         retry: Retry {
             attempts: 3,
             first: std::time::Duration::from_secs(1),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use plinth_postgres::{Project, Registry};
 use plinth_work::inspect;
-use plinth_work::install::{ApplyError, Change, Checker, What, apply, check_settings, diff};
+use plinth_work::install::{
+    ApplyError, Change, Checker, SEALED, What, apply, check_settings, diff, set_sealing_key,
+};
 use plinth_work::manifest::{Manifest, Problem};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -137,6 +139,10 @@ pub(super) async fn install(
         if !problems.is_empty() {
             return Err(Unsound { place: text.place.clone(), problems }.into());
         }
+        if !manifest.sealed.is_empty() {
+            let key = registry.sealing_key(&project.name).await?;
+            set_sealing_key(&connection, key.public()).await?;
+        }
         apply(connection.client_mut(), &manifest).await.map_err(|error| match error {
             ApplyError::Problems(problems) => {
                 Unsound { place: text.place.clone(), problems }.into()
@@ -262,11 +268,15 @@ fn line(change: &Change, output: Output) -> String {
         What::Restored => paint.green(format!("+ {kind} {name}, which was removed before")),
         What::Changed { keys } => paint.yellow(format!("~ {kind} {name}: {}", keys.join(", "))),
         What::Mended => paint.yellow(format!("~ {kind} {name}: its triggers are made again")),
+        What::Removed if kind == SEALED => {
+            paint.red(format!("- {kind} {name}: what is sealed stays sealed, and nothing else is"))
+        }
         What::Removed => paint.red(format!("- {kind} {name}")),
         What::Unchanged => format!("  {kind} {name}"),
     };
     match change.backfilled {
         0 => text,
+        rows if kind == SEALED => format!("{text} ({rows} rows that were there are sealed)"),
         rows => format!("{text} ({rows} rows that were there got jobs)"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod driver;
 mod kit;
+mod opener;
 mod scout;
 mod stream;
 mod tally;
@@ -66,6 +67,7 @@ struct Source {
     created_at: SystemTime,
     keys: plinth_postgres::Keys,
     login: plinth_postgres::Login,
+    sealing_key: Option<plinth_postgres::Secret>,
 }
 
 impl Workers {
@@ -158,7 +160,7 @@ impl Workers {
             pool,
             changes: self.endpoint.wire(&self.endpoint.admin, &project.database, "plinth changes"),
             delivered,
-            actions: self.kit.actions(&project.keys.jwt_secret),
+            actions: self.kit.actions(project),
             options: self.options,
             tally: tally.clone(),
         };
@@ -180,5 +182,6 @@ fn source(project: &Project) -> Source {
         created_at: project.created_at,
         keys: project.keys.clone(),
         login: project.owner_login.clone(),
+        sealing_key: project.sealing_key.clone(),
     }
 }

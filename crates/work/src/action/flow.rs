@@ -71,13 +71,14 @@ impl Flow {
             return Ok(Went::On(Value::Null));
         }
         match &step.deed {
-            Deed::Act { action, with, input } => {
+            Deed::Act { action, with, input, open } => {
                 let input = match input {
                     Some(sql) => json(ask(call, sql).await?),
                     None => before.clone(),
                 };
-                let call = call.of_step(&step.name, action, input, Value::Object(with.clone()));
-                self.act(&call, step, action).await
+                let with = Value::Object(with.clone());
+                let mut call = call.of_step(&step.name, action, input, with);
+                self.act(&mut call, step, (action, open)).await
             }
             Deed::Parallel(branches) => self.beside(call, step, branches, before).await,
             Deed::Sleep { .. } | Deed::Wait { .. } | Deed::Call(_) => {
@@ -91,12 +92,13 @@ impl Flow {
         }
     }
 
-    async fn act(&self, call: &Call, step: &Step, action: &str) -> Result<Went, JournalError> {
-        let Some(action) = self.actions.get(action) else {
-            let error = format!("there is no action `{action}`");
-            return Ok(Went::Ends(named(step, Outcome::Never(error))));
-        };
-        match action.run(call).await {
+    async fn act(
+        &self,
+        call: &mut Call,
+        step: &Step,
+        (action, open): (&str, &[String]),
+    ) -> Result<Went, JournalError> {
+        match self.actions.run(action, call, open).await {
             Outcome::Done(value) => {
                 // An action that is a transaction has written it itself.
                 if call.journal.get(&step.name).is_none() {

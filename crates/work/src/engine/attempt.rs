@@ -84,15 +84,12 @@ impl Attempt {
                 Err(error) => return Ok(Some((self.own_sql("input", error)?, values))),
             }
         }
-        let Some(action) = self.shared.actions.get(&self.rule.action).cloned() else {
-            let error = format!("there is no action `{}`", self.rule.action);
-            return Ok(Some((Outcome::Never(error), values)));
-        };
-        let (call, ended) = self.call(values.input.clone().unwrap_or_default()).await?;
+        let (mut call, ended) = self.call(values.input.clone().unwrap_or_default()).await?;
         if let Err(error) = call.journal.note(&ended).await {
             return Ok(Some((self.own_sql("each_step", error)?, values)));
         }
-        let outcome = timeout(self.rule.timeout, action.run(&call)).await;
+        let run = self.shared.actions.run(&self.rule.action, &mut call, &self.rule.open);
+        let outcome = timeout(self.rule.timeout, run).await;
         let outcome = outcome.unwrap_or_else(|_late| {
             Outcome::Failed(format!("took longer than {:?}", self.rule.timeout))
         });

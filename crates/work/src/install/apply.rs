@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::diff::{Change, Conflict, Installed, Kind, SOURCE, Step, Wanted, What, steps, wanted};
+use super::sealed;
 use super::trigger::{self, RowBinding, TriggerError, drop_triggers, install_triggers};
 use crate::manifest::{BindingSpec, Manifest, Problem};
 
@@ -60,7 +61,9 @@ pub enum ApplyError {
 /// [`ApplyError`].
 pub async fn diff(client: &Client, manifest: &Manifest) -> Result<Vec<Change>, ApplyError> {
     let (installed, wanted) = (installed(client).await?, wanted(manifest)?);
-    Ok(steps(&installed, &wanted).iter().map(Step::change).collect())
+    let mut changes: Vec<Change> = steps(&installed, &wanted).iter().map(Step::change).collect();
+    changes.extend(sealed::diff(client, manifest).await?);
+    Ok(changes)
 }
 
 /// Makes the database do what the manifest says: all of it, or nothing. `client` is a session of the project's owner.
@@ -87,6 +90,7 @@ pub async fn apply(client: &mut Client, manifest: &Manifest) -> Result<Vec<Chang
         }
         changes.push(change);
     }
+    changes.extend(sealed::apply(&transaction, manifest).await?);
     transaction.commit().await?;
     settle(client, unsettled).await?;
     Ok(changes)

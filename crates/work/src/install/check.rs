@@ -34,6 +34,9 @@ pub struct Checker<'a> {
     pub actions: &'a [&'a str],
 }
 
+/// The type that sealed columns have.
+const SEALABLE: &str = "text";
+
 /// Tables of a manifest, as far as they are there and can have bindings.
 type Tables = BTreeMap<(Relation, Option<String>), Table>;
 
@@ -130,8 +133,36 @@ impl Checker<'_> {
     ) -> Result<(), CheckError> {
         for sealed in &manifest.sealed {
             for column in &sealed.columns {
-                if let Err(wrong) = relation::find(self.client, &sealed.on, Some(column)).await? {
-                    problems.push(manifest.sealed_problem(wrong.message, wrong.hint));
+                let table = match relation::find(self.client, &sealed.on, Some(column)).await? {
+                    Ok(table) => table,
+                    Err(wrong) => {
+                        let column = Some(column.as_str()).filter(|_| wrong.key == "key");
+                        let (message, hint) = (wrong.message, wrong.hint);
+                        problems.push(manifest.sealed_problem(sealed, column, message, hint));
+                        continue;
+                    }
+                };
+                if !table.takes_triggers || !table.stands_alone {
+                    let message = match table.stands_alone {
+                        true => format!("no trigger can be made on `{}`", sealed.on),
+                        false => format!("`{}` shares rows with other tables", sealed.on),
+                    };
+                    let hint = match table.stands_alone {
+                        true => format!("the role {} needs the right TRIGGER", self.owner_role),
+                        false => "columns are sealed in tables that have neither partitions nor inheritance".to_owned(),
+                    };
+                    problems.push(manifest.sealed_problem(sealed, None, message, Some(hint)));
+                    break;
+                }
+                if table.key_type != SEALABLE || table.key_generated {
+                    let message = match table.key_generated {
+                        true => format!("`{column}` is generated and cannot be sealed"),
+                        false => format!(
+                            "`{column}` is of type {}: only {SEALABLE} can be sealed",
+                            table.key_type
+                        ),
+                    };
+                    problems.push(manifest.sealed_problem(sealed, Some(column), message, None));
                 }
             }
         }

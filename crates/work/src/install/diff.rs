@@ -53,7 +53,7 @@ pub enum What {
     Unchanged,
 }
 
-/// What happens to one binding, hook or schedule.
+/// What happens to one binding, hook or schedule, or to the sealed columns of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Its name.
@@ -65,7 +65,7 @@ pub struct Change {
     pub what: What,
     /// Its jobs that are not finished, dead ones among them.
     pub unfinished: i64,
-    /// Jobs that rows got which were in the state already.
+    /// Rows that were there and got a job, or were sealed.
     pub backfilled: u64,
 }
 

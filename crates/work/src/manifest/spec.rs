@@ -4,13 +4,18 @@
 //! equal do the same. A field that is added later is optional or has a default in serde, so that a spec which an older
 //! version stored still reads; a field never changes its name or meaning.
 
+use std::fmt;
 use std::time::Duration;
 
+use plinth_postgres::quote::ident;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::sql::Sql;
 use super::work::FLOW;
+
+/// The schema that is meant where none is named.
+const PUBLIC: &str = "public";
 
 /// A table, by its names in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +24,23 @@ pub struct Relation {
     pub schema: String,
     /// Its name in it.
     pub name: String,
+}
+
+impl Relation {
+    /// Its name in SQL.
+    pub(crate) fn quoted(&self) -> String {
+        format!("{}.{}", ident(&self.schema), ident(&self.name))
+    }
+}
+
+impl fmt::Display for Relation {
+    /// As a manifest calls it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.schema.as_str() {
+            PUBLIC => f.write_str(&self.name),
+            schema => write!(f, "{schema}.{}", self.name),
+        }
+    }
 }
 
 /// A binding: rows that enter a state make jobs.
@@ -67,6 +89,9 @@ pub struct Work {
     /// The query for what the action gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Sql>,
+    /// Paths of sealed values in what the action gets, which it gets opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<String>,
     /// Whose rights the SQL has.
     pub role: Role,
     /// SQL at the beginning of an attempt.
@@ -182,6 +207,9 @@ pub enum Deed {
         /// The query for what it gets; `None`: what the step before gave.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Sql>,
+        /// Paths of sealed values in what it gets, which it gets opened.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        open: Vec<String>,
     },
     /// Waiting, in milliseconds.
     Sleep {

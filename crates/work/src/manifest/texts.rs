@@ -113,7 +113,7 @@ impl Texts {
             let path = format!("{path}[{index}].");
             self.one(format!("{path}when"), step.when.as_ref(), Wants::Test);
             match &step.deed {
-                Deed::Act { action, with, input } => {
+                Deed::Act { action, with, input, .. } => {
                     self.settings(&path, action, with);
                     self.one(format!("{path}input"), input.as_ref(), Wants::Json);
                 }

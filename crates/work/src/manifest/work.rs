@@ -20,10 +20,12 @@ pub(super) fn read(fields: &Fields<'_>, places: &'static Places) -> Work {
     let action = fields.text("action");
     let steps = read_steps(fields, places, action.as_deref());
     let with = read_with(fields, places, action.as_deref());
+    let open = read_open(fields, action.as_deref());
     Work {
         action: action.unwrap_or_else(|| NOOP.to_owned()),
         with,
         input: fields.statement("input"),
+        open,
         role: fields.role().unwrap_or_default(),
         running: fields.statements("running"),
         done: fields.statements("done"),
@@ -71,6 +73,29 @@ fn read_with(
         }
     }
     fields.settings("with")
+}
+
+/// The paths of sealed values. What an action of ours gives is stored, and what it gets is what it gives.
+fn read_open(fields: &Fields<'_>, action: Option<&str>) -> Vec<String> {
+    if fields.has("open") && matches!(action.unwrap_or(NOOP), NOOP | FLOW | "sql") {
+        let hint = match action {
+            Some(FLOW) => Some("the step that needs it has `open` of its own".to_owned()),
+            _ => None,
+        };
+        fields.problem("open", "is for actions that leave the database", hint);
+    }
+    let mut all = BTreeSet::new();
+    for path in fields.texts("open") {
+        if path.value.split('.').any(|part| part.trim() != part || part.is_empty()) {
+            let message = format!(
+                "`{}` is no path such as `account.access_token`",
+                path.value.escape_debug()
+            );
+            fields.reader().problem(path.at.start, message, None);
+        }
+        all.insert(path.value);
+    }
+    all.into_iter().collect()
 }
 
 fn check_http(fields: &Fields<'_>) {
@@ -172,5 +197,6 @@ fn read_deed(
     }
     let with = read_with(fields, places, action.as_deref());
     let input = fields.statement("input");
-    Some(Deed::Act { action: action?, with, input })
+    let open = read_open(fields, action.as_deref());
+    Some(Deed::Act { action: action?, with, input, open })
 }

@@ -66,6 +66,7 @@ impl Rule {
             steps: work.steps.clone(),
             role: work.role.database_role().map(str::to_owned),
             input: work.input.as_ref().map(script),
+            open: work.open.clone(),
             running: scripts(&work.running),
             done: scripts(&work.done),
             failed: scripts(&work.failed),

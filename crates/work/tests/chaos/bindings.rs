@@ -84,6 +84,7 @@ fn rule(id: i32) -> Rule {
         failed: vec![effect("failed", Name::Input), moved(from, "failed")],
         each_step: vec![effect("step", Name::Step)],
         meters: [].into(),
+        open: Vec::new(),
         retry: Retry {
             attempts: 12,
             first: Duration::from_millis(50),

@@ -8,7 +8,8 @@ use plinth_work::manifest::Manifest;
 const TABLES: &str = "
     create table tweets (id uuid primary key, content text, status text not null, retries integer);
     create table pairs (a integer, b integer, note text, primary key (a, b));
-    create table heap (note text);
+    create table heap (note text, twice text generated always as (note || note) stored);
+    create table parted (a text) partition by list (a);
     create view shown as select * from tweets;
     create schema app;
     create domain app.name as text;
@@ -145,7 +146,18 @@ fn tables_and_keys_must_be_there() {
         }
         assert_eq!(
             case.problems("[sealed]\ntweets = ['content', 'secret']").await,
-            ["1:1: `tweets` has no column `secret`"]
+            ["2:22: `tweets` has no column `secret`"]
+        );
+        let sealed = "[sealed]\ntweet = ['content']\npairs = ['a', 'note']\n'app.Tasks' = ['Name']\nparted = ['a']\nheap = ['twice', 'note']";
+        assert_eq!(
+            case.problems(sealed).await,
+            [
+                "2:1: there is no table `tweet` in the schema `public`; did you mean `tweets`?",
+                "3:10: `a` is of type integer: only text can be sealed",
+                "4:16: `Name` is of type app.name: only text can be sealed",
+                "5:1: `parted` shares rows with other tables",
+                "6:9: `twice` is generated and cannot be sealed",
+            ]
         );
         let keyed = "[[binding]]\nname = 'a'\non = 'pairs'\nkey = 'a'\nwhen = 'a > b'\naction = 'noop'\n\
                      done = 'update pairs set note = null where a = $row'";

@@ -13,5 +13,6 @@ mod message_support;
 mod meter;
 mod request;
 mod schedule;
+mod sealed;
 mod support;
 mod trigger;

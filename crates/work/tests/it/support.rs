@@ -112,6 +112,7 @@ pub(crate) fn rule(id: i32, action: &str) -> Rule {
         ),
         each_step: Vec::new(),
         meters: [].into(),
+        open: Vec::new(),
         retry: Retry {
             attempts: 3,
             first: Duration::from_millis(10),

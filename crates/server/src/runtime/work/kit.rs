@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plinth_auth::outgoing::{Outgoing, OutgoingPolicy};
-use plinth_postgres::Secret;
+use plinth_postgres::{Project, Secret};
 use plinth_work::action::{Actions, HttpRequest, Noop, Secrets, SqlStatement, signing_secret};
 
+use super::opener::ProjectKey;
 use crate::runtime::hooks::variable;
 
 /// Longest time that one request may take, whatever its attempt may.
@@ -14,7 +15,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The actions, for those who only ask for their names and whether settings will do.
 pub fn actions() -> Actions {
-    Kit::new(false).actions(&Secret::new(String::new()))
+    Kit::new(false).of_secret(&Secret::new(String::new())).with_flow()
 }
 
 /// What the actions of all projects share.
@@ -31,17 +32,21 @@ impl Kit {
         Self { outgoing: outgoing.ok() }
     }
 
-    /// The actions of the project with that secret.
-    pub(super) fn actions(&self, secret: &Secret) -> Actions {
+    /// The actions of a project.
+    pub(super) fn actions(&self, project: &Project) -> Actions {
+        let actions = self.of_secret(&project.keys.jwt_secret);
+        actions.with_opener(ProjectKey::of(project)).with_flow()
+    }
+
+    fn of_secret(&self, secret: &Secret) -> Actions {
         let actions = Actions::default().with(Noop).with(SqlStatement);
-        let actions = match &self.outgoing {
+        match &self.outgoing {
             Some(outgoing) => {
                 let secrets = Arc::new(ProjectSecrets { signing: signing_secret(secret) });
                 actions.with(HttpRequest::new(outgoing.clone(), secrets))
             }
             None => actions,
-        };
-        actions.with_flow()
+        }
     }
 }
 

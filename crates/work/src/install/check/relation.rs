@@ -19,6 +19,10 @@ pub(super) struct Table {
     pub key_oid: u32,
     /// Whether the role that looked may make triggers on it.
     pub takes_triggers: bool,
+    /// Whether its rows are its own: no partitions, no inheritance.
+    pub stands_alone: bool,
+    /// Whether PostgreSQL computes the key.
+    pub key_generated: bool,
 }
 
 /// Why a table cannot have a binding.
@@ -41,13 +45,15 @@ pub(super) async fn find(
                      from pg_catalog.pg_index i
                      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = any (i.indkey::int2[])
                      where i.indrelid = c.oid and i.indisprimary),
-               pg_catalog.has_table_privilege(c.oid, 'TRIGGER')
+               pg_catalog.has_table_privilege(c.oid, 'TRIGGER'),
+               c.relkind = 'r' and not exists (
+                 select from pg_catalog.pg_inherits i where c.oid in (i.inhrelid, i.inhparent))
         from pg_catalog.pg_class c
         join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         where n.nspname = $1 and c.relname = $2";
     const COLUMN: &str = "
         select pg_catalog.format_type(a.atttypid, a.atttypmod),
-               coalesce(nullif(t.typbasetype, 0), t.oid)
+               coalesce(nullif(t.typbasetype, 0), t.oid), a.attgenerated <> '' or a.attidentity <> ''
         from pg_catalog.pg_attribute a
         join pg_catalog.pg_type t on t.oid = a.atttypid
         where a.attrelid = $1 and a.attname = $2 and a.attnum > 0 and not a.attisdropped";
@@ -55,7 +61,7 @@ pub(super) async fn find(
         return Ok(Err(no_table(client, on).await?));
     };
     let (oid, kind, primary): (u32, String, Vec<String>) = (row.get(0), row.get(1), row.get(2));
-    let takes_triggers = row.get(3);
+    let (takes_triggers, stands_alone) = (row.get(3), row.get(4));
     if !matches!(kind.as_str(), "r" | "p") {
         let message = format!("`{}` is no table", on.name);
         return Ok(Err(Wrong { key: "on", message, hint: None }));
@@ -78,7 +84,14 @@ pub(super) async fn find(
         return Ok(Err(no_column(client, on, oid, column).await?));
     };
     let quoted = format!("{}.{}", ident(&on.schema), ident(&on.name));
-    Ok(Ok(Table { quoted, key_type: row.get(0), key_oid: row.get(1), takes_triggers }))
+    Ok(Ok(Table {
+        quoted,
+        key_type: row.get(0),
+        key_oid: row.get(1),
+        takes_triggers,
+        stands_alone,
+        key_generated: row.get(2),
+    }))
 }
 
 async fn no_table(client: &Client, on: &Relation) -> Result<Wrong, CheckError> {

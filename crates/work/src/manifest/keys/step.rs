@@ -7,7 +7,8 @@ const STEP_CHOICES: &[Choice] =
     &[Choice { keys: &["action", "sleep", "wait", "call", "parallel"], required: true }];
 const BRANCH_CHOICES: &[Choice] =
     &[Choice { keys: &["action", "sleep", "wait", "call"], required: true }];
-const STEP_NEEDS: &[(&str, &str)] = &[("with", "action"), ("input", "action"), ("row", "call")];
+const STEP_NEEDS: &[(&str, &str)] =
+    &[("with", "action"), ("input", "action"), ("open", "action"), ("row", "call")];
 
 macro_rules! steps {
     ($step:ident, $branch:ident, $wait:ident, $places:ident) => {
@@ -51,7 +52,7 @@ steps!(BINDING_STEP, BINDING_BRANCH, BINDING_WAIT, OF_BINDING);
 steps!(HOOK_STEP, HOOK_BRANCH, HOOK_WAIT, OF_HOOK);
 steps!(SCHEDULE_STEP, SCHEDULE_BRANCH, SCHEDULE_WAIT, OF_SCHEDULE);
 
-const fn step_keys(places: &'static Places, wait: &'static Shape) -> [Key; 9] {
+const fn step_keys(places: &'static Places, wait: &'static Shape) -> [Key; 10] {
     [
         key(
             "name",
@@ -73,6 +74,7 @@ const fn step_keys(places: &'static Places, wait: &'static Shape) -> [Key; 9] {
             Optional,
             "A query that gives one value of type jsonb: what the action gets. Without it, what the step before gave.",
         ),
+        key("open", Texts { most: MAX_NAMES }, Optional, super::work::OPEN_ABOUT),
         key(
             "sleep",
             Span { least: SECOND, most: 366 * DAY },

@@ -2,11 +2,13 @@
 
 use super::*;
 
+pub(super) const OPEN_ABOUT: &str = "Where sealed values are in what the action gets, by paths such as `account.access_token`: it gets them opened, and nobody else does.";
+
 /// What a job does, wherever it comes from.
 pub(in crate::manifest) const fn work_keys(
     places: &'static Places,
     step: &'static Shape,
-) -> [Key; 10] {
+) -> [Key; 11] {
     [
         key(
             "with",
@@ -20,6 +22,7 @@ pub(in crate::manifest) const fn work_keys(
             Optional,
             "A query that gives one value of type jsonb: what the action gets.",
         ),
+        key("open", Texts { most: MAX_NAMES }, Optional, OPEN_ABOUT),
         key("role", Word(ROLES), Default("\"owner\""), "Whose rights the SQL has."),
         key(
             "running",

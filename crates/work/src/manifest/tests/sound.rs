@@ -50,6 +50,7 @@ fn the_stored_form_of_a_binding_stays_as_it_is() {
         "action": "x.post",
         "with": { "account": "env:X_ACCOUNT", "tries": 3, "nested": { "list": [1.5, true, "a"] } },
         "input": "  select jsonb_build_object('text', t.content)\n  from tweets t where t.id = $row",
+        "open": ["account.access_secret", "account.access_token"],
         "role": "service_role",
         "running": ["update tweets set status = 'posting' where id = $row"],
         "done": [
@@ -86,6 +87,7 @@ fn the_stored_form_of_a_binding_stays_as_it_is() {
                     "secret": "env:SECRET",
                 },
                 "input": "select to_jsonb(t) from app.\"Tasks\" t where id = $row",
+                "open": ["key"],
             } },
         },
         { "name": "pause", "do": { "sleep": { "ms": 7_200_000 } } },
@@ -311,7 +313,9 @@ fn every_sql_text_knows_its_place_in_the_file() {
     assert_eq!(at_key.to_string(), "blueprint.toml:11:15: is not known");
     let line_of = |start: &str| lines.iter().position(|line| line.starts_with(start)).unwrap() + 1;
     assert_eq!(manifest.problem(&manifest.hooks[0], "action", "", None).line, line_of("[[hook]]"));
-    assert_eq!(manifest.sealed_problem("", None).line, line_of("[sealed]"));
+    let [_, sealed] = &manifest.sealed[..] else { panic!() };
+    let at = |column| manifest.sealed_problem(sealed, column, "", None).line;
+    assert_eq!([at(None), at(Some("access_secret"))], [line_of("twitter_accounts"); 2]);
 }
 
 #[test]

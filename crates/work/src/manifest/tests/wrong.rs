@@ -416,6 +416,37 @@ fn names_are_unique() {
 }
 
 #[test]
+fn sealed_values_are_opened_at_paths_and_for_others_only() {
+    let head = "[[binding]]\nname = 'a'\non = 't'\nwhen = 'x'\n";
+    let flow = "action = 'flow'\nsteps = [{ name = 's', action = 'sql', with = { run = 'select 1' }, open = 'a' }]\nopen = 'a'";
+    check(&[
+        (
+            format!("{head}action = 'x.y'\nopen = ['a..b', ' a', 'a.b']").into(),
+            &[
+                "6:9: `a..b` is no path such as `account.access_token`",
+                "6:17: ` a` is no path such as `account.access_token`",
+            ],
+        ),
+        (
+            format!("{head}action = 'noop'\nopen = 'a'").into(),
+            &["6:8: `open` is for actions that leave the database"],
+        ),
+        (
+            format!("{head}{flow}").into(),
+            &[
+                "6:76: `open` is for actions that leave the database",
+                "7:8: `open` is for actions that leave the database",
+            ],
+        ),
+        (
+            format!("{head}action = 'flow'\nsteps = [{{ name = 's', sleep = '1s', open = 'a' }}]")
+                .into(),
+            &["6:45: `open` means nothing without `action`"],
+        ),
+    ]);
+}
+
+#[test]
 fn sealed_columns_and_meters_are_checked() {
     check(&[
         (
