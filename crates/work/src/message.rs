@@ -11,7 +11,6 @@ mod courier;
 mod delay;
 mod deliver;
 mod endpoint;
-mod filter;
 mod follow;
 mod item;
 mod outside;

@@ -402,9 +402,17 @@ impl Store {
             .map(|end| json!({"id": end.job.id, "attempt": end.job.attempt, "out": end.out}))
             .collect();
         let mut statements = vec![statement(&FINISH, vec![text(Value::Array(list)), text(worker)])];
-        for end in ends {
-            statements.extend(self.scripts(&end.rule, &end.rule.done, &end.values));
-            statements.extend(self.records(&end.rule, &end.values));
+        // Jobs of one binding share what comes before and after its SQL.
+        let mut ends: Vec<&Finish> = ends.iter().collect();
+        ends.sort_by_key(|end| end.rule.id);
+        for same in ends.chunk_by(|one, next| Arc::ptr_eq(&one.rule, &next.rule)) {
+            let rule = &same[0].rule;
+            let own = |end: &&Finish| statements_of(&rule.done, &end.values);
+            let own = same.iter().flat_map(own).collect();
+            statements.extend(self.limited(rule.role.as_deref(), rule, own));
+            for end in same {
+                statements.extend(self.records(rule, &end.values));
+            }
         }
         self.run(statements).await.map(drop).map_err(lost_or)
     }
@@ -495,10 +503,14 @@ impl Store {
         scripts: &[Script],
         values: &Values,
     ) -> Vec<Statement> {
-        if scripts.is_empty() {
-            return Vec::new();
+        self.limited(role, rule, statements_of(scripts, values))
+    }
+
+    /// People's SQL as their role and within their time, and then ours again.
+    fn limited(&self, role: Option<&str>, rule: &Rule, own: Vec<Statement>) -> Vec<Statement> {
+        if own.is_empty() {
+            return own;
         }
-        let own = scripts.iter().map(|script| script.statement(values));
         let limit = text(rule.timeout.as_millis());
         let mut statements = vec![statement(&LIMIT, vec![limit])];
         if let Some(role) = role {
@@ -508,6 +520,10 @@ impl Store {
         statements.push(statement(&OWNER, vec![text(&self.owner)]));
         statements
     }
+}
+
+fn statements_of(scripts: &[Script], values: &Values) -> Vec<Statement> {
+    scripts.iter().map(|script| script.statement(values)).collect()
 }
 
 fn statement(sql: &Shared, params: Vec<value::Value>) -> Statement {

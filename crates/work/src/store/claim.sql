@@ -1,8 +1,12 @@
 -- Takes up to $6 queued jobs. $2 to $5 say where to look: bindings, priorities, the place to begin at, how many of each.
 -- Places below the beginning hold jobs that are gone: stepping over what remains of them in the index is what makes
 -- queues slow beside an old open transaction.
+--
+-- The values are subqueries so that a plan that knows them seems no better than one that does not: planning this for every
+-- look takes longer than looking.
 with source as (
-  select * from unnest($2::integer[], $3::smallint[], $4::bigint[], $5::integer[]) as source (binding, priority, place, most)
+  select *
+  from unnest((select $2::integer[]), (select $3::smallint[]), (select $4::bigint[]), (select $5::integer[])) as source (binding, priority, place, most)
 ), found as materialized (
   select found.at
   from source
@@ -17,7 +21,7 @@ with source as (
     for update skip locked
   ) as found
   order by rank
-  limit $6
+  limit (select $6::bigint)
 )
 update plinth.job
 -- As a subquery, which runs once, and not at all where nothing was found: looks that find nothing write nothing.
