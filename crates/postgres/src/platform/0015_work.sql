@@ -86,10 +86,11 @@ create table plinth.job (
 );
 comment on table plinth.job is 'Jobs that are not finished';
 
--- Every one of them, and every condition of one, costs whoever inserts a row. Children are found by their parent's steps.
+-- Each of them costs whoever inserts a row; so does a condition, where it holds for every new job.
 create index job_place_idx on plinth.job (binding, fair, priority, place);
 create index job_key_idx on plinth.job (key, binding);
 create index job_due_idx on plinth.job (due_at) where due_at is not null;
+create index job_parent_idx on plinth.job (parent) where parent is not null;
 
 -- No foreign keys to jobs here and below: each would be looked up at the end of every job. Who ends a job with steps or a
 -- seat deletes them.
