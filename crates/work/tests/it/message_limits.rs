@@ -215,6 +215,23 @@ fn messages_of_a_lost_instance_are_delivered_by_another() {
 }
 
 #[test]
+fn messages_of_a_worker_are_queued_again_when_its_lease_was_ended() {
+    with_bench("", async |bench| {
+        bench
+            .run(
+                "insert into plinth.worker (name, alive_until) values ('late', now() - interval '1 s');
+                 insert into plinth.message (id, state, due_at, url, settings, body, attempt, worker)
+                 select 'msg', 'r', now(), 'http://a.test', '{}', '', 1, id from plinth.worker",
+            )
+            .await;
+        // Who ends the lease also forgets the worker; before that, nothing of it may look as if it were done with.
+        assert_eq!(bench.text("select plinth.reclaim_messages()").await, "0");
+        bench.run("update plinth.worker set alive_until = '-infinity'").await;
+        assert_eq!(bench.text("select plinth.reclaim_messages()").await, "1");
+    });
+}
+
+#[test]
 fn what_a_lost_instance_would_write_is_fenced_off() {
     with_bench("", async |bench| {
         let post = Post::open(bench).await;
