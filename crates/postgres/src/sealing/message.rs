@@ -113,7 +113,7 @@ fn packet(bytes: &[u8]) -> Option<(u8, Vec<u8>, &[u8])> {
             0..192 => (1, usize::from(first), true),
             192..224 => {
                 let second = usize::from(*rest.get(1)?);
-                (2, (usize::from(first) - 192 << 8) + second + 192, true)
+                (2, ((usize::from(first) - 192) << 8) + second + 192, true)
             }
             224..255 => (1, 1 << (first & 0x1f), false),
             255 => (5, big_endian(rest.get(1..5)?)?, true),

@@ -421,26 +421,25 @@ fn sealed_values_are_opened_at_paths_and_for_others_only() {
     let flow = "action = 'flow'\nsteps = [{ name = 's', action = 'sql', with = { run = 'select 1' }, open = 'a' }]\nopen = 'a'";
     check(&[
         (
-            format!("{head}action = 'x.y'\nopen = ['a..b', ' a', 'a.b']").into(),
+            format!("{head}action = 'x.y'\nopen = ['a..b', ' a', 'a.b']"),
             &[
                 "6:9: `a..b` is no path such as `account.access_token`",
                 "6:17: ` a` is no path such as `account.access_token`",
             ],
         ),
         (
-            format!("{head}action = 'noop'\nopen = 'a'").into(),
+            format!("{head}action = 'noop'\nopen = 'a'"),
             &["6:8: `open` is for actions that leave the database"],
         ),
         (
-            format!("{head}{flow}").into(),
+            format!("{head}{flow}"),
             &[
                 "6:76: `open` is for actions that leave the database",
                 "7:8: `open` is for actions that leave the database",
             ],
         ),
         (
-            format!("{head}action = 'flow'\nsteps = [{{ name = 's', sleep = '1s', open = 'a' }}]")
-                .into(),
+            format!("{head}action = 'flow'\nsteps = [{{ name = 's', sleep = '1s', open = 'a' }}]"),
             &["6:45: `open` means nothing without `action`"],
         ),
     ]);
