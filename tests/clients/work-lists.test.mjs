@@ -47,6 +47,20 @@ describe('messages', () => {
     assert.equal(await isThere(messageId), false);
   });
 
+  test('a batch with a queue, a moment, and contents that were sent before', async () => {
+    const soon = Math.floor(Date.now() / 1000) + 2;
+    const same = { url: `${endpoint}/batch/same`, body: 'same', contentBasedDeduplication: true, delay: '1h', label: 'batch' };
+    const [first, again, later] = await qstash.batch([
+      same, same, { url: `${endpoint}/batch/later`, body: 'later', queueName: 'batch', notBefore: soon, label: 'batch' },
+    ]);
+    assert.deepEqual([again.messageId, again.deduplicated], [first.messageId, true]);
+    const shown = await qstash.messages.get(later.messageId);
+    assert.deepEqual([shown.queueName, shown.notBefore], ['batch', soon * 1000]);
+    await arrived('/batch/later');
+    assert.ok(Date.now() >= soon * 1000);
+    assert.deepEqual(await qstash.messages.cancel(first.messageId), { cancelled: 1 });
+  });
+
   test('many are cancelled by what they are, and no others', async () => {
     const [one, two, three] = await waiting(['/many/1', '/many/2', '/many/3'], { label: 'many' });
     const [other] = await waiting(['/other'], { label: 'other' });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Client } from '@upstash/qstash';
 import { WorkflowNonRetryableError, WorkflowRetryAfterError } from '@upstash/workflow';
-import { close, deliveries, ended, endpoint, open, ran, received, script, token, until, url, workflow, workflowAt } from './lib/endpoint.mjs';
+import { close, deliveries, ended, endpoint, open, qstash, ran, received, script, token, until, url, workflow, workflowAt } from './lib/endpoint.mjs';
 
 before(open);
 after(close);
@@ -156,6 +156,12 @@ describe('cancelling', () => {
     const answer = await fetch(`${url}/v2/workflows/runs`, { method: 'DELETE', headers: { Authorization: `Bearer ${token}` }, body: JSON.stringify({ workflowRunIds: [old] }) });
     assert.deepEqual(await answer.json(), { cancelled: 1 });
     assert.equal(await stateOf(kept), 'RUN_STARTED');
+    assert.equal(await cancel({ ids: [kept] }), 1);
+    await begun([{ url: two }]);
+    assert.equal(await cancel({ urlStartingWith: two }), 1);
+    const [alone] = await begun([{ url: three }]);
+    assert.equal(await qstash.workflow.cancel(alone), true);
+    await begun([{ url: three }]);
     assert.ok(await cancel({ all: true }) >= 1);
   });
 

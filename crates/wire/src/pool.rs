@@ -1,14 +1,18 @@
 //! Connections of one login to one database, under a budget shared by all pools of a cluster.
 
+mod budget;
 mod clock;
+mod lease;
 mod worker;
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+pub use budget::Budget;
+use lease::{Lease, Place, Session};
 
 use crate::counters::{Counters, count};
 use crate::lane::{ReadLane, Unserved};
@@ -54,82 +58,6 @@ impl Default for PoolOptions {
             answer_timeout: Duration::from_secs(60),
             cached_statements: 256,
         }
-    }
-}
-
-/// The number of connections that all pools of a cluster may have together.
-#[derive(Debug)]
-pub struct Budget {
-    max_connections: usize,
-    permits: Arc<Semaphore>,
-    pools: Mutex<Vec<Weak<Inner>>>,
-    /// Pools that wait for a permit; while there are any, connections are closed after use.
-    waiting: AtomicUsize,
-}
-
-impl Budget {
-    /// A budget of `max_connections`.
-    pub fn new(max_connections: usize) -> Arc<Self> {
-        Arc::new(Self {
-            max_connections,
-            permits: Arc::new(Semaphore::new(max_connections)),
-            pools: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-        })
-    }
-
-    /// Connections that may still be opened.
-    pub fn available(&self) -> usize {
-        self.permits.available_permits()
-    }
-
-    async fn acquire(&self) -> OwnedSemaphorePermit {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return permit;
-        }
-        let _waiting = Counted::enter(&self.waiting);
-        let mut permit = pin!(self.permits.clone().acquire_owned());
-        loop {
-            self.evict_one_idle();
-            // A pool may have kept a young connection and then had no more use for it, so look again.
-            match tokio::time::timeout(KEPT_AT_LEAST, &mut permit).await {
-                Ok(Ok(permit)) => return permit,
-                Ok(Err(_closed)) => unreachable!("the budget's semaphore is never closed"),
-                Err(_elapsed) => {}
-            }
-        }
-    }
-
-    /// What each of the pools that are in use may keep while another one wants more.
-    fn share(&self) -> usize {
-        let in_use = |pool: &Arc<Inner>| {
-            pool.open.load(Ordering::Relaxed) > 0 || pool.wanting.load(Ordering::Relaxed) > 0
-        };
-        let pools = lock(&self.pools).iter().filter_map(Weak::upgrade).filter(in_use).count();
-        self.max_connections / pools.max(1)
-    }
-
-    /// Closes the connection that has been idle for longest, in whichever pool it is.
-    fn evict_one_idle(&self) {
-        let pools: Vec<Arc<Inner>> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
-        let oldest = pools
-            .iter()
-            .filter_map(|pool| lock(&pool.idle).first().map(|idle| (idle.since, pool)))
-            .min_by_key(|(since, _)| *since);
-        let Some((_, pool)) = oldest else {
-            pools.iter().for_each(|pool| pool.dismiss());
-            return;
-        };
-        let mut idle = lock(&pool.idle);
-        if !idle.is_empty() {
-            drop(idle.remove(0));
-        }
-    }
-
-    fn register(&self, pool: &Arc<Inner>) {
-        let mut pools = lock(&self.pools);
-        pools.retain(|pool| pool.strong_count() > 0);
-        pools.push(Arc::downgrade(pool));
     }
 }
 
@@ -180,38 +108,6 @@ struct Inner {
 struct Idle {
     session: Session,
     since: Instant,
-}
-
-/// A connection with its place in the budget.
-#[derive(Debug)]
-struct Session {
-    connection: Connection,
-    generation: usize,
-    /// The thread whose runtime serves the socket.
-    home: usize,
-    opened: Instant,
-    /// Gives back what the connection takes up.
-    _place: Place,
-}
-
-/// A connection's place in the budget, and in the count of its pool.
-#[derive(Debug)]
-struct Place {
-    open: Arc<AtomicUsize>,
-    _budget: OwnedSemaphorePermit,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A session that a caller holds. Dropping it gives the session back, after its answer was read.
-struct Lease {
-    pool: Arc<Inner>,
-    session: Option<Session>,
-    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
@@ -465,57 +361,6 @@ impl Inner {
         let share = self.budget.share();
         let rests = share > 0 && session.opened.elapsed() < KEPT_AT_LEAST;
         self.open.load(Ordering::Relaxed) > share && !rests
-    }
-}
-
-impl Session {
-    fn move_here(self) -> Option<Self> {
-        let connection = self.connection.move_here().ok()?;
-        Some(Self { connection, home: shard::home(), ..self })
-    }
-}
-
-impl Lease {
-    async fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
-        let limit = self.pool.options.answer_timeout;
-        let Some(session) = &mut self.session else { return Err(WireError::Closed) };
-        let result = tokio::time::timeout(limit, session.connection.run(batch))
-            .await
-            .unwrap_or(Err(WireError::AnswerTimeout(limit)));
-        if !matches!(result, Ok(_) | Err(WireError::Database(_))) {
-            count(&self.pool.counters.connections_lost, 1);
-            self.session = None;
-        }
-        result
-    }
-
-    /// Passes on the large value that the answer ended with.
-    async fn pass_on(mut self) {
-        let Some(session) = &mut self.session else { return };
-        if self.pool.pass_on(&mut session.connection).await.is_err() {
-            self.session = None;
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let Some(mut session) = self.session.take() else { return };
-        let slot = self.slot.take();
-        let pool = self.pool.clone();
-        if !session.connection.is_busy() {
-            pool.give_back(session);
-            return;
-        }
-        // The caller went away in the middle. Without a runtime the socket is simply closed.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            let drained = tokio::time::timeout(DRAIN_LIMIT, session.connection.drain()).await;
-            if matches!(drained, Ok(Ok(()))) {
-                pool.give_back(session);
-            }
-            drop(slot);
-        });
     }
 }
 

@@ -11,6 +11,7 @@ mod courier;
 mod delay;
 mod deliver;
 mod endpoint;
+mod filter;
 mod follow;
 mod item;
 mod outside;

@@ -832,59 +832,6 @@ as $$
       and plinth.message_text(pg_catalog.decode(about.response ->> 'body', 'base64')) is null then about.response ->> 'body' end))
 $$;
 
--- Whether what is told of something is what a filter asks for: for each name one of its values, texts in a list; an empty
--- filter asks for all. What nothing is told of under a name that is asked for, is not what is asked for.
-create function plinth.filter_admits(filter jsonb, told jsonb) returns boolean
-language sql immutable
-set search_path = ''
-as $$
-  select not exists (
-    select from pg_catalog.jsonb_each(filter) as asked
-    where not coalesce(case asked.key
-      when 'fromDate' then (told -> 'at')::double precision >= (asked.value)::double precision
-      when 'toDate' then (told -> 'at')::double precision <= (asked.value)::double precision
-      when 'workflowUrlPrefix' then exists (
-        select from pg_catalog.jsonb_array_elements_text(asked.value) as prefix
-        where pg_catalog.starts_with(told ->> 'workflowUrl', prefix))
-      else told -> asked.key ?| array(select pg_catalog.jsonb_array_elements_text(asked.value)) end, false))
-$$;
-
--- What filters may ask of a URL. A host may be asked for with its port or without.
-create function plinth.url_told(url text) returns jsonb
-language sql immutable
-set search_path = ''
-as $$
-  select pg_catalog.jsonb_build_object('url', url,
-    'host', pg_catalog.jsonb_build_array(pg_catalog.substring(url, '://([^/?#]*)'), pg_catalog.substring(url, '://([^/?#:]*)')),
-    'path', coalesce(nullif(pg_catalog.substring(url, '://[^/?#]*([^?#]*)'), ''), '/'))
-$$;
-
--- What filters may ask of a message, a dead one among them.
-create function plinth.message_told(about plinth.message) returns jsonb
-language sql stable
-set search_path = ''
-as $$
-  select plinth.url_told(about.url) || pg_catalog.jsonb_build_object(
-    'messageId', about.id, 'dlqId', about.dead_id, 'topicName', about.topic, 'queueName', about.queue, 'scheduleId', about.schedule,
-    'flowControlKey', about.flow, 'label', about.labels, 'callerIp', about.settings -> 'callerIP',
-    'at', plinth.message_ms(coalesce(about.dead_at, about.created_at)), 'responseStatus', about.response ->> 'status',
-    'workflowRunId', about.run, 'source', case when about.kind in ('s', 'b') then 'workflow' end) || coalesce((
-    select pg_catalog.jsonb_build_object('workflowUrl', url, 'workflowCreatedAt', plinth.message_ms(created_at)::text,
-      'failureFunctionState', plinth.run_failure(run) -> 'state')
-    from plinth.run where id = about.run), '{}')
-$$;
-
--- What filters may ask of a run.
-create function plinth.run_told(about plinth.run) returns jsonb
-language sql stable
-set search_path = ''
-as $$
-  select plinth.url_told(about.url) || pg_catalog.jsonb_build_object(
-    'workflowRunId', about.id, 'workflowUrl', about.url, 'workflowCreatedAt', plinth.message_ms(about.created_at)::text,
-    'messageId', about.message, 'state', about.state, 'label', about.labels, 'flowControlKey', about.flow,
-    'callerIp', about.settings -> 'callerIP', 'at', plinth.message_ms(about.created_at))
-$$;
-
 -- ------------------------------------------------------------------ rights
 
 grant select, insert, update, delete on
@@ -899,7 +846,7 @@ revoke all on function
   plinth.end_run(text, text, text, text), plinth.finish_message(text, integer, bigint, jsonb),
   plinth.notify_runs(text, text, text), plinth.tick_message(text, timestamptz, timestamptz),
   plinth.rotate_messages(interval), plinth.message_text(bytea), plinth.message_view(plinth.message),
-  plinth.set_flow(text, jsonb), plinth.run_failure(plinth.run), plinth.filter_admits(jsonb, jsonb), plinth.url_told(text), plinth.message_told(plinth.message), plinth.run_told(plinth.run) from public;
+  plinth.set_flow(text, jsonb), plinth.run_failure(plinth.run) from public;
 grant execute on function
   plinth.message_base64(bytea), plinth.message_ms(timestamptz), plinth.message_id(text),
   plinth.message_log(plinth.message, text, text, timestamptz), plinth.publish_message(jsonb, text, text, text),
@@ -908,4 +855,4 @@ grant execute on function
   plinth.end_run(text, text, text, text), plinth.finish_message(text, integer, bigint, jsonb),
   plinth.notify_runs(text, text, text), plinth.tick_message(text, timestamptz, timestamptz),
   plinth.rotate_messages(interval), plinth.message_text(bytea), plinth.message_view(plinth.message),
-  plinth.set_flow(text, jsonb), plinth.run_failure(plinth.run), plinth.filter_admits(jsonb, jsonb), plinth.url_told(text), plinth.message_told(plinth.message), plinth.run_told(plinth.run) to @owner@;
+  plinth.set_flow(text, jsonb), plinth.run_failure(plinth.run) to @owner@;

@@ -166,6 +166,27 @@ fn a_terminated_backend_costs_one_request_at_most() {
 }
 
 #[test]
+fn a_restart_of_the_server_costs_no_request_that_comes_after_it() {
+    on_server(async |config| {
+        let budget = Budget::new(8);
+        let (pool, other) = (pool(&config, &budget, small(6)), pool(&config, &budget, small(1)));
+        let mut six = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let pool = pool.clone();
+            six.spawn(async move { pool.run(batch(&["select pg_sleep(0.2)"])).await.map(drop) });
+        }
+        six.join_all().await.into_iter().for_each(|answer| answer.unwrap());
+        assert_eq!(pool.status().idle, 6);
+        // As a restart does, and returns when they are gone.
+        let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+                   where pid <> pg_backend_pid() and datname = current_database()";
+        assert_eq!(other.run(batch(&[end])).await.unwrap()[0].text().len(), 6);
+        pool.run(batch(&["select 1"])).await.unwrap();
+        assert_eq!(pool.status().idle, 1, "the others ended with the server");
+    });
+}
+
+#[test]
 fn a_session_that_ends_during_an_answer_is_reported_and_replaced() {
     on_server(async |config| {
         let pool = pool(&config, &Budget::new(4), small(1));

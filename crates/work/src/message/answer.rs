@@ -112,7 +112,7 @@ impl Request<'_> {
             .map_err(|error| Refusal::bad(format!("the body cannot be read: {error}")))
     }
 
-    /// The query as a filter, as `plinth.filter_admits` takes it: names with their values.
+    /// The query as a filter, as the statements of lists take it: names with their values.
     ///
     /// # Errors
     ///

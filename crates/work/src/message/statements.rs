@@ -1,6 +1,7 @@
 //! Our statements on the tables of messages; most of what they do is in the functions of `0017_messages.sql`. Each gives
 //! one JSON value, or one in a row.
 
+use super::filter::with_filters;
 use crate::store::statements;
 
 statements! {
@@ -33,23 +34,23 @@ statements! {
 
     MESSAGE = "select plinth.message_view(message) from plinth.message where id = $1 and state in ('q', 'r')";
     // Steps of runs end with their run and not alone.
-    CANCEL = "with gone as (
+    CANCEL = with_filters("with gone as (
                 delete from plinth.message where id in (
                   select id from plinth.message
-                  where state in ('q', 'r') and kind in ('p', 'f') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
+                  where state in ('q', 'r') and kind in ('p', 'f') and @message@
                   order by place limit $2 for update skip locked)
                 returning *
               ), logged as (
                 insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run)
                 select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run from gone
               )
-              select to_jsonb(count(*)) from gone";
-    DEAD_LIST = "select plinth.message_view(message) from plinth.message
-                 where state = 'd' and plinth.filter_admits($1::jsonb, plinth.message_told(message)) and ($3::text is null or dead_id < $3)
-                 order by dead_id desc limit $2";
-    DEAD_DELETE = "with gone as (
+              select to_jsonb(count(*)) from gone");
+    DEAD_LIST = with_filters("select plinth.message_view(message) from plinth.message
+                 where state = 'd' and @message@ and ($3::text is null or dead_id < $3)
+                 order by dead_id desc limit $2");
+    DEAD_DELETE = with_filters("with gone as (
                      delete from plinth.message where id in (
-                       select id from plinth.message where state = 'd' and plinth.filter_admits($1::jsonb, plinth.message_told(message))
+                       select id from plinth.message where state = 'd' and @message@
                        order by dead_id desc limit $2 for update skip locked)
                      returning id, run, kind
                    ), held as (
@@ -57,33 +58,29 @@ statements! {
                      delete from plinth.message using gone
                      where gone.kind in ('s', 'b') and message.run = gone.run and message.state = 'h'
                    )
-                   select to_jsonb(count(*)) from gone";
-    DEAD_RETRY = "with back as (
+                   select to_jsonb(count(*)) from gone");
+    DEAD_RETRY = with_filters("with back as (
                     update plinth.message
                     set id = plinth.message_id('msg_'), state = 'q', attempt = 0, retried = 0, due_at = clock_timestamp(),
                       created_at = clock_timestamp(), dead_id = null, dead_at = null, response = null
                     where id in (
                       select id from plinth.message
-                      where state = 'd' and kind in ('p', 'f') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
+                      where state = 'd' and kind in ('p', 'f') and @message@
                       order by dead_id desc limit $2 for update skip locked)
                     returning *
                   ), logged as (
                     insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run, next_at)
                     select id, 'CREATED', url, topic, endpoint, queue, flow, schedule, labels, run, due_at from back
                   )
-                  select jsonb_build_object('messageId', id) from back";
-    EVENTS = "select jsonb_strip_nulls(jsonb_build_object(
+                  select jsonb_build_object('messageId', id) from back");
+    EVENTS = with_filters("select jsonb_strip_nulls(jsonb_build_object(
                 'id', id, 'time', plinth.message_ms(at), 'state', state, 'messageId', message, 'url', url, 'topicName', topic,
                 'endpointName', endpoint, 'queueName', queue, 'scheduleId', schedule, 'flowControlKey', flow, 'error', error,
                 'nextDeliveryTime', plinth.message_ms(next_at), 'workflowRunId', run, 'label', labels[1],
                 'labels', case when labels <> '{}' then to_jsonb(labels) end))
-              from plinth.message_event, (select $1::jsonb as filter) as asked
-              where (filter -> 'messageId' is null or filter -> 'messageId' ? message)
-                and plinth.filter_admits(filter, plinth.url_told(url) || jsonb_build_object('messageId', message, 'state', state,
-                  'topicName', topic, 'queueName', queue, 'scheduleId', schedule, 'flowControlKey', flow,
-                  'workflowRunId', run, 'label', labels, 'at', plinth.message_ms(at)))
+              from plinth.message_event where @event@
                 and ($3::bigint is null or id < $3)
-              order by id desc limit $2";
+              order by id desc limit $2");
 
     SIGNING = "select to_jsonb(signing) from plinth.message_state";
     ROTATE_SIGNING = "update plinth.message_state set signing = signing + 1 returning to_jsonb(signing)";
@@ -182,15 +179,15 @@ statements! {
     WAITERS = "select request from plinth.run_waiter where event = $1 order by message limit 1000";
     RUN_LIST = "select plinth.run_list(id, null) from plinth.run where id = $1 and state = 'RUN_STARTED'";
     RUN_END = "select to_jsonb(plinth.end_run($1, $2, $3, null))";
-    RUNS_CANCEL = "select to_jsonb(plinth.end_run(id, 'RUN_CANCELED', null, null)) from (
+    RUNS_CANCEL = with_filters("select to_jsonb(plinth.end_run(id, 'RUN_CANCELED', null, null)) from (
                      select id from plinth.run
                      where state = 'RUN_STARTED'
-                       and plinth.filter_admits($1::jsonb, plinth.run_told(run))
-                     order by created_at limit $2) as named";
+                       and @run@
+                     order by created_at limit $2) as named");
     // Finished steps stay: the message that failed is delivered again, and what its run had besides with it.
-    RUNS_RESUME = "with failed as (
+    RUNS_RESUME = with_filters("with failed as (
                      select run as of_run from plinth.message
-                     where state = 'd' and kind in ('s', 'b') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
+                     where state = 'd' and kind in ('s', 'b') and @message@
                      order by dead_id desc limit $2
                    ), again as (
                      update plinth.run set state = 'RUN_STARTED', ended_at = null, result = null, dead_id = null, failure = null,
@@ -205,10 +202,10 @@ statements! {
                        flow = case message.kind when 'c' then message.flow else again.flow end
                      from again where message.run = again.id and message.state in ('d', 'h') and message.kind in ('s', 'b', 'c')
                    )
-                   select jsonb_build_object('workflowRunId', id, 'workflowCreatedAt', plinth.message_ms(created_at)) from again";
-    RUNS_RESTART = "with failed as (
+                   select jsonb_build_object('workflowRunId', id, 'workflowCreatedAt', plinth.message_ms(created_at)) from again");
+    RUNS_RESTART = with_filters("with failed as (
                       select run as of_run from plinth.message
-                      where state = 'd' and kind in ('s', 'b') and plinth.filter_admits($1::jsonb, plinth.message_told(message))
+                      where state = 'd' and kind in ('s', 'b') and @message@
                       order by dead_id desc limit $2
                     ), gone as (
                       delete from plinth.message using failed
@@ -222,7 +219,7 @@ statements! {
                       from failed join plinth.run on run.id = failed.of_run
                     )
                     select answer - 'messageId' from items, plinth.publish_messages(jsonb_build_array(item)) as answers,
-                      jsonb_array_elements(answers) as answer";
+                      jsonb_array_elements(answers) as answer");
     FAILURE_CALL = "with word as (
                       select word.id, word.run from plinth.message as dead
                       join plinth.message as word on word.run = dead.run and word.kind = 'f' and word.state = 'd'
@@ -234,7 +231,7 @@ statements! {
                     )
                     select jsonb_build_object('workflowRunId', run.id, 'workflowCreatedAt', plinth.message_ms(run.created_at))
                     from word join plinth.run on run.id = word.run";
-    RUNS = "select jsonb_strip_nulls(jsonb_build_object(
+    RUNS = with_filters("select jsonb_strip_nulls(jsonb_build_object(
               'workflowRunId', run.id, 'workflowUrl', run.url, 'workflowState', run.state,
               'workflowRunCreatedAt', plinth.message_ms(run.created_at), 'workflowRunCompletedAt', plinth.message_ms(run.ended_at),
               'workflowRunResponse', run.result, 'dlqId', run.dead_id, 'label', run.labels[1],
@@ -256,7 +253,7 @@ statements! {
                   'retried', message.retried, 'due', plinth.message_ms(message.due_at)) order by message.place), '[]')
                 from plinth.message where message.run = run.id and message.kind <> 'f')))
             from plinth.run
-            where plinth.filter_admits($1::jsonb, plinth.run_told(run))
+            where @run@
               and ($3::bigint is null or (run.created_at, run.id) < (timestamptz 'epoch' + $3::bigint * interval '1 microsecond', $4::text))
-            order by run.created_at desc, run.id desc limit $2";
+            order by run.created_at desc, run.id desc limit $2");
 }

@@ -18,7 +18,7 @@ pub(crate) const RATE: u32 = 8;
 /// See [`RATE`].
 pub(crate) const PER: Duration = Duration::from_millis(500);
 
-/// Steps of the fourth: each calls outside, and between the second and the third it sleeps.
+/// Steps of the fourth that call outside; between the second and the third it sleeps, in a step of its own.
 pub(crate) const STEPS: [&str; 3] = ["one", "two", "three"];
 
 /// What runs each second: behind the kinds of rows, with the number after theirs. It outlives the loss of many workers.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
 use crate::instance::{self, LEASE};
+use crate::patience::Patience;
 use crate::proxy::Proxy;
 use crate::server::Server;
 
@@ -178,7 +179,9 @@ impl<'a> Faults<'a> {
             drop(instance.process.stdin.take());
         }
         for instance in &mut self.instances {
+            let mut patience = Patience::new();
             while instance.process.try_wait().unwrap().is_none() {
+                assert!(!patience.is_over(String::new()), "an instance does not stop");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -3,7 +3,7 @@
 //!
 //! `PLINTH_CHAOS_SECONDS` says how long there are faults (8), `PLINTH_CHAOS_SEED` repeats a run's choices,
 //! `PLINTH_CHAOS_INSTANCES` how many instances there are (2 or 3, by the seed), `PLINTH_CHAOS_ONLY` which faults there are, by the names in
-//! `faults.rs` with commas in between.
+//! `faults.rs` with commas in between. It ends by itself: when all jobs have ended, or when nothing moves any more.
 
 mod bindings;
 mod chance;
@@ -11,6 +11,7 @@ mod checker;
 mod faults;
 mod instance;
 mod outside;
+mod patience;
 mod proxy;
 mod report;
 mod server;

@@ -13,6 +13,7 @@ use plinth_wire::Host;
 use plinth_work::install::install_triggers;
 
 use crate::bindings::{self, KINDS};
+use crate::patience::Patience;
 use crate::report::say;
 
 /// How long between two looks.
@@ -117,7 +118,9 @@ impl Server {
         let count = "select count(*) from plinth.job_done";
         let admin = self.admin().await.unwrap();
         let before: i64 = admin.query_one(count, &[]).await.unwrap().get(0);
+        let mut patience = Patience::new();
         while admin.query_one(count, &[]).await.unwrap().get::<_, i64>(0) == before {
+            assert!(!patience.is_over(String::new()), "no job ends");
             tokio::time::sleep(LOOK).await;
         }
         admin.close().await;
@@ -126,9 +129,14 @@ impl Server {
     /// Waits until the schedule has come to the present, and ends it there.
     pub(crate) async fn end_schedules(&self) {
         let admin = self.admin().await.unwrap();
-        let present =
-            "select exists (select from plinth.schedule where next_at > clock_timestamp())";
-        while !admin.query_one(present, &[]).await.unwrap().get::<_, bool>(0) {
+        let stands = "select coalesce(min(next_at)::text, ''), coalesce(min(next_at) > clock_timestamp(), false) from plinth.schedule";
+        let mut patience = Patience::new();
+        loop {
+            let row = admin.query_one(stands, &[]).await.unwrap();
+            if row.get(1) {
+                break;
+            }
+            assert!(!patience.is_over(row.get(0)), "the schedule does not come to the present");
             tokio::time::sleep(LOOK).await;
         }
         // The lock waits for a tick that is being written, and keeps the next one from its look at the binding.
@@ -140,24 +148,26 @@ impl Server {
 
     /// Waits until every job has ended; says what is left from time to time.
     pub(crate) async fn until_quiet(&self) {
-        let left = "select count(*) from plinth.job where state <> 'd'";
-        let mut said = Instant::now();
+        let left = "select count(*), (select count(*) from public.claim) from plinth.job where state <> 'd'";
+        let (mut said, mut patience) = (Instant::now(), Patience::new());
+        let admin = self.admin().await.unwrap();
         loop {
-            let admin = self.admin().await.unwrap();
-            let count: i64 = admin.query_one(left, &[]).await.unwrap().get(0);
+            let row = admin.query_one(left, &[]).await.unwrap();
+            let (count, claims): (i64, i64) = (row.get(0), row.get(1));
             if count == 0 {
-                admin.close().await;
-                return;
+                break;
             }
-            if said.elapsed() > Duration::from_secs(5) {
+            let over = patience.is_over(format!("{count} {claims}"));
+            if over || said.elapsed() > Duration::from_secs(5) {
                 said = Instant::now();
                 let what = "select coalesce(string_agg(line, e'\n'), '') from (
                     select to_jsonb(job)::text as line from plinth.job where state <> 'd' order by id limit 5) as l";
                 let what: String = admin.query_one(what, &[]).await.unwrap().get(0);
                 say(&format!("{count} jobs are left, among them\n{what}"));
             }
-            admin.close().await;
+            assert!(!over, "{count} jobs neither end nor are taken");
             tokio::time::sleep(LOOK).await;
         }
+        admin.close().await;
     }
 }

@@ -1,0 +1,94 @@
+//! Sessions in the hands of callers, and how they come back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{DRAIN_LIMIT, Inner};
+use crate::counters::count;
+use crate::{Batch, Connection, Rows, WireError, shard};
+
+/// A connection with its place in the budget.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) generation: usize,
+    /// The thread whose runtime serves the socket.
+    pub(super) home: usize,
+    pub(super) opened: Instant,
+    /// Gives back what the connection takes up.
+    pub(super) _place: Place,
+}
+
+/// A connection's place in the budget, and in the count of its pool.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) _budget: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A session that a caller holds. Dropping it gives the session back, after its answer was read.
+pub(super) struct Lease {
+    pub(super) pool: Arc<Inner>,
+    pub(super) session: Option<Session>,
+    pub(super) slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Session {
+    pub(super) fn move_here(self) -> Option<Self> {
+        let connection = self.connection.move_here().ok()?;
+        Some(Self { connection, home: shard::home(), ..self })
+    }
+}
+
+impl Lease {
+    pub(super) async fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
+        let limit = self.pool.options.answer_timeout;
+        let Some(session) = &mut self.session else { return Err(WireError::Closed) };
+        let result = tokio::time::timeout(limit, session.connection.run(batch))
+            .await
+            .unwrap_or(Err(WireError::AnswerTimeout(limit)));
+        if !matches!(result, Ok(_) | Err(WireError::Database(_))) {
+            count(&self.pool.counters.connections_lost, 1);
+            self.session = None;
+        }
+        result
+    }
+
+    /// Passes on the large value that the answer ended with.
+    pub(super) async fn pass_on(mut self) {
+        let Some(session) = &mut self.session else { return };
+        if self.pool.pass_on(&mut session.connection).await.is_err() {
+            self.session = None;
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        let slot = self.slot.take();
+        let pool = self.pool.clone();
+        if !session.connection.is_busy() {
+            pool.give_back(session);
+            return;
+        }
+        // The caller went away in the middle. Without a runtime the socket is simply closed.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let drained = tokio::time::timeout(DRAIN_LIMIT, session.connection.drain()).await;
+            if matches!(drained, Ok(Ok(()))) {
+                pool.give_back(session);
+            }
+            drop(slot);
+        });
+    }
+}
