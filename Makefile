@@ -6,6 +6,7 @@ NPM ?= npm
 PLINTH := target/release/plinth
 PEER := crates/bench/peers/postgraphile
 QUEUES := crates/bench/peers/queues
+AWA := crates/bench/peers/awa
 
 .PHONY: help setup up test check bench clean
 
@@ -28,7 +29,7 @@ check: ## Check format, lints, documentation and dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	$(PYTHON) scripts/audit-dependencies
 
-bench: .postgres/.stamp $(PEER)/node_modules/.stamp $(QUEUES)/node_modules/.stamp ## Measure requests beside pgbench and PostGraphile, jobs beside other queues
+bench: .postgres/.stamp $(PEER)/node_modules/.stamp $(QUEUES)/node_modules/.stamp target/awa/.stamp ## Measure requests beside pgbench and PostGraphile, jobs beside other queues
 	$(CARGO) build --release --locked --package plinth-server --package plinth-bench
 	target/release/plinth-bench $(ARGS)
 
@@ -50,6 +51,9 @@ $(PEER)/node_modules/.stamp: $(PEER)/package-lock.json
 
 $(QUEUES)/node_modules/.stamp: $(QUEUES)/package-lock.json
 	-$(NPM) ci --prefix $(QUEUES) --ignore-scripts --loglevel error --no-audit --no-fund && touch $@
+
+target/awa/.stamp: $(AWA)/Cargo.lock $(AWA)/src/main.rs
+	-$(CARGO) build --release --locked --manifest-path $(AWA)/Cargo.toml --target-dir target/awa && touch $@
 
 tests/clients/.python/.stamp: tests/clients/requirements.txt
 	rm -rf tests/clients/.python

@@ -1,6 +1,6 @@
 //! Other queues on PostgreSQL, with as many jobs that do nothing, on the same cluster.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -11,8 +11,13 @@ use super::place::Place;
 /// Those from npm, with the Node that they want.
 const NPM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/queues");
 
+/// The one from the crate registry, which has a workspace of its own.
+const AWA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/awa/release/plinth-bench-awa");
+
 /// What is measured, and with which settings.
-const PEERS: [(&str, &str); 4] = [
+const PEERS: [(&str, &str); 6] = [
+    ("awa", "default"),
+    ("awa", "tuned"),
     ("graphile-worker", "default"),
     ("graphile-worker", "tuned"),
     ("pg-boss", "default"),
@@ -47,10 +52,13 @@ pub(super) async fn measure(place: &Place, jobs: u64) -> Result<Vec<PeerRate>> {
 }
 
 fn command(name: &str) -> Option<Command> {
-    let node = Path::new(NPM).join("node_modules/.bin/node");
-    node.exists().then(|| {
-        let mut command = Command::new(node);
-        command.current_dir(NPM).args(["measure.mjs", name]).env("NODE_ENV", "production");
+    let (program, script) = match name {
+        "awa" => (PathBuf::from(AWA), None),
+        _ => (Path::new(NPM).join("node_modules/.bin/node"), Some(["measure.mjs", name])),
+    };
+    program.exists().then(|| {
+        let mut command = Command::new(program);
+        command.current_dir(NPM).args(script.into_iter().flatten()).env("NODE_ENV", "production");
         command
     })
 }
