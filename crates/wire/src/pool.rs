@@ -100,6 +100,8 @@ struct Inner {
     returned: Notify,
     /// Raised when prepared statements must be forgotten.
     generation: AtomicUsize,
+    /// Raised when connections must be replaced.
+    renewals: AtomicUsize,
     closed: AtomicBool,
     counters: Counters,
 }
@@ -132,6 +134,7 @@ impl Pool {
             wanting: AtomicUsize::new(0),
             returned: Notify::new(),
             generation: AtomicUsize::new(0),
+            renewals: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
         });
@@ -194,6 +197,13 @@ impl Pool {
     /// Makes every connection prepare its statements anew, after the schema changed.
     pub fn forget_statements(&self) {
         self.inner.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Replaces all connections, since a session keeps the settings that its login had when it began: idle ones are closed
+    /// at once, busy ones after their answer.
+    pub fn renew(&self) {
+        self.inner.renewals.fetch_add(1, Ordering::Release);
+        lock(&self.inner.idle).clear();
     }
 
     /// Closes connections that nobody has used for `idle_for`.
@@ -304,6 +314,7 @@ impl Inner {
         self.open.fetch_add(1, Ordering::Relaxed);
         let place = Place { open: self.open.clone(), _budget: permit };
         let generation = self.generation.load(Ordering::Relaxed);
+        let renewal = self.renewals.load(Ordering::Acquire);
         let opened = Connection::open(&self.config, self.options.cached_statements).await;
         let mut connection = opened.inspect_err(|_| count(&self.counters.connections_failed, 1))?;
         connection.share_places(self.passing.clone());
@@ -311,6 +322,7 @@ impl Inner {
         Ok(Session {
             connection,
             generation,
+            renewal,
             home: shard::home(),
             opened: Instant::now(),
             _place: place,
@@ -321,7 +333,7 @@ impl Inner {
     fn take_idle(&self) -> Option<Session> {
         loop {
             let mut session = self.pop_idle()?;
-            if !session.connection.is_reusable() {
+            if !session.connection.is_reusable() || self.is_outdated(&session) {
                 continue;
             }
             if session.home != shard::home() {
@@ -347,12 +359,17 @@ impl Inner {
     }
 
     fn give_back(&self, session: Session) {
-        let closed = self.closed.load(Ordering::Acquire);
-        if closed || (self.budget.waiting.load(Ordering::Relaxed) > 0 && self.must_give(&session)) {
+        let ends = self.closed.load(Ordering::Acquire) || self.is_outdated(&session);
+        if ends || (self.budget.waiting.load(Ordering::Relaxed) > 0 && self.must_give(&session)) {
             return;
         }
         lock(&self.idle).push(Idle { session, since: Instant::now() });
         self.returned.notify_one();
+    }
+
+    /// Whether the session began before all were to be replaced.
+    fn is_outdated(&self, session: &Session) -> bool {
+        session.renewal != self.renewals.load(Ordering::Acquire)
     }
 
     /// Whether another pool, which waits, has less than this one. A connection is not given away right

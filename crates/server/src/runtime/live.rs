@@ -307,7 +307,7 @@ impl Watcher {
         self.pool.forget_statements();
         if let Tenant::Alone(_) = self.options.tenant {
             // A session keeps the settings that its login had when it began.
-            self.pool.close_idle(Duration::ZERO);
+            self.pool.renew();
         }
         self.health.loaded();
         tracing::debug!(project.name = %self.name, "reloaded the catalog");

@@ -15,6 +15,8 @@ use crate::{Batch, Connection, Rows, WireError, shard};
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) generation: usize,
+    /// How often the pool's connections had been replaced when it began.
+    pub(super) renewal: usize,
     /// The thread whose runtime serves the socket.
     pub(super) home: usize,
     pub(super) opened: Instant,

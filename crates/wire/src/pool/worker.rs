@@ -30,7 +30,9 @@ pub(super) async fn serve_reads(pool: Arc<Inner>, lane: usize) {
     let mut lease: Option<Lease> = None;
     loop {
         // Who waits for a connection of its own comes first; the queue for connections is fair.
-        lease = lease.filter(|lease| lease.session.is_some() && !pool.is_wanted());
+        let current =
+            |lease: &Lease| lease.session.as_ref().is_some_and(|own| !pool.is_outdated(own));
+        lease = lease.filter(|lease| current(lease) && !pool.is_wanted());
         if lease.is_none() {
             lease = worker.connect().await;
         }

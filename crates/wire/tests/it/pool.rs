@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use plinth_wire::{Budget, ConnectConfig, Pool, PoolOptions, WireError};
+use plinth_wire::{Batch, Budget, ConnectConfig, Lane, Pool, PoolOptions, WireError};
 
 use crate::support::{batch, first, on_server};
 
 const BACKEND: &str = "select pg_backend_pid()";
+
+const SLEEPING: &str = "select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep%'";
 
 fn pool(config: &ConnectConfig, budget: &Arc<Budget>, options: PoolOptions) -> Pool {
     Pool::new(config.clone(), budget.clone(), options)
@@ -34,6 +36,26 @@ fn connections_are_opened_on_use_and_used_again() {
         assert_eq!((budget.available(), pool.status().idle), (3, 1));
         pool.close_idle(Duration::ZERO);
         assert_eq!((budget.available(), pool.status().idle), (4, 0));
+    });
+}
+
+#[test]
+fn connections_that_are_busy_when_all_are_replaced_do_not_come_back() {
+    on_server(async |config| {
+        let [pool, other] = [(); 2].map(|()| pool(&config, &Budget::new(4), small(1)));
+        let alone = batch;
+        let reads = |sql: &[&str]| Batch { lane: Lane::Read, ..batch(sql) };
+        for batch in [alone, reads] {
+            let slow = tokio::spawn({
+                let (pool, batch) = (pool.clone(), batch(&[BACKEND, "select pg_sleep(0.3)"]));
+                async move { first(&pool.run(batch).await.unwrap()[0]) }
+            });
+            while first(&other.run(alone(&[SLEEPING])).await.unwrap()[0]) == "0" {}
+            pool.renew();
+            let before = slow.await.unwrap();
+            let after = first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]);
+            assert_ne!(after, before);
+        }
     });
 }
 
