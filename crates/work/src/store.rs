@@ -52,6 +52,7 @@ statements! {
     REAP_END = include_str!("store/reap_end.sql");
     REAP_JOBS = include_str!("store/reap_jobs.sql");
     REAP_FORGET = "delete from plinth.worker where alive_until = '-infinity'
+                   and (select exists (select from plinth.worker where alive_until = '-infinity'))
                    and not exists (select from plinth.job where job.worker = worker.id and job.state = 'r')";
     BEAT = include_str!("store/beat.sql");
     RELEASE = include_str!("store/release.sql");
