@@ -8,7 +8,7 @@ mod sources;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use plinth_wire::WireError;
@@ -24,6 +24,9 @@ use crate::counters::Counters;
 use crate::patience::{self, soon};
 use crate::rule::Rule;
 use crate::store::{Claimed, Store};
+
+/// A look for jobs that took too long may take twice as long the next time, so often.
+const MOST_DOUBLINGS: u32 = 4;
 
 /// How an engine works.
 #[derive(Debug, Clone)]
@@ -91,23 +94,25 @@ struct Shared {
     worker: AtomicI64,
     /// The revision of the bindings at the last heartbeat; 0 before there was one.
     revision: AtomicI64,
+    /// Where to look for jobs.
+    sources: Mutex<Sources>,
+    /// Since when a look for jobs is under way, and its jobs are not among those that run.
+    looking: Mutex<Option<Instant>>,
     /// Running jobs, and how to cancel them.
     running: Mutex<HashMap<i64, Running>>,
     count: AtomicUsize,
-    /// There are probably jobs that are this worker's and that it does not know of.
-    uncertain: AtomicBool,
     /// The last look left jobs behind for which there was no room.
     crowded: AtomicBool,
     /// There may be jobs to take.
     wake: Notify,
+    /// There may be queues that were never looked at.
+    changed: Notify,
 }
 
 #[derive(Debug)]
 struct Running {
     binding: i32,
     cancel: Arc<Notify>,
-    /// It was taken once more meanwhile, and that attempt was not begun.
-    again: bool,
 }
 
 impl Engine {
@@ -124,15 +129,17 @@ impl Engine {
             store,
             actions,
             counters: Arc::clone(&options.counters),
+            sources: Mutex::new(Sources::new(options.batch)),
             options,
             rules: RwLock::default(),
             worker: AtomicI64::new(0),
             revision: AtomicI64::new(0),
+            looking: Mutex::default(),
             running: Mutex::default(),
             count: AtomicUsize::new(0),
-            uncertain: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             wake: Notify::new(),
+            changed: Notify::new(),
         });
         shared.set_rules(rules);
         let (stop, stopping) = watch::channel(false);
@@ -148,6 +155,7 @@ impl Engine {
     /// Works by other rules from now on. Jobs of bindings that are in no rule stay where they are.
     pub fn set_rules(&self, rules: Vec<Rule>) {
         self.shared.set_rules(rules);
+        self.shared.changed.notify_one();
         self.wake();
     }
 
@@ -191,25 +199,26 @@ impl Shared {
         self.worker.load(Ordering::Relaxed)
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<i64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job has left this worker. When that was not `written`, the database still thinks that it runs here.
-    fn ended(&self, job: i64, written: bool) {
-        let again = self.running().remove(&job).is_some_and(|running| running.again);
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        if !written || again {
-            self.doubt();
-        } else if self.crowded.swap(false, Ordering::Relaxed) {
-            self.wake.notify_one();
-        }
+    fn looking(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.looking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has what is this worker's, though it does not run here, queued again by the next look for jobs.
-    fn doubt(&self) {
-        self.uncertain.store(true, Ordering::Release);
-        self.wake.notify_one();
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job has left this worker. When that was not written, the database still thinks that it runs here, until
+    /// [`keeper::sweep`] finds it.
+    fn ended(&self, job: i64) {
+        self.running().remove(&job);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if self.crowded.swap(false, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
     }
 
     /// How long our own statements may take.
@@ -252,6 +261,8 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
         tokio::select! {
             () = keeping => true,
             () = taking => false,
+            () = keeper::survey(shared) => false,
+            () = keeper::sweep(shared) => false,
             _ = stopping.wait_for(|stop| *stop) => false,
         }
     };
@@ -268,6 +279,7 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
             () = keeping => {}
         }
     }
+    *shared.looking() = None;
     attempts.shutdown().await;
     finisher.stop(shared.patience()).await;
     shared.running().clear();
@@ -280,71 +292,57 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
     }
 }
 
-/// When that was done last which not every look for jobs does.
-struct Last {
-    /// Waiting jobs were looked at.
-    promoted: Instant,
-    /// Jobs were looked for that are this worker's and that it does not know of.
-    settled: Instant,
-}
-
 /// Takes jobs whenever there may be some and there is room.
 async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>) {
-    let mut sources = Sources::new(shared.options.batch);
-    let mut last = Last { promoted: Instant::now(), settled: Instant::now() };
+    let mut promoted = Instant::now();
+    let mut failures = 0;
     loop {
         while attempts.try_join_next().is_some() {}
-        let begun = Instant::now();
-        let look = take_once(shared, &mut sources, &mut last);
-        let taken = match soon(shared.patience(), look).await {
-            Ok(taken) => taken,
-            Err(error) => {
-                tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
-                // They may have been taken all the same, and only the answer was lost.
-                shared.doubt();
-                sleep(Duration::from_millis(500)).await;
-                continue;
-            }
-        };
-        sources.took(begun.elapsed());
+        let mut taken = Vec::new();
+        *shared.looking() = Some(Instant::now());
+        // What took too long gets more time: there may be much to step over.
+        let patience = shared.patience() * 2_u32.pow(failures);
+        let looked = take_once(shared, &mut promoted, patience, &mut taken).await;
         let some = !taken.is_empty();
         for job in taken {
             start(shared, finisher, attempts, job);
         }
+        *shared.looking() = None;
+        if let Err(error) = looked {
+            // What was taken all the same is found later.
+            tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
+            failures = (failures + 1).min(MOST_DOUBLINGS);
+            sleep(Duration::from_millis(500)).await;
+            continue;
+        }
+        failures = 0;
         if some && shared.room() > 0 {
             continue;
         }
         tokio::select! {
             () = shared.wake.notified() => {}
-            () = sleep(shared.options.poll) => sources.rewind(),
+            () = sleep(shared.options.poll) => {}
         }
     }
 }
 
-/// One look for jobs: those whose time has come, then unlimited bindings in one statement, then each limited one.
+/// One look for jobs: those whose time has come, then unlimited bindings in one statement, then each limited one. `taken` gets
+/// them also when there is an error.
 async fn take_once(
     shared: &Shared,
-    sources: &mut Sources,
-    last: &mut Last,
-) -> Result<Vec<Claimed>, WireError> {
+    promoted: &mut Instant,
+    patience: Duration,
+    taken: &mut Vec<Claimed>,
+) -> Result<(), WireError> {
     let rules = shared.rules();
     let room = shared.room().min(shared.options.batch);
-    // A claim that was given up may still be on its way, so that it is also looked for without a reason. The doubt is over
-    // before it is known what runs: what ends meanwhile may be in doubt anew.
-    let late = last.settled.elapsed() >= shared.options.lease / 2;
-    if shared.uncertain.swap(false, Ordering::Acquire) || late {
-        let known: Vec<i64> = shared.running().keys().copied().collect();
-        let orphans = shared.store.worker_orphans(shared.worker(), &known).await?;
-        last.settled = Instant::now();
-        shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
-    }
     if room == 0 || rules.is_empty() {
         shared.crowded.store(true, Ordering::Relaxed);
-        return Ok(Vec::new());
+        return Ok(());
     }
-    if last.promoted.elapsed() >= keeper::PROMOTE {
-        last.promoted = Instant::now();
-        shared.store.job_promote(keeper::MOST_PROMOTED).await?;
+    if promoted.elapsed() >= keeper::PROMOTE {
+        *promoted = Instant::now();
+        soon(shared.patience(), shared.store.job_promote(keeper::MOST_PROMOTED)).await?;
     }
     let mut busy: HashMap<i32, usize> = HashMap::new();
     for running in shared.running().values() {
@@ -354,39 +352,37 @@ async fn take_once(
         rule.most.saturating_sub(busy.get(&rule.id).copied().unwrap_or_default()).min(room)
     };
     let full = rules.values().any(|rule| free(rule) == 0);
-    let look = sources
-        .of(rules.values().filter(|rule| !rule.is_limited()).map(|rule| (&**rule, free(rule))));
-    let mut taken = Vec::new();
+    let unlimited = rules.values().filter(|rule| !rule.is_limited());
+    let look = shared.sources().of(unlimited.map(|rule| (&**rule, free(rule))));
     if !look.is_empty() {
-        taken = shared.store.job_claim(shared.worker(), &look, room).await?;
-        sources.passed(&look, &taken);
+        let claim = shared.store.job_claim(shared.worker(), &look, room);
+        *taken = soon(patience, claim).await?;
+        shared.sources().passed(&look, taken);
     }
-    for rule in rules.values().filter(|rule| rule.is_limited()) {
-        let most = free(rule).min(room.saturating_sub(taken.len()));
-        if most > 0 {
-            taken.extend(shared.store.job_take_limited(shared.worker(), rule, most).await?);
+    let limited = async {
+        for rule in rules.values().filter(|rule| rule.is_limited()) {
+            let most = free(rule).min(room.saturating_sub(taken.len()));
+            if most > 0 {
+                taken.extend(shared.store.job_take_limited(shared.worker(), rule, most).await?);
+            }
         }
-    }
+        Ok(())
+    };
+    soon(patience, limited).await?;
     shared.crowded.store(full || !taken.is_empty(), Ordering::Relaxed);
-    Ok(taken)
+    Ok(())
 }
 
 fn start(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>, job: Claimed) {
-    let Some(rule) = shared.rules().get(&job.binding).cloned() else {
-        // The rules changed while it was being taken.
-        return shared.doubt();
-    };
+    // Where there is none, the rules changed while it was being taken: it is found later.
+    let Some(rule) = shared.rules().get(&job.binding).cloned() else { return };
     let cancel = Arc::new(Notify::new());
     match shared.running().entry(job.id) {
         // What was written of its last attempt, or its claim, was not heard or undone by a crash, and so it was taken once
-        // more. That attempt ends first: nobody begins the other one here.
-        Entry::Occupied(mut last) => {
-            last.get_mut().again = true;
-            return;
-        }
+        // more. That attempt ends first: nobody begins the other one here, which is found then.
+        Entry::Occupied(_) => return,
         Entry::Vacant(place) => {
-            let (binding, cancel) = (job.binding, Arc::clone(&cancel));
-            place.insert(Running { binding, cancel, again: false });
+            place.insert(Running { binding: job.binding, cancel: Arc::clone(&cancel) });
         }
     }
     shared.count.fetch_add(1, Ordering::Relaxed);

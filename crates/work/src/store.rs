@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use plinth_wire::{Batch, Format, Lane, Pool, Row, Rows, Statement, WireError};
+use plinth_wire::{Batch, ConnectConfig, Format, Lane, Pool, Row, Rows, Statement, WireError};
 use serde_json::Value;
 
 use crate::journal::JournalError;
@@ -56,6 +56,10 @@ statements! {
                    and not exists (select from plinth.job where job.worker = worker.id and job.state = 'r')";
     BEAT = include_str!("store/beat.sql");
     RELEASE = include_str!("store/release.sql");
+    SURVEY_END = "select last_value from plinth.job_number";
+    SURVEY = include_str!("store/survey.sql");
+    HELD = "select id, attempt from plinth.job
+            where worker = $1 and state = 'r' and started_at < statement_timestamp() - $2 * interval '1 second'";
     ORPHANS = include_str!("store/orphans.sql");
     STEP_RECORD = include_str!("store/step_record.sql");
     STEP_WAIT = include_str!("store/step_wait.sql");
@@ -92,7 +96,9 @@ statements! {
     ROTATE = "select plinth.rotate_history($1 * interval '1 second')";
     // A claim that is lost in a crash of the server has done nothing: its job is queued as before.
     HASTE = "set local synchronous_commit = off";
-    LIMIT = "select set_config('statement_timeout', $1, true)";
+    // What people write is planned as PostgreSQL sees fit, and so is what reads whole tables.
+    LIMIT = "select set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'on', true)";
+    WHOLE = "set local enable_seqscan = on";
     ROLE = "select set_config('role', $1, true)";
     OWNER = "select set_config('role', $1, true), set_config('statement_timeout', '0', true)";
 }
@@ -122,8 +128,19 @@ pub(crate) struct Source {
     pub(crate) priority: u8,
     /// Where to begin.
     pub(crate) place: i64,
+    /// Where to end.
+    pub(crate) until: i64,
     /// How many.
     pub(crate) most: usize,
+}
+
+/// What there is in whole queues.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// A place that no job had before it.
+    pub(crate) end: i64,
+    /// Binding, priority and place of queued jobs.
+    pub(crate) found: Vec<(i32, u8, i64)>,
 }
 
 /// What a heartbeat learned.
@@ -187,7 +204,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Over a pool of the login that acts as the role `owner`.
+    /// Sessions for a store. Its statements find a few rows by an index. Tables of jobs are empty at one moment and full at
+    /// the next, or full of what remains of jobs, so that what PostgreSQL knows of their size leads to other plans, which
+    /// read them whole for each job.
+    pub fn session(mut connect: ConnectConfig) -> ConnectConfig {
+        connect.settings.push(("enable_seqscan".to_owned(), "off".to_owned()));
+        connect
+    }
+
+    /// Over a pool of the login that acts as the role `owner`, with such sessions.
     pub fn new(pool: Arc<Pool>, owner: impl Into<Arc<str>>) -> Self {
         Self { pool, owner: owner.into() }
     }
@@ -252,24 +277,39 @@ impl Store {
     }
 
     pub(crate) async fn worker_release(&self, worker: i64) -> Result<(), WireError> {
-        self.one(&RELEASE, vec![text(worker)]).await.map(drop)
+        let release = statement(&RELEASE, vec![text(worker)]);
+        self.run(vec![statement(&WHOLE, Vec::new()), release]).await.map(drop)
     }
 
-    /// Queues the jobs of this worker that are not among `known`; says how many.
+    /// The jobs that this worker has for longer than `age`, and their attempts. Reads all jobs.
+    pub(crate) async fn worker_held(
+        &self,
+        worker: i64,
+        age: Duration,
+    ) -> Result<Vec<(i64, i32)>, WireError> {
+        let held = statement(&HELD, vec![text(worker), text(age.as_secs_f64())]);
+        let rows = self.run(vec![statement(&WHOLE, Vec::new()), held]).await?.pop();
+        let rows = rows.map(Rows::into_text).unwrap_or_default();
+        Ok(rows.iter().filter_map(|row| Some((number(row, 0)?, number(row, 1)?))).collect())
+    }
+
+    /// Queues those of these jobs that are still this worker's, in these attempts; says how many.
     pub(crate) async fn worker_orphans(
         &self,
         worker: i64,
-        known: &[i64],
+        jobs: &[(i64, i32)],
     ) -> Result<usize, WireError> {
-        Ok(self.one(&ORPHANS, vec![text(worker), numbers(known)]).await?.len())
+        let (ids, attempts) = (jobs.iter().map(|job| job.0), jobs.iter().map(|job| job.1));
+        let params = vec![text(worker), numbers(ids), numbers(attempts)];
+        Ok(self.one(&ORPHANS, params).await?.len())
     }
 
     /// Queues the jobs of workers whose lease is over; says how many workers and how many jobs.
     pub(crate) async fn worker_reap(&self) -> Result<(usize, u64), WireError> {
-        let steps = [&REAP_END, &REAP_JOBS, &REAP_FORGET];
+        let steps = [&WHOLE, &REAP_END, &REAP_JOBS, &REAP_FORGET];
         let rows = self.run(steps.map(|sql| statement(sql, Vec::new())).into()).await?;
-        let jobs = rows.get(1).and_then(|rows| number(rows.text().first()?, 0));
-        Ok((rows.first().map_or(0, |rows| rows.text().len()), jobs.unwrap_or_default()))
+        let jobs = rows.get(2).and_then(|rows| number(rows.text().first()?, 0));
+        Ok((rows.get(1).map_or(0, |rows| rows.text().len()), jobs.unwrap_or_default()))
     }
 
     /// The rules by which an engine works now. A binding that cannot be understood is left out, with a line in the log.

@@ -86,7 +86,7 @@ impl Place {
     pub(super) fn store(&self) -> Arc<Store> {
         let login = &self.project.owner_login;
         let connect = self.cluster.endpoint().wire(login, PROJECT, "plinth work");
-        let pool = Pool::new(connect, Budget::new(32), PoolOptions::default());
+        let pool = Pool::new(Store::session(connect), Budget::new(32), PoolOptions::default());
         Arc::new(Store::new(Arc::new(pool), self.project.owner_role.as_str()))
     }
 

@@ -267,19 +267,20 @@ begin
       where parent is null or parent = any (doomed) or parent in (select id from caller)
         or not exists (select from plinth.job where job.id = held.parent)
     ), gone_jobs as (
-      delete from plinth.job using ending where job.id = ending.id returning job.*
+      delete from plinth.job where id = any (array(select id from ending)) returning job.*
     ), journal as (
-      delete from plinth.step using gone_jobs where step.job = gone_jobs.id
-      returning step.job, step.name, step.result, step.error, step.at
+      delete from plinth.step where job = any (array(select id from gone_jobs))
+      returning job, name, result, error, at
     ), awaited as (
       update plinth.step set state = 'd', error = 'cancelled', at = pg_catalog.clock_timestamp()
       from gone_jobs
-      where step.job = gone_jobs.parent and step.child = gone_jobs.id and step.state = 'c' and step.job in (select id from caller)
+      where step.job = any (array(select id from caller)) and step.job = gone_jobs.parent and step.child = gone_jobs.id
+        and step.state = 'c'
       returning step.job
     ), woken as (
       -- Whatever its state was when this statement began: it may have been parked since.
-      update plinth.job set due_at = case job.state when 'w' then pg_catalog.clock_timestamp() else job.due_at end
-      from awaited where job.id = awaited.job
+      update plinth.job set due_at = case state when 'w' then pg_catalog.clock_timestamp() else due_at end
+      where id = any (array(select job from awaited))
     ), kept as (
       insert into plinth.job_done
         (id, binding, outcome, key, input, attempts, failures, parent, error, steps, enqueued_at, started_at)
@@ -345,8 +346,9 @@ as $$
 declare
   wanted bigint[];
 begin
+  -- The sum keeps this to the index of keys, as in the triggers.
   select pg_catalog.array_agg(id) into wanted from plinth.job
-  where key = left_key and binding = left_binding
+  where key = left_key and binding + 0 = left_binding
     and (state in ('q', 'w') or running and state = 'r' and not cancelled);
   if wanted is not null then
     perform plinth.cancel_jobs(wanted, running);

@@ -120,7 +120,7 @@ impl At<'_> {
         let project = self.project;
         let endpoint = self.admin.cluster.endpoint();
         let connect = endpoint.wire(&project.owner_login, &project.database, "plinth work");
-        let pool = Pool::new(connect, Budget::new(1), PoolOptions::default());
+        let pool = Pool::new(Store::session(connect), Budget::new(1), PoolOptions::default());
         Store::new(Arc::new(pool), project.owner_role.as_str())
     }
 

@@ -383,7 +383,11 @@ impl Factory {
         let max_connections = quarter.min(messages::MAX_CONNECTIONS);
         MessageParts {
             name: Arc::from(project.name.as_str()),
-            connect: self.endpoint.wire(&project.owner_login, &project.database, "plinth messages"),
+            connect: Store::session(self.endpoint.wire(
+                &project.owner_login,
+                &project.database,
+                "plinth messages",
+            )),
             pool: PoolOptions {
                 shards: shards(max_connections),
                 max_connections,
@@ -399,7 +403,11 @@ impl Factory {
         let quarter = self.config.pool.max_connections.div_ceil(4);
         let max_connections = quarter.min(hooks::MAX_CONNECTIONS);
         HookParts {
-            connect: self.endpoint.wire(&project.owner_login, &project.database, "plinth hooks"),
+            connect: Store::session(self.endpoint.wire(
+                &project.owner_login,
+                &project.database,
+                "plinth hooks",
+            )),
             pool: PoolOptions {
                 shards: shards(max_connections),
                 max_connections,

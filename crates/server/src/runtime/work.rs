@@ -147,7 +147,7 @@ impl Workers {
         let connect = self.endpoint.wire(&project.owner_login, &project.database, "plinth work");
         let options =
             PoolOptions { max_connections: self.max_connections, ..PoolOptions::default() };
-        let pool = Arc::new(Pool::new(connect, self.budget.clone(), options));
+        let pool = Arc::new(Pool::new(Store::session(connect), self.budget.clone(), options));
         let store = Arc::new(Store::new(pool.clone(), project.owner_role.as_str()));
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let counters = counters.entry(project.name.clone()).or_default().clone();

@@ -60,13 +60,13 @@ impl Attempt {
             Ok(None) => Err(JournalError::Lost),
             Err(error) => Err(error),
         };
-        let written = match written {
-            Ok(()) => true,
+        match written {
+            Ok(()) => {}
             Err(JournalError::Lost) => self.give_up(gone).await,
             Err(error) => self.put_back(error).await,
-        };
+        }
         counters.runs.observe(begun.elapsed());
-        self.shared.ended(self.job.id, written);
+        self.shared.ended(self.job.id);
     }
 
     /// Input and action; `None` when there is no row.
@@ -248,25 +248,22 @@ impl Attempt {
         }
     }
 
-    /// It was cancelled, its row is gone, or it is somebody else's by now. Whether it was this worker's to end.
-    async fn give_up(&self, gone: bool) -> bool {
+    /// It was cancelled, its row is gone, or it is somebody else's by now.
+    async fn give_up(&self, gone: bool) {
         match self.shared.store.job_cancel(&self.job, self.worker, gone).await {
             Ok(true) => {
                 self.shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
                 self.counted.cancelled.fetch_add(1, Ordering::Relaxed);
-                true
             }
-            Ok(false) => false,
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(job.id = self.job.id, error = %error, "cannot write that a job was cancelled");
-                false
             }
         }
     }
 
-    /// PostgreSQL was not there to write what became of it: it runs again, and its steps do not. Whether that could be
-    /// written.
-    async fn put_back(&self, error: JournalError) -> bool {
+    /// PostgreSQL was not there to write what became of it: it runs again, and its steps do not.
+    async fn put_back(&self, error: JournalError) {
         tracing::warn!(job.id = self.job.id, binding.name = %self.rule.name, error = %error, "cannot write what a job came to");
         let values = Values { error: Some(error.to_string()), ..Values::of(&self.job, &self.rule) };
         let job = (&self.job, self.worker);
@@ -275,12 +272,11 @@ impl Attempt {
             let store = &self.shared.store;
             let written = store.job_fail(job, &self.rule, Some(BREATH), false, &values).await;
             match written {
-                Ok(()) => return true,
+                Ok(()) => return,
                 Err(JournalError::Database(_)) => {}
                 // Its end was written after all, or it was cancelled meanwhile.
                 Err(_lost) => return self.give_up(false).await,
             }
         }
-        false
     }
 }

@@ -1,12 +1,14 @@
-//! What an engine does on the side: keeps its lease, queues what others lost, learns what was cancelled, rotates history.
+//! What an engine does on the side: keeps its lease, learns what was cancelled, rotates history, finds what was lost.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use plinth_wire::WireError;
 use tokio::time::{Instant, sleep};
 
 use super::Shared;
+use super::sources::MOST_LEFT;
 use crate::patience::soon;
 
 /// How often waiting jobs are looked at.
@@ -23,6 +25,12 @@ const MOST_FORGOTTEN: usize = 20_000;
 
 /// Heartbeats in a lease.
 const BEATS: u32 = 5;
+
+/// Surveys of queues are so far apart at least.
+const SURVEY: Duration = Duration::from_secs(1);
+
+/// What may read all jobs, or all that remains of them, takes at most this part of the time.
+const SHARE: u32 = 30;
 
 /// Keeps the worker's lease until it is lost.
 pub(super) async fn keep(shared: &Arc<Shared>) {
@@ -51,14 +59,6 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
         if sure.elapsed() > lease {
             return;
         }
-        match soon(shared.patience(), shared.store.worker_reap()).await {
-            Ok((_, 0)) | Err(_) => {}
-            Ok((workers, jobs)) => {
-                tracing::info!(project.name = %shared.project, workers, jobs, "queued the jobs of lost workers again");
-                shared.counters.reaped.fetch_add(jobs, Ordering::Relaxed);
-                shared.wake.notify_one();
-            }
-        }
         if rotated.is_none_or(|at| at.elapsed() > ROTATE) {
             rotated = Some(Instant::now());
             let rotate = shared.store.history_rotate(shared.options.keep);
@@ -72,4 +72,76 @@ pub(super) async fn keep(shared: &Arc<Shared>) {
         }
         sleep(lease / BEATS).await;
     }
+}
+
+/// Finds out where queues begin, and what looks for jobs have stepped over.
+pub(super) async fn survey(shared: &Shared) {
+    loop {
+        let begun = Instant::now();
+        let rules = shared.rules();
+        let unlimited = rules.values().filter(|rule| !rule.is_limited());
+        let looked_at = shared.sources().surveyed(unlimited.map(|rule| &**rule));
+        if !looked_at.is_empty() {
+            match shared.store.job_survey(&looked_at, MOST_LEFT).await {
+                Ok(survey) => {
+                    if shared.sources().learn(&looked_at, &survey) {
+                        shared.wake.notify_one();
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(project.name = %shared.project, error = %error, "cannot survey the queues");
+                }
+            }
+        }
+        tokio::select! {
+            () = sleep(SURVEY.max(begun.elapsed() * SHARE)) => {}
+            () = shared.changed.notified() => {}
+        }
+    }
+}
+
+/// Queues again what lost workers left behind, and what this one has without knowing of it: the answer to its claim was lost,
+/// or its end could not be written.
+///
+/// No index has running jobs by worker, which every claim would pay for, so each of these looks may read all jobs. They are in
+/// nobody's way here.
+pub(super) async fn sweep(shared: &Shared) {
+    let lease = shared.options.lease;
+    let mut settled = Instant::now();
+    loop {
+        sleep(lease / BEATS).await;
+        let begun = Instant::now();
+        match shared.store.worker_reap().await {
+            Ok((_, 0)) | Err(_) => {}
+            Ok((workers, jobs)) => {
+                tracing::info!(project.name = %shared.project, workers, jobs, "queued the jobs of lost workers again");
+                shared.counters.reaped.fetch_add(jobs, Ordering::Relaxed);
+                shared.wake.notify_one();
+            }
+        }
+        if settled.elapsed() >= lease / 2 {
+            if let Err(error) = settle(shared).await {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot look for jobs that were lost");
+            }
+            settled = Instant::now();
+        }
+        sleep(begun.elapsed() * SHARE).await;
+    }
+}
+
+/// Queues jobs that are this worker's and that it does not know of.
+async fn settle(shared: &Shared) -> Result<(), WireError> {
+    // What was taken before the look that is under way runs here by now, or never will.
+    let looking = shared.looking().map(|since| since.elapsed()).unwrap_or_default();
+    let held = shared.store.worker_held(shared.worker(), looking + shared.patience()).await?;
+    let lost: Vec<_> = {
+        let running = shared.running();
+        held.into_iter().filter(|(job, _)| !running.contains_key(job)).collect()
+    };
+    if !lost.is_empty() {
+        let orphans = shared.store.worker_orphans(shared.worker(), &lost).await?;
+        shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
+        shared.wake.notify_one();
+    }
+    Ok(())
 }

@@ -1,16 +1,10 @@
-//! Where to look for queued jobs: how far each queue was read.
+//! Where to look for queued jobs: how far each queue was read, and what stayed behind.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::rule::Rule;
-use crate::store::{Claimed, Source};
-
-/// At least this long after a look at whole queues comes the next.
-const REWIND: Duration = Duration::from_secs(1);
-
-/// A look at whole queues may take this part of the time.
-const REWIND_SHARE: u32 = 20;
+use crate::store::{Claimed, Source, Survey};
 
 /// Jobs get their places when they are inserted and are seen when they are committed, so that those of concurrent
 /// transactions come out of order: a look begins where the queue was read to so long ago,
@@ -19,24 +13,28 @@ const BEHIND: Duration = Duration::from_millis(250);
 /// but does not step over what remains of more jobs than this.
 const MOST_BEHIND: usize = 512;
 
-/// How far the queues were read. A job that becomes visible far behind that, because its transaction was long, because it
-/// was given back, or because somebody held it, is found by the next look at the whole queue.
+/// Jobs of a queue that stayed further behind and are taken one by one. When there are more, looks begin with them again.
+pub(super) const MOST_LEFT: usize = 32;
+
+/// How far the queues were read.
+///
+/// Looks for jobs step over nothing that was read before: what remains of ended jobs can be much, beside an old transaction.
+/// A job that becomes visible far behind that, because its transaction was long or because somebody held it, is found by the
+/// survey of whole queues, which is in no look's way. It also says where to begin.
 #[derive(Debug)]
 pub(super) struct Sources {
-    places: HashMap<(i32, u8), Marks>,
+    queues: HashMap<(i32, u8), Queue>,
     batch: usize,
-    rewound: Instant,
-    /// Whether the look that is under way is at whole queues.
-    whole: bool,
-    pause: Duration,
 }
 
 /// Where looks at a queue came to, the oldest first: the next one begins there.
 #[derive(Debug, Default)]
-struct Marks {
+struct Queue {
     marks: VecDeque<Mark>,
-    /// Jobs that were taken since the oldest.
+    /// Jobs that were taken since the oldest mark.
     taken: usize,
+    /// Places of jobs that stayed behind.
+    left: Vec<i64>,
 }
 
 /// A look at a queue: the place behind it, when it was, and how many jobs it took.
@@ -47,7 +45,12 @@ struct Mark {
     taken: usize,
 }
 
-impl Marks {
+impl Queue {
+    fn at(place: i64) -> Self {
+        let mark = Mark { place, at: Instant::now(), taken: 0 };
+        Self { marks: [mark].into(), ..Self::default() }
+    }
+
     /// Where to begin.
     fn begin(&mut self, now: Instant) -> i64 {
         while let Some(next) = self.marks.get(1)
@@ -60,10 +63,6 @@ impl Marks {
     }
 
     fn passed(&mut self, place: i64, at: Instant, taken: usize) {
-        if self.marks.is_empty() {
-            // The first look was at the whole queue, and so is the next.
-            self.marks.push_back(Mark { place: 0, at, taken: 0 });
-        }
         self.marks.push_back(Mark { place, at, taken });
         self.taken += taken;
     }
@@ -71,55 +70,90 @@ impl Marks {
 
 impl Sources {
     pub(super) fn new(batch: usize) -> Self {
-        Self { places: HashMap::new(), batch, rewound: Instant::now(), whole: true, pause: REWIND }
+        Self { queues: HashMap::new(), batch }
     }
 
-    /// Looks at whole queues next time, unless that was done a moment ago.
-    pub(super) fn rewind(&mut self) {
-        if self.rewound.elapsed() >= self.pause {
-            self.places.clear();
-            self.rewound = Instant::now();
-            self.whole = true;
-        }
-    }
-
-    /// Where to look for the jobs of these rules, of which so many may be taken.
+    /// Where to look for the jobs of these rules, of which so many may be taken. Not in queues that no survey has seen.
     pub(super) fn of<'a>(&mut self, rules: impl Iterator<Item = (&'a Rule, usize)>) -> Vec<Source> {
-        self.rewind();
         let now = Instant::now();
         let mut look = Vec::new();
-        for (rule, free) in rules.filter(|(_, free)| *free > 0) {
+        for (rule, free) in rules {
             for priority in &rule.priorities {
-                let marks = self.places.get_mut(&(rule.id, *priority));
-                let place = marks.map_or(0, |marks| marks.begin(now));
-                let most = free.min(self.batch);
-                look.push(Source { binding: rule.id, priority: *priority, place, most });
+                let Some(queue) = self.queues.get_mut(&(rule.id, *priority)) else { continue };
+                let source = |place, until, most| Source {
+                    binding: rule.id,
+                    priority: *priority,
+                    place,
+                    until,
+                    most,
+                };
+                let left = queue.left.drain(..queue.left.len().min(free));
+                let before = look.len();
+                look.extend(left.map(|place| source(place, place + 1, 1)));
+                let most = (free + before - look.len()).min(self.batch);
+                if most > 0 {
+                    look.push(source(queue.begin(now), i64::MAX, most));
+                }
             }
         }
         look
     }
 
-    /// Remembers how far a look came. Only where it saw the end of what was there, or took all that it saw.
+    /// Remembers how far a look came.
     pub(super) fn passed(&mut self, look: &[Source], taken: &[Claimed]) {
         let now = Instant::now();
-        for source in look {
-            let mine = taken
+        for source in look.iter().filter(|source| source.until == i64::MAX) {
+            let Some(queue) = self.queues.get_mut(&(source.binding, source.priority)) else {
+                continue;
+            };
+            let places = taken
                 .iter()
-                .filter(|job| job.binding == source.binding && job.priority == source.priority);
-            let (count, last) =
-                mine.fold((0, None), |(count, last), job| (count + 1, last.max(Some(job.place))));
-            if let Some(last) = last {
-                let marks = self.places.entry((source.binding, source.priority)).or_default();
-                marks.passed(last + 1, now, count);
+                .filter(|job| job.binding == source.binding && job.priority == source.priority)
+                .map(|job| job.place)
+                .filter(|place| *place >= source.place);
+            if let Some(last) = places.clone().max() {
+                queue.passed(last + 1, now, places.count());
             }
         }
     }
 
-    /// How long the look took: long ones at whole queues come less often.
-    pub(super) fn took(&mut self, time: Duration) {
-        if std::mem::take(&mut self.whole) {
-            self.pause = REWIND.max(time * REWIND_SHARE);
+    /// What a survey looks at for these rules: the queues, as far as looks step over them.
+    pub(super) fn surveyed<'a>(&self, rules: impl Iterator<Item = &'a Rule>) -> Vec<Source> {
+        let source = |binding, priority| {
+            let queue = self.queues.get(&(binding, priority));
+            let first = queue.and_then(|queue| queue.marks.front());
+            let until = first.map_or(i64::MAX, |mark| mark.place);
+            Source { binding, priority, place: 0, until, most: MOST_LEFT }
+        };
+        rules
+            .flat_map(|rule| rule.priorities.iter().map(|priority| source(rule.id, *priority)))
+            .collect()
+    }
+
+    /// Learns what a survey of these has found. Says whether there are jobs to take.
+    pub(super) fn learn(&mut self, looked_at: &[Source], survey: &Survey) -> bool {
+        self.queues
+            .retain(|(binding, _), _| looked_at.iter().any(|source| source.binding == *binding));
+        let mut some = false;
+        for source in looked_at {
+            let found = survey
+                .found
+                .iter()
+                .filter(|found| (found.0, found.1) == (source.binding, source.priority));
+            let left: Vec<i64> = found.map(|found| found.2).collect();
+            let first = left.iter().min().copied();
+            some |= first.is_some();
+            let key = (source.binding, source.priority);
+            match self.queues.get_mut(&key) {
+                Some(queue) if left.len() < MOST_LEFT => queue.left = left,
+                _ => {
+                    // What was not committed yet may have got a place before that.
+                    let place = first.unwrap_or(survey.end) - MOST_BEHIND as i64;
+                    self.queues.insert(key, Queue::at(place));
+                }
+            }
         }
+        some
     }
 }
 
@@ -129,22 +163,22 @@ mod tests {
 
     #[test]
     fn a_look_begins_where_the_queue_was_read_to_a_moment_ago() {
-        let (start, mut marks) = (Instant::now(), Marks::default());
-        marks.passed(11, start, 10);
-        marks.passed(15, start + BEHIND / 2, 4);
+        let (start, mut queue) = (Instant::now(), Queue::at(1));
+        queue.passed(11, start, 10);
+        queue.passed(15, start + BEHIND / 2, 4);
         // What was committed out of order just now is still ahead.
-        assert_eq!(marks.begin(start + BEHIND / 2), 0);
-        assert_eq!(marks.begin(start + BEHIND), 11);
-        assert_eq!(marks.begin(start + BEHIND * 2), 15);
-        assert_eq!(marks.begin(start + BEHIND * 9), 15);
+        assert_eq!(queue.begin(start + BEHIND / 2), 1);
+        assert_eq!(queue.begin(start + BEHIND), 11);
+        assert_eq!(queue.begin(start + BEHIND * 2), 15);
+        assert_eq!(queue.begin(start + BEHIND * 9), 15);
     }
 
     #[test]
     fn a_look_does_not_step_over_the_remains_of_many_jobs() {
-        let (start, mut marks) = (Instant::now(), Marks::default());
+        let (start, mut queue) = (Instant::now(), Queue::at(1));
         for look in 1..=10 {
-            marks.passed(look * 128 + 1, start, 128);
+            queue.passed(look * 128 + 1, start, 128);
         }
-        assert_eq!(marks.begin(start), 6 * 128 + 1);
+        assert_eq!(queue.begin(start), 6 * 128 + 1);
     }
 }

@@ -326,12 +326,15 @@ fn functions(binding: &RowBinding, key: &str, rewritten: &Rewritten) -> String {
          revoke all on function plinth_bindings.enqueue_{id}() from public;
          create function plinth_bindings.leave_{id}() returns trigger
          language plpgsql security definer
+         set enable_seqscan = off
          as $plinth$
          begin
-           -- Most rows leave by the end of their job, which is gone by then.
+           -- Most rows leave by the end of their job, which is gone by then. The sum keeps this to the index of keys: when the
+           -- table was empty at the last look at it, but full of what remains of jobs, the other one seems as good.
            if exists (
              select from plinth.job
-             where key operator(pg_catalog.=) (old.{key})::pg_catalog.text and binding operator(pg_catalog.=) {id}
+             where key operator(pg_catalog.=) (old.{key})::pg_catalog.text
+               and (binding operator(pg_catalog.+) 0) operator(pg_catalog.=) {id}
            ) then
              perform plinth.leave({id}, (old.{key})::pg_catalog.text, tg_argv[0]::pg_catalog.bool);
            end if;

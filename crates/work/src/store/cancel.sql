@@ -5,18 +5,18 @@ with gone as (
   where id = $1 and attempt = $2 and worker = $3 and state = 'r' and (cancelled or $4::boolean or exists (select from plinth.leaving where leaving.job = $1))
   returning *
 ), seats as (
-  delete from plinth.seat using gone where seat.job = gone.id
+  delete from plinth.seat where job = (select id from gone)
 ), journal as (
-  delete from plinth.step using gone where step.job = gone.id
-  returning step.job, step.name, step.result, step.error, step.at
+  delete from plinth.step where job = (select id from gone)
+  returning job, name, result, error, at
 ), awaited as (
   update plinth.step set state = 'd', error = 'cancelled', at = clock_timestamp()
-  from gone where step.job = gone.parent and step.child = gone.id and step.state = 'c'
-  returning step.job
+  where job = (select parent from gone) and child = $1 and state = 'c'
+  returning job
 ), woken as (
   -- Whatever its state was when this statement began: it may be parked at this moment.
-  update plinth.job set due_at = case job.state when 'w' then clock_timestamp() else job.due_at end
-  from awaited where job.id = awaited.job
+  update plinth.job set due_at = case state when 'w' then clock_timestamp() else due_at end
+  where id = any (array(select job from awaited))
 )
 insert into plinth.job_done
   (id, binding, outcome, key, input, attempts, failures, parent, error, steps, enqueued_at, started_at)

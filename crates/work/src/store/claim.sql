@@ -1,4 +1,4 @@
--- Takes up to $6 queued jobs. $2 to $5 say where to look: bindings, priorities, the place to begin at, how many of each.
+-- Takes up to $7 queued jobs. $2 to $6 say where to look: bindings, priorities, from which place to before which, how many.
 -- Places below the beginning hold jobs that are gone: stepping over what remains of them in the index is what makes
 -- queues slow beside an old open transaction.
 --
@@ -6,7 +6,8 @@
 -- look takes longer than looking.
 with source as (
   select *
-  from unnest((select $2::integer[]), (select $3::smallint[]), (select $4::bigint[]), (select $5::integer[])) as source (binding, priority, place, most)
+  from unnest((select $2::integer[]), (select $3::smallint[]), (select $4::bigint[]), (select $5::bigint[]), (select $6::integer[]))
+    as source (binding, priority, place, until, most)
 ), found as materialized (
   select found.at
   from source
@@ -15,13 +16,13 @@ with source as (
     select ctid as at, enqueued_at - job.priority * interval '10 minutes' as rank
     from plinth.job
     where job.binding = source.binding and job.fair = '' and job.priority = source.priority
-      and job.place >= source.place and job.state = 'q'
+      and job.place >= source.place and job.place < source.until and job.state = 'q'
     order by job.place
     limit source.most
     for update skip locked
   ) as found
   order by rank
-  limit (select $6::bigint)
+  limit (select $7::bigint)
 )
 update plinth.job
 -- As a subquery, which runs once, and not at all where nothing was found: looks that find nothing write nothing.

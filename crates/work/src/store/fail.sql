@@ -9,14 +9,14 @@ with failed as (
     and not exists (select from plinth.leaving where leaving.job = $1)
   returning id, parent, state, error
 ), seats as (
-  delete from plinth.seat using failed where seat.job = failed.id
+  delete from plinth.seat where job = (select id from failed)
 ), awaited as (
-  update plinth.step set state = 'd', error = failed.error, at = clock_timestamp()
-  from failed where failed.state = 'd' and step.job = failed.parent and step.child = failed.id and step.state = 'c'
-  returning step.job
+  update plinth.step set state = 'd', error = (select error from failed), at = clock_timestamp()
+  where job = (select parent from failed where state = 'd') and child = $1 and state = 'c'
+  returning job
 ), woken as (
   -- Whatever its state was when this statement began: it may be parked at this moment.
-  update plinth.job set due_at = case job.state when 'w' then clock_timestamp() else job.due_at end
-  from awaited where job.id = awaited.job
+  update plinth.job set due_at = case state when 'w' then clock_timestamp() else due_at end
+  where id = any (array(select job from awaited))
 )
 select plinth.fence(count(*) = 1) from failed

@@ -6,11 +6,11 @@ use std::time::Duration;
 use plinth_wire::{Rows, Statement, WireError};
 use serde_json::{Value, json};
 
-use super::read::{claimed, json_at, text_at};
+use super::read::{claimed, json_at, number, text_at};
 use super::{
     CANCEL, CANCEL_CHILDREN, CANCEL_LEAVING, CLAIM, CLOSE_RATE, Claimed, FAIL, FINISH, Finish,
-    HASTE, HOLD, LIMIT, MINE, OWNER, PARK, PROMOTE, ROLE, STILL_MINE, Shared, Source, Store,
-    TAKE_LIMITED, lost_or, statement,
+    HASTE, HOLD, LIMIT, MINE, OWNER, PARK, PROMOTE, ROLE, STILL_MINE, SURVEY, SURVEY_END, Shared,
+    Source, Store, Survey, TAKE_LIMITED, lost_or, statement,
 };
 use crate::journal::JournalError;
 use crate::rule::{Rule, Script, Values};
@@ -35,10 +35,34 @@ impl Store {
             numbers(sources.iter().map(|source| source.binding)),
             numbers(sources.iter().map(|source| source.priority)),
             numbers(sources.iter().map(|source| source.place)),
+            numbers(sources.iter().map(|source| source.until)),
             numbers(sources.iter().map(|source| source.most)),
             text(most),
         ];
         self.claimed(vec![statement(&HASTE, Vec::new()), statement(&CLAIM, params)]).await
+    }
+
+    /// Looks for `most` queued jobs in each of these, for as long as that takes.
+    pub(crate) async fn job_survey(
+        &self,
+        sources: &[Source],
+        most: usize,
+    ) -> Result<Survey, WireError> {
+        let params = vec![
+            numbers(sources.iter().map(|source| source.binding)),
+            numbers(sources.iter().map(|source| source.priority)),
+            numbers(sources.iter().map(|source| source.until)),
+            text(most),
+        ];
+        // The end first: what gets a place before it, and is not seen by the second, is not committed.
+        let rows =
+            self.run(vec![statement(&SURVEY_END, Vec::new()), statement(&SURVEY, params)]).await?;
+        let [end, found] = rows.as_slice() else { return Err(WireError::Closed) };
+        let end = end.text().first().and_then(|row| number(row, 0)).ok_or(WireError::Closed)?;
+        let found = found.text().iter();
+        let found =
+            found.filter_map(|row| Some((number(row, 0)?, number(row, 1)?, number(row, 2)?)));
+        Ok(Survey { end, found: found.collect() })
     }
 
     pub(crate) async fn job_take_limited(

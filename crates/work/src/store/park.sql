@@ -9,6 +9,6 @@ with parked as (
   where id = $1 and attempt = $2 and worker = $3 and state = 'r' and not cancelled
   returning id
 ), seats as (
-  delete from plinth.seat using parked where seat.job = parked.id
+  delete from plinth.seat where job = (select id from parked)
 )
 select plinth.fence(count(*) = 1) from parked

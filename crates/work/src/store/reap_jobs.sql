@@ -12,9 +12,9 @@ with lost as (
   update plinth.job
   set state = 'q', worker = null, place = nextval('plinth.job_number'), failures = failures + 1,
     error = 'the lease of worker ' || lost.name || ' ran out'
-  from lost where job.id = lost.id
+  from lost where job.id = any (array(select id from lost)) and job.id = lost.id
   returning job.id
 ), seats as (
-  delete from plinth.seat using back where seat.job = back.id
+  delete from plinth.seat where job = any (array(select id from back))
 )
 select count(*) from back

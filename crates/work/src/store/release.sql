@@ -4,6 +4,6 @@ with back as (
   update plinth.job set state = 'q', worker = null, place = nextval('plinth.job_number')
   where worker = $1 and state = 'r' returning id
 ), seats as (
-  delete from plinth.seat using back where seat.job = back.id
+  delete from plinth.seat where job = any (array(select id from back))
 )
 delete from plinth.worker where id = $1

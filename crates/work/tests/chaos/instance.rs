@@ -39,7 +39,7 @@ pub(crate) async fn work(place: &str) {
     let (outside, url) = (Reach { port: word().parse().unwrap() }, word());
     let (endpoint, database) = Endpoint::from_url(url).unwrap();
     let connect = endpoint.wire(&endpoint.admin, &database.unwrap(), "plinth work");
-    let pool = Pool::new(connect, Budget::new(6), PoolOptions::default());
+    let pool = Pool::new(Store::session(connect), Budget::new(6), PoolOptions::default());
     let store = Arc::new(Store::new(Arc::new(pool), owner));
     let actions = Actions::default().with(Noop).with(CallOutside(outside)).with(Stepped(outside));
     let poll = Duration::from_millis(50);

@@ -62,7 +62,7 @@ impl Bench<'_> {
         let project = self.database.project();
         let endpoint = self.database.cluster().cluster().endpoint();
         let connect = endpoint.wire(&project.owner_login, self.database.name(), "plinth work");
-        let pool = Pool::new(connect, Budget::new(8), PoolOptions::default());
+        let pool = Pool::new(Store::session(connect), Budget::new(8), PoolOptions::default());
         Arc::new(Store::new(Arc::new(pool), project.owner_role.as_str()))
     }
 
