@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use self::drain::Drained;
 use self::latency::{Latencies, Wake, quantile};
 use self::place::Place;
+use self::trigger::Table::{Small, Usual};
 
 /// Rows per second that are offered when waits are measured.
 const OFFERED: u64 = 500;
@@ -98,10 +99,10 @@ pub(crate) async fn measure(options: &WorkOptions) -> Result<WorkReport> {
         }
     }
     if options.wants("trigger") {
-        for clients in [1, 8] {
-            eprintln!("the trigger on inserts of {clients} sessions …");
-            let cost = trigger::measure(&place, clients, Duration::from_secs(20)).await?;
-            report.trigger(&cost);
+        for (table, clients) in [(Small, 1), (Small, 8), (Usual, 1), (Usual, 8)] {
+            eprintln!("the trigger on inserts of {clients} sessions, {table:?} table …");
+            let time = Duration::from_secs(20);
+            report.trigger(&trigger::measure(&place, table, clients, time).await?);
         }
     }
     if options.wants("idle") {
@@ -183,14 +184,15 @@ impl WorkReport {
     }
 
     fn trigger(&mut self, cost: &trigger::TriggerCost) {
-        let clients = cost.clients;
+        let table = if cost.table == Usual { "a usual table" } else { "three columns" };
+        let clients = format!("{table}, {} sessions", cost.clients);
         for (which, name) in ["without", "with"].into_iter().enumerate() {
-            let what = format!("{clients} sessions, {name}");
+            let what = format!("{clients}, {name}");
             self.add("trigger", what, cost.rate[which], "inserts/s", None);
-            let what = format!("{clients} sessions, {name}: processor time of PostgreSQL");
+            let what = format!("{clients}, {name}: processor time of PostgreSQL");
             self.add("trigger", what, cost.micros[which], "µs/insert", None);
         }
-        let lost = format!("{clients} sessions, lost");
+        let lost = format!("{clients}, lost");
         self.add("trigger", lost, cost.lost() * 100.0, "%", Some(Bar::Below(15.0)));
     }
 

@@ -5,13 +5,42 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use plinth_postgres::Connection;
 
-use super::place::{Place, create_table};
+use super::place::{Place, create_table, create_usual_table};
 
 /// Turns that each of the two tables has.
 const TURNS: usize = 20;
 
+/// What rows are inserted into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Three columns and a key.
+    Small,
+    /// Like those of applications: three indexes more and a foreign key.
+    Usual,
+}
+
+impl Table {
+    async fn create(self, owner: &Connection, name: &str) -> Result<String> {
+        match self {
+            Self::Small => {
+                create_table(owner, name).await?;
+                Ok(format!("insert into {name} (status) values ('pending')"))
+            }
+            Self::Usual => {
+                create_usual_table(owner, name).await?;
+                let agent = owner
+                    .query_one(&format!("select id::text from {name}_agent limit 1"), &[])
+                    .await?;
+                let agent: String = agent.get(0);
+                Ok(format!("insert into {name} (agent_id) values ('{agent}')"))
+            }
+        }
+    }
+}
+
 /// Inserts per second, and the processor time of PostgreSQL for each, without the trigger and with it.
 pub(super) struct TriggerCost {
+    pub(super) table: Table,
     pub(super) clients: usize,
     pub(super) rate: [f64; 2],
     pub(super) micros: [f64; 2],
@@ -25,12 +54,18 @@ impl TriggerCost {
 }
 
 /// Inserts rows one by one, with a transaction each, in turns into a table with the trigger and one without.
-pub(super) async fn measure(place: &Place, clients: usize, time: Duration) -> Result<TriggerCost> {
-    let names = [format!("plain_{clients}"), format!("bound_{clients}")];
+pub(super) async fn measure(
+    place: &Place,
+    table: Table,
+    clients: usize,
+    time: Duration,
+) -> Result<TriggerCost> {
     let owner = place.owner().await?;
-    create_table(&owner, &names[0]).await?;
+    let names = ["plain", "bound"].map(|name| format!("{name}_{table:?}_{clients}").to_lowercase());
+    let inserts_into =
+        [table.create(&owner, &names[0]).await?, table.create(&owner, &names[1]).await?];
     owner.close().await;
-    place.table(&names[1], "noop").await?;
+    place.bind(&names[1], "noop").await?;
     let mut sessions = Vec::new();
     for _ in 0..clients {
         sessions.push(place.owner().await?);
@@ -41,7 +76,7 @@ pub(super) async fn measure(place: &Place, clients: usize, time: Duration) -> Re
         // Who comes first changes with every pair of turns.
         let which = (number + number / 2) % 2;
         let (before, start) = (place.cpu()?, Instant::now());
-        let (rows, sessions_back) = insert(sessions, &names[which], turn).await?;
+        let (rows, sessions_back) = insert(sessions, &inserts_into[which], turn).await?;
         sessions = sessions_back;
         spent[which] += start.elapsed();
         cpu[which] += (place.cpu()? - before).postgres;
@@ -52,6 +87,7 @@ pub(super) async fn measure(place: &Place, clients: usize, time: Duration) -> Re
     }
     let each = |which: usize| inserts[which] as f64;
     Ok(TriggerCost {
+        table,
         clients,
         rate: [0, 1].map(|which| each(which) / spent[which].as_secs_f64()),
         micros: [0, 1].map(|which| cpu[which] as f64 / each(which)),
@@ -61,13 +97,12 @@ pub(super) async fn measure(place: &Place, clients: usize, time: Duration) -> Re
 /// How many rows the sessions inserted in a time, and the sessions.
 async fn insert(
     sessions: Vec<Connection>,
-    table: &str,
+    sql: &str,
     time: Duration,
 ) -> Result<(u64, Vec<Connection>)> {
-    let sql = format!("insert into {table} (status) values ('pending')");
     let mut running = Vec::new();
     for session in sessions {
-        let sql = sql.clone();
+        let sql = sql.to_owned();
         running.push(tokio::spawn(async move {
             let insert = session.prepare(&sql).await?;
             let (start, mut rows) = (Instant::now(), 0);

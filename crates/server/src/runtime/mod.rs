@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use plinth_postgres::seal::Sealer;
 use plinth_postgres::{CONTROL_DATABASE, Endpoint, Login, Registry};
 use plinth_wire::{Budget, ConnectConfig, PoolOptions};
+use plinth_work::Store;
 use tokio::sync::Notify;
 
 use crate::config::Config;
