@@ -130,7 +130,7 @@ impl Sources {
             .collect()
     }
 
-    /// Learns what a survey of these has found. Says whether there are jobs to take.
+    /// Learns what a survey of these has found. Says whether there may be jobs to take.
     pub(super) fn learn(&mut self, looked_at: &[Source], survey: &Survey) -> bool {
         self.queues
             .retain(|(binding, _), _| looked_at.iter().any(|source| source.binding == *binding));
@@ -150,6 +150,8 @@ impl Sources {
                     // What was not committed yet may have got a place before that.
                     let place = first.unwrap_or(survey.end) - MOST_BEHIND as i64;
                     self.queues.insert(key, Queue::at(place));
+                    // What came meanwhile woke a look that did not know where to begin.
+                    some = true;
                 }
             }
         }
