@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +86,8 @@ pub struct Journal {
     job: Claimed,
     worker: i64,
     steps: Arc<Mutex<BTreeMap<String, Step>>>,
+    /// Whether there are steps, or the answer to one was lost.
+    journaled: Arc<AtomicBool>,
     ledger: Ledger,
     /// What must not come into it.
     hidden: Arc<[Secret]>,
@@ -102,10 +105,11 @@ impl Journal {
         rule: Arc<Rule>,
         (job, worker): (Claimed, i64),
         steps: BTreeMap<String, Step>,
+        journaled: Arc<AtomicBool>,
     ) -> Self {
         let ledger = Ledger::new(&rule.action, Arc::clone(&rule.meters));
         let (steps, hidden) = (Arc::new(Mutex::new(steps)), Arc::default());
-        Self { store, rule, job, worker, steps, ledger, hidden }
+        Self { store, rule, job, worker, steps, journaled, ledger, hidden }
     }
 
     /// The same journal, for a step that calls an action.
@@ -298,6 +302,7 @@ impl Journal {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = steps.len() < MAX_STEPS || steps.contains_key(name);
         if fits && name.len() <= MAX_STEP_NAME && !name.contains('\0') {
+            self.journaled.store(true, Ordering::Relaxed);
             Ok(())
         } else {
             Err(JournalError::Bound)

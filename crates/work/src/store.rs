@@ -45,6 +45,7 @@ statements! {
     CLAIM = include_str!("store/claim.sql");
     TAKE_LIMITED = include_str!("store/take_limited.sql");
     FINISH = include_str!("store/finish.sql");
+    FINISH_PLAIN = include_str!("store/finish_plain.sql");
     FAIL = include_str!("store/fail.sql");
     PARK = include_str!("store/park.sql");
     CANCEL = include_str!("store/cancel.sql");
@@ -119,6 +120,8 @@ pub(crate) struct Claimed {
     pub(crate) waited: Duration,
     /// Whether it has a journal.
     pub(crate) has_steps: bool,
+    /// Whether it has neither a seat nor a caller.
+    pub(crate) alone: bool,
 }
 
 /// Where to look for queued jobs.
@@ -191,6 +194,8 @@ pub struct Depth {
 #[derive(Debug)]
 pub(crate) struct Finish {
     pub(crate) job: Claimed,
+    /// Whether there is nothing that ends with it: steps, a seat, the wait of a caller.
+    pub(crate) plain: bool,
     pub(crate) rule: Arc<Rule>,
     pub(crate) out: Value,
     pub(crate) values: Values,

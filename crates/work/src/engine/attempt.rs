@@ -1,7 +1,7 @@
 //! One attempt of one job, from input to outcome.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use plinth_wire::WireError;
@@ -27,6 +27,8 @@ pub(super) struct Attempt {
     rule: Arc<Rule>,
     job: Claimed,
     worker: i64,
+    /// Whether it may have steps.
+    journaled: Arc<AtomicBool>,
     counted: Arc<BindingCounters>,
 }
 
@@ -40,7 +42,8 @@ impl Attempt {
         let worker = shared.worker();
         let counted = shared.counters.of_binding(&rule.name);
         counted.claims.fetch_add(1, Ordering::Relaxed);
-        Self { shared, finisher, rule, job, worker, counted }
+        let journaled = Arc::new(AtomicBool::new(job.has_steps));
+        Self { shared, finisher, rule, job, worker, journaled, counted }
     }
 
     /// Runs it, unless it is cancelled, and writes what it came to.
@@ -123,7 +126,7 @@ impl Attempt {
             role: self.rule.role.clone(),
             timeout: self.rule.timeout,
             step: None,
-            journal: Journal::new(Arc::clone(store), rule, job, steps),
+            journal: Journal::new(Arc::clone(store), rule, job, steps, Arc::clone(&self.journaled)),
         };
         Ok((call, ended))
     }
@@ -135,7 +138,8 @@ impl Attempt {
                 values.out = Some(out.clone());
                 let (rule, job) = (Arc::clone(&self.rule), self.job.clone());
                 let (tell, told) = oneshot::channel();
-                let finish = Finish { job, rule, out, values: values.clone() };
+                let plain = job.alone && !self.journaled.load(Ordering::Relaxed);
+                let finish = Finish { job, plain, rule, out, values: values.clone() };
                 if self.finisher.send((finish, tell)).await.is_err() {
                     return Err(JournalError::Lost);
                 }

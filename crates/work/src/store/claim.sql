@@ -29,4 +29,4 @@ update plinth.job
 set state = 'r', attempt = attempt + 1, worker = (select plinth.hold($1)), started_at = clock_timestamp()
 where ctid = any (array(select at from found))
 returning id, binding, priority, place, key, input, attempt, failures, extract(epoch from clock_timestamp() - enqueued_at),
-  exists (select from plinth.step where step.job = job.id)
+  exists (select from plinth.step where step.job = job.id), parent is null

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::read::{claimed, json_at, number, text_at};
 use super::{
-    CANCEL, CANCEL_CHILDREN, CANCEL_LEAVING, CLAIM, CLOSE_RATE, Claimed, FAIL, FINISH, Finish,
-    HASTE, HOLD, LIMIT, MINE, OWNER, PARK, PROMOTE, ROLE, STILL_MINE, SURVEY, SURVEY_END, Shared,
-    Source, Store, Survey, TAKE_LIMITED, lost_or, statement,
+    CANCEL, CANCEL_CHILDREN, CANCEL_LEAVING, CLAIM, CLOSE_RATE, Claimed, FAIL, FINISH,
+    FINISH_PLAIN, Finish, HASTE, HOLD, LIMIT, MINE, OWNER, PARK, PROMOTE, ROLE, STILL_MINE, SURVEY,
+    SURVEY_END, Shared, Source, Store, Survey, TAKE_LIMITED, lost_or, statement,
 };
 use crate::journal::JournalError;
 use crate::rule::{Rule, Script, Values};
@@ -134,7 +134,8 @@ impl Store {
             .iter()
             .map(|end| json!({"id": end.job.id, "attempt": end.job.attempt, "out": end.out}))
             .collect();
-        let mut statements = vec![statement(&FINISH, vec![text(Value::Array(list)), text(worker)])];
+        let finish = if ends.iter().all(|end| end.plain) { &FINISH_PLAIN } else { &FINISH };
+        let mut statements = vec![statement(finish, vec![text(Value::Array(list)), text(worker)])];
         // Jobs of one binding share what comes before and after its SQL.
         let mut ends: Vec<&Finish> = ends.iter().collect();
         ends.sort_by_key(|end| end.rule.id);

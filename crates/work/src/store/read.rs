@@ -39,6 +39,7 @@ pub(super) fn claimed(row: &Row) -> Option<Claimed> {
         failures: number(row, 7)?,
         waited: Duration::from_secs_f64(number::<f64>(row, 8)?.clamp(0.0, 1e9)),
         has_steps: text_at(row, 9).as_deref() == Some("t"),
+        alone: text_at(row, 10).as_deref() == Some("t"),
     })
 }
 
