@@ -209,8 +209,7 @@ fn the_link_for_one_change_of_address_does_not_agree_to_another() {
 #[test]
 fn whoever_signs_up_with_an_address_is_not_told_what_others_have_said() {
     with_configured_site(CONFIRM, async |site: &Site| {
-        let body =
-            json!({"email": ADA, "password": PASSWORD, "data": {"name": "Ada", "card": "no. 4711"}});
+        let body = json!({"email": ADA, "password": PASSWORD, "data": {"name": "Ada", "card": "no. 4711"}});
         let first = site.post("/signup", body).await;
         assert_eq!(first.body["user_metadata"]["card"], "no. 4711");
         let body = json!({"email": ADA, "password": "another horse", "data": {"name": "Eve"}});
