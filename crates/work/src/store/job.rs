@@ -148,6 +148,8 @@ impl Store {
                 statements.extend(self.records(rule, &end.values));
             }
         }
+        // Nothing of ours comes after that.
+        statements.pop_if(|last| Arc::ptr_eq(&last.sql, &OWNER));
         self.run(statements).await.map(drop).map_err(lost_or)
     }
 
