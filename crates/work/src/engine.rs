@@ -4,6 +4,7 @@ mod attempt;
 mod finisher;
 mod keeper;
 mod sources;
+mod turns;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::attempt::Attempt;
 use self::finisher::Finisher;
 use self::sources::Sources;
+use self::turns::{MOST_NEWS, Turns};
 use crate::action::Actions;
 use crate::counters::Counters;
 use crate::patience::{self, soon};
@@ -27,6 +29,9 @@ use crate::store::{Claimed, Store};
 
 /// A look for jobs that took too long may take twice as long the next time, so often.
 const MOST_DOUBLINGS: u32 = 4;
+
+/// A pause before another look at a binding whose jobs somebody else was taking.
+const GIVE_WAY: Duration = Duration::from_millis(20);
 
 /// How an engine works.
 #[derive(Debug, Clone)]
@@ -96,6 +101,8 @@ struct Shared {
     revision: AtomicI64,
     /// Where to look for jobs.
     sources: Mutex<Sources>,
+    /// Where to look for those of limited bindings.
+    turns: Mutex<Turns>,
     /// Since when a look for jobs is under way, and its jobs are not among those that run.
     looking: Mutex<Option<Instant>>,
     /// Running jobs, and how to cancel them.
@@ -130,6 +137,7 @@ impl Engine {
             actions,
             counters: Arc::clone(&options.counters),
             sources: Mutex::new(Sources::new(options.batch)),
+            turns: Mutex::default(),
             options,
             rules: RwLock::default(),
             worker: AtomicI64::new(0),
@@ -209,6 +217,10 @@ impl Shared {
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job has left this worker. When that was not written, the database still thinks that it runs here, until
@@ -308,41 +320,50 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
             start(shared, finisher, attempts, job);
         }
         *shared.looking() = None;
-        if let Err(error) = looked {
-            // What was taken all the same is found later.
-            tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
-            failures = (failures + 1).min(MOST_DOUBLINGS);
-            sleep(Duration::from_millis(500)).await;
-            continue;
-        }
+        let pause = match looked {
+            Ok(_) if some && shared.room() > 0 => {
+                failures = 0;
+                continue;
+            }
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
+                shared.turns().doubt();
+                failures = (failures + 1).min(MOST_DOUBLINGS);
+                sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+        };
         failures = 0;
-        if some && shared.room() > 0 {
-            continue;
-        }
         tokio::select! {
             () = shared.wake.notified() => {}
-            () = sleep(shared.options.poll) => {}
+            () = sleep(pause) => {}
         }
     }
 }
 
-/// One look for jobs: those whose time has come, then unlimited bindings in one statement, then each limited one. `taken` gets
-/// them also when there is an error.
+/// One look for jobs: those whose time has come, then unlimited bindings in one statement, then each limited one. Says when to
+/// look again at the latest. `taken` gets them also when there is an error.
 async fn take_once(
     shared: &Shared,
     promoted: &mut Instant,
     patience: Duration,
     taken: &mut Vec<Claimed>,
-) -> Result<(), WireError> {
+) -> Result<Duration, WireError> {
     let rules = shared.rules();
     let room = shared.room().min(shared.options.batch);
     if room == 0 || rules.is_empty() {
         shared.crowded.store(true, Ordering::Relaxed);
-        return Ok(());
+        return Ok(shared.options.poll);
     }
     if promoted.elapsed() >= keeper::PROMOTE {
         *promoted = Instant::now();
-        soon(shared.patience(), shared.store.job_promote(keeper::MOST_PROMOTED)).await?;
+        let promote = shared.store.job_promote(keeper::MOST_PROMOTED);
+        for turn in soon(shared.patience(), promote).await? {
+            if rules.get(&turn.binding).is_some_and(|rule| rule.is_limited()) {
+                shared.turns().learn(turn);
+            }
+        }
     }
     let mut busy: HashMap<i32, usize> = HashMap::new();
     for running in shared.running().values() {
@@ -359,18 +380,56 @@ async fn take_once(
         *taken = soon(patience, claim).await?;
         shared.sources().passed(&look, taken);
     }
-    let limited = async {
-        for rule in rules.values().filter(|rule| rule.is_limited()) {
-            let most = free(rule).min(room.saturating_sub(taken.len()));
-            if most > 0 {
-                taken.extend(shared.store.job_take_limited(shared.worker(), rule, most).await?);
-            }
-        }
-        Ok(())
-    };
-    soon(patience, limited).await?;
+    let limited: Vec<_> = rules.values().filter(|rule| rule.is_limited()).collect();
+    let limited = limited.into_iter().map(|rule| (&**rule, free(rule)));
+    let pause = soon(patience, take_limited(shared, limited.collect(), room, taken)).await?;
     shared.crowded.store(full || !taken.is_empty(), Ordering::Relaxed);
-    Ok(())
+    Ok(pause)
+}
+
+/// One look for jobs of limited bindings, so many of each and `room` with those that are in `taken` already.
+async fn take_limited(
+    shared: &Shared,
+    rules: Vec<(&Rule, usize)>,
+    room: usize,
+    taken: &mut Vec<Claimed>,
+) -> Result<Duration, WireError> {
+    let mut pause = shared.options.poll;
+    if rules.is_empty() {
+        return Ok(pause);
+    }
+    let from = shared.turns().news();
+    if let Some(from) = from {
+        let bindings: Vec<i32> = rules.iter().map(|(rule, _)| rule.id).collect();
+        let (end, found) = shared.store.job_news(&bindings, from, MOST_NEWS).await?;
+        if shared.turns().heard(from, end, found) {
+            pause = Duration::ZERO;
+        }
+    }
+    for (rule, free) in rules {
+        let mut unasked = shared.turns().keys(rule.id);
+        while unasked > 0 {
+            let most = free.min(room.saturating_sub(taken.len()));
+            let look = shared.turns().next(rule.id, most);
+            if most == 0 || look.turns.is_empty() {
+                break;
+            }
+            let take = shared.store.job_take_limited(shared.worker(), rule, most, &look);
+            let limited = take.await?;
+            shared.turns().passed(rule.id, &look, &limited);
+            if !limited.looked {
+                pause = pause.min(GIVE_WAY);
+            }
+            // Those that were asked may all be at their limit, and others not.
+            let asked = look.turns.chunk_by(|one, next| one.fair == next.fair).count();
+            unasked = match limited.looked && limited.taken.is_empty() {
+                true => unasked.saturating_sub(asked),
+                false => 0,
+            };
+            taken.extend(limited.taken.into_iter().map(|(job, _)| job));
+        }
+    }
+    Ok(pause)
 }
 
 fn start(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>, job: Claimed) {

@@ -44,6 +44,9 @@ pub(crate) use statements;
 statements! {
     CLAIM = include_str!("store/claim.sql");
     TAKE_LIMITED = include_str!("store/take_limited.sql");
+    MAY_COUNT = "select pg_try_advisory_xact_lock(hashtext('plinth.take'), $1)";
+    NEWS = include_str!("store/news.sql");
+    SURVEY_TURNS = include_str!("store/survey_turns.sql");
     FINISH = include_str!("store/finish.sql");
     FINISH_PLAIN = include_str!("store/finish_plain.sql");
     FAIL = include_str!("store/fail.sql");
@@ -87,9 +90,10 @@ statements! {
     CANCEL_CHILDREN = "select plinth.cancel_jobs(array(select id from plinth.job where parent = $1 and state in ('q', 'w', 'r')), true)
                        where not exists (select from plinth.job where id = $1)";
     CANCEL_LEAVING = "select plinth.cancel_leaving()";
-    CLOSE_RATE = "insert into plinth.rate (binding, key, begun, closed_until)
-                  select binding, coalesce(rate_key, ''), '{}', clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
-                  on conflict (binding, key) do update set closed_until = excluded.closed_until";
+    CLOSE_RATE = "insert into plinth.closed (binding, key, until)
+                  select binding, coalesce(rate_key, ''), clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
+                  on conflict (binding, key) do update set until = excluded.until";
+    FORGET_BEGINNINGS = "delete from plinth.beginning where until < clock_timestamp()";
     REGISTER = "insert into plinth.worker (name, alive_until) values ($1, clock_timestamp() + $2 * interval '1 second') returning id";
     BINDINGS = include_str!("store/bindings.sql");
     DEPTHS = include_str!("store/depths.sql");
@@ -135,6 +139,41 @@ pub(crate) struct Source {
     pub(crate) until: i64,
     /// How many.
     pub(crate) most: usize,
+}
+
+/// Queued jobs of a limited binding that come in one turn, in the order of their places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) binding: i32,
+    /// The key that turns are taken across.
+    pub(crate) fair: String,
+    pub(crate) priority: u8,
+    /// Where they begin.
+    pub(crate) place: i64,
+}
+
+/// Where to look for queued jobs of a limited binding.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// In this order.
+    pub(crate) turns: Vec<Turn>,
+    /// How many jobs of each to look at, first of all.
+    pub(crate) depth: usize,
+    /// A number that no seat of the binding has before it.
+    pub(crate) first_seat: i64,
+}
+
+/// What a look at turns came to.
+#[derive(Debug, Default)]
+pub(crate) struct Limited {
+    /// False when somebody else was taking jobs of the binding: nothing was looked at then.
+    pub(crate) looked: bool,
+    /// Jobs that were taken, and the key of their turns.
+    pub(crate) taken: Vec<(Claimed, String)>,
+    /// Turns of which jobs stayed behind, beginning with the first of these.
+    pub(crate) stays: Vec<Turn>,
+    /// The number of the first seat.
+    pub(crate) first_seat: Option<i64>,
 }
 
 /// What there is in whole queues.
@@ -315,6 +354,12 @@ impl Store {
         let rows = self.run(steps.map(|sql| statement(sql, Vec::new())).into()).await?;
         let jobs = rows.get(2).and_then(|rows| number(rows.text().first()?, 0));
         Ok((rows.get(1).map_or(0, |rows| rows.text().len()), jobs.unwrap_or_default()))
+    }
+
+    /// Forgets beginnings that count for no rate any more. Reads all.
+    pub(crate) async fn rate_forget(&self) -> Result<(), WireError> {
+        let steps = [&WHOLE, &FORGET_BEGINNINGS];
+        self.run(steps.map(|sql| statement(sql, Vec::new())).into()).await.map(drop)
     }
 
     /// The rules by which an engine works now. A binding that cannot be understood is left out, with a line in the log.

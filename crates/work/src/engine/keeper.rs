@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Shared;
 use super::sources::MOST_LEFT;
+use super::turns::MOST_TURNS;
 use crate::patience::soon;
 
 /// How often waiting jobs are looked at.
@@ -79,8 +80,9 @@ pub(super) async fn survey(shared: &Shared) {
     loop {
         let begun = Instant::now();
         let rules = shared.rules();
-        let unlimited = rules.values().filter(|rule| !rule.is_limited());
-        let looked_at = shared.sources().surveyed(unlimited.map(|rule| &**rule));
+        let (limited, unlimited): (Vec<_>, Vec<_>) =
+            rules.values().partition(|rule| rule.is_limited());
+        let looked_at = shared.sources().surveyed(unlimited.into_iter().map(|rule| &**rule));
         if !looked_at.is_empty() {
             match shared.store.job_survey(&looked_at, MOST_LEFT).await {
                 Ok(survey) => {
@@ -90,6 +92,21 @@ pub(super) async fn survey(shared: &Shared) {
                 }
                 Err(error) => {
                     tracing::warn!(project.name = %shared.project, error = %error, "cannot survey the queues");
+                }
+            }
+        }
+        let queues =
+            limited.into_iter().flat_map(|rule| rule.priorities.iter().map(|it| (rule.id, *it)));
+        let queues: Vec<(i32, u8)> = queues.collect();
+        if !queues.is_empty() {
+            match shared.store.job_survey_turns(&queues, MOST_TURNS).await {
+                Ok((end, found)) => {
+                    if shared.turns().surveyed(&queues, end, found) {
+                        shared.wake.notify_one();
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(project.name = %shared.project, error = %error, "cannot survey the turns");
                 }
             }
         }
@@ -118,6 +135,9 @@ pub(super) async fn sweep(shared: &Shared) {
                 shared.counters.reaped.fetch_add(jobs, Ordering::Relaxed);
                 shared.wake.notify_one();
             }
+        }
+        if let Err(error) = shared.store.rate_forget().await {
+            tracing::warn!(project.name = %shared.project, error = %error, "cannot forget when jobs began");
         }
         if settled.elapsed() >= lease / 2 {
             if let Err(error) = settle(shared).await {

@@ -27,44 +27,59 @@ pub(super) struct Sources {
     batch: usize,
 }
 
-/// Where looks at a queue came to, the oldest first: the next one begins there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    marks: VecDeque<Mark>,
-    /// Jobs that were taken since the oldest mark.
-    taken: usize,
+    read: Reading,
     /// Places of jobs that stayed behind.
     left: Vec<i64>,
 }
 
-/// A look at a queue: the place behind it, when it was, and how many jobs it took.
+/// Where looks came to, the oldest first: the next one begins there.
+#[derive(Debug)]
+pub(super) struct Reading {
+    marks: VecDeque<Mark>,
+    /// Jobs since the oldest mark.
+    jobs: usize,
+}
+
+/// A look: the place behind it, when it was, and how many jobs there were.
 #[derive(Debug)]
 struct Mark {
     place: i64,
     at: Instant,
-    taken: usize,
+    jobs: usize,
 }
 
-impl Queue {
-    fn at(place: i64) -> Self {
-        let mark = Mark { place, at: Instant::now(), taken: 0 };
-        Self { marks: [mark].into(), ..Self::default() }
+impl Reading {
+    /// From a place on; what was not committed yet may have got one before that.
+    pub(super) fn at(place: i64) -> Self {
+        let place = place - MOST_BEHIND as i64;
+        let mark = Mark { place, at: Instant::now(), jobs: 0 };
+        Self { marks: [mark].into(), jobs: 0 }
     }
 
     /// Where to begin.
-    fn begin(&mut self, now: Instant) -> i64 {
+    pub(super) fn begin(&mut self, now: Instant) -> i64 {
         while let Some(next) = self.marks.get(1)
-            && (now.duration_since(next.at) >= BEHIND || self.taken > MOST_BEHIND)
+            && (now.duration_since(next.at) >= BEHIND || self.jobs > MOST_BEHIND)
         {
-            self.taken = self.taken.saturating_sub(next.taken);
+            self.jobs = self.jobs.saturating_sub(next.jobs);
             self.marks.pop_front();
         }
         self.marks.front().map_or(0, |mark| mark.place)
     }
 
-    fn passed(&mut self, place: i64, at: Instant, taken: usize) {
-        self.marks.push_back(Mark { place, at, taken });
-        self.taken += taken;
+    fn passed(&mut self, place: i64, at: Instant, jobs: usize) {
+        self.marks.push_back(Mark { place, at, jobs });
+        self.jobs += jobs;
+    }
+
+    /// All up to a place was looked at, whose jobs were not counted.
+    pub(super) fn read_to(&mut self, place: i64) {
+        let new = place - self.marks.back().map_or(0, |mark| mark.place);
+        if let (1.., Ok(jobs)) = (new, usize::try_from(new)) {
+            self.passed(place, Instant::now(), jobs);
+        }
     }
 }
 
@@ -92,7 +107,7 @@ impl Sources {
                 look.extend(left.map(|place| source(place, place + 1, 1)));
                 let most = (free + before - look.len()).min(self.batch);
                 if most > 0 {
-                    look.push(source(queue.begin(now), i64::MAX, most));
+                    look.push(source(queue.read.begin(now), i64::MAX, most));
                 }
             }
         }
@@ -112,7 +127,7 @@ impl Sources {
                 .map(|job| job.place)
                 .filter(|place| *place >= source.place);
             if let Some(last) = places.clone().max() {
-                queue.passed(last + 1, now, places.count());
+                queue.read.passed(last + 1, now, places.count());
             }
         }
     }
@@ -121,7 +136,7 @@ impl Sources {
     pub(super) fn surveyed<'a>(&self, rules: impl Iterator<Item = &'a Rule>) -> Vec<Source> {
         let source = |binding, priority| {
             let queue = self.queues.get(&(binding, priority));
-            let first = queue.and_then(|queue| queue.marks.front());
+            let first = queue.and_then(|queue| queue.read.marks.front());
             let until = first.map_or(i64::MAX, |mark| mark.place);
             Source { binding, priority, place: 0, until, most: MOST_LEFT }
         };
@@ -147,9 +162,8 @@ impl Sources {
             match self.queues.get_mut(&key) {
                 Some(queue) if left.len() < MOST_LEFT => queue.left = left,
                 _ => {
-                    // What was not committed yet may have got a place before that.
-                    let place = first.unwrap_or(survey.end) - MOST_BEHIND as i64;
-                    self.queues.insert(key, Queue::at(place));
+                    let read = Reading::at(first.unwrap_or(survey.end));
+                    self.queues.insert(key, Queue { read, left: Vec::new() });
                     // What came meanwhile woke a look that did not know where to begin.
                     some = true;
                 }
@@ -165,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_look_begins_where_the_queue_was_read_to_a_moment_ago() {
-        let (start, mut queue) = (Instant::now(), Queue::at(1));
+        let (start, mut queue) = (Instant::now(), Reading::at(1 + MOST_BEHIND as i64));
         queue.passed(11, start, 10);
         queue.passed(15, start + BEHIND / 2, 4);
         // What was committed out of order just now is still ahead.
@@ -177,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_look_does_not_step_over_the_remains_of_many_jobs() {
-        let (start, mut queue) = (Instant::now(), Queue::at(1));
+        let (start, mut queue) = (Instant::now(), Reading::at(1 + MOST_BEHIND as i64));
         for look in 1..=10 {
             queue.passed(look * 128 + 1, start, 128);
         }

@@ -6,22 +6,23 @@ use std::time::Duration;
 use plinth_wire::{Rows, Statement, WireError};
 use serde_json::{Value, json};
 
-use super::read::{claimed, json_at, number, text_at};
+use super::read::{claimed, json_at, number, text_at, turn};
 use super::{
     CANCEL, CANCEL_CHILDREN, CANCEL_LEAVING, CLAIM, CLOSE_RATE, Claimed, FAIL, FINISH,
-    FINISH_PLAIN, Finish, HASTE, HOLD, LIMIT, MINE, OWNER, PARK, PROMOTE, ROLE, STILL_MINE, SURVEY,
-    SURVEY_END, Shared, Source, Store, Survey, TAKE_LIMITED, lost_or, statement,
+    FINISH_PLAIN, Finish, HASTE, HOLD, LIMIT, Limited, Look, MAY_COUNT, MINE, NEWS, OWNER, PARK,
+    PROMOTE, ROLE, STILL_MINE, SURVEY, SURVEY_END, SURVEY_TURNS, Shared, Source, Store, Survey,
+    TAKE_LIMITED, Turn, lost_or, statement,
 };
 use crate::journal::JournalError;
 use crate::rule::{Rule, Script, Values};
 use crate::value::{numbers, text, texts};
 
 impl Store {
-    /// Queues jobs whose time has come; says how many, at most `most`. Those that are to be cancelled and were held end.
-    pub(crate) async fn job_promote(&self, most: usize) -> Result<usize, WireError> {
+    /// Queues jobs whose time has come, at most `most`; says where. Those that are to be cancelled and were held end.
+    pub(crate) async fn job_promote(&self, most: usize) -> Result<Vec<Turn>, WireError> {
         let leaving = statement(&CANCEL_LEAVING, Vec::new());
-        let rows = self.run(vec![leaving, statement(&PROMOTE, vec![text(most)])]).await?;
-        Ok(rows.last().map_or(0, |rows| rows.text().len()))
+        let rows = self.run(vec![leaving, statement(&PROMOTE, vec![text(most)])]).await?.pop();
+        Ok(turns(rows))
     }
 
     pub(crate) async fn job_claim(
@@ -39,7 +40,9 @@ impl Store {
             numbers(sources.iter().map(|source| source.most)),
             text(most),
         ];
-        self.claimed(vec![statement(&HASTE, Vec::new()), statement(&CLAIM, params)]).await
+        let claim = vec![statement(&HASTE, Vec::new()), statement(&CLAIM, params)];
+        let rows = self.run(claim).await?.pop().map(Rows::into_text).unwrap_or_default();
+        Ok(rows.iter().filter_map(claimed).collect())
     }
 
     /// Looks for `most` queued jobs in each of these, for as long as that takes.
@@ -54,23 +57,58 @@ impl Store {
             numbers(sources.iter().map(|source| source.until)),
             text(most),
         ];
-        // The end first: what gets a place before it, and is not seen by the second, is not committed.
-        let rows =
-            self.run(vec![statement(&SURVEY_END, Vec::new()), statement(&SURVEY, params)]).await?;
-        let [end, found] = rows.as_slice() else { return Err(WireError::Closed) };
-        let end = end.text().first().and_then(|row| number(row, 0)).ok_or(WireError::Closed)?;
+        let (end, found) = self.at_end(statement(&SURVEY, params)).await?;
         let found = found.text().iter();
         let found =
             found.filter_map(|row| Some((number(row, 0)?, number(row, 1)?, number(row, 2)?)));
         Ok(Survey { end, found: found.collect() })
     }
 
+    /// The first queued job of each turn of these bindings and priorities, for as long as that takes, and the number that
+    /// all jobs have got which were not committed then.
+    pub(crate) async fn job_survey_turns(
+        &self,
+        queues: &[(i32, u8)],
+        most: usize,
+    ) -> Result<(i64, Vec<Turn>), WireError> {
+        let (bindings, priorities) = (queues.iter().map(|it| it.0), queues.iter().map(|it| it.1));
+        let params = vec![numbers(bindings), numbers(priorities), text(most)];
+        let (end, found) = self.at_end(statement(&SURVEY_TURNS, params)).await?;
+        Ok((end, turns(Some(found))))
+    }
+
+    /// The first queued job of each turn of these bindings among those with numbers from `from` on, at most `most` numbers,
+    /// and the last number that was given.
+    pub(crate) async fn job_news(
+        &self,
+        bindings: &[i32],
+        from: i64,
+        most: i64,
+    ) -> Result<(i64, Vec<Turn>), WireError> {
+        let params = vec![numbers(bindings), text(from), text(from + most)];
+        let (end, found) = self.at_end(statement(&NEWS, params)).await?;
+        Ok((end, turns(Some(found))))
+    }
+
+    /// The last number of jobs and places that was given, and then the rows of a statement: what has a number before that
+    /// one and is not seen by the statement is not committed.
+    async fn at_end(&self, look: Statement) -> Result<(i64, Rows), WireError> {
+        let mut rows = self.run(vec![statement(&SURVEY_END, Vec::new()), look]).await?;
+        let (Some(found), Some(end)) = (rows.pop(), rows.pop()) else {
+            return Err(WireError::Closed);
+        };
+        let end = end.text().first().and_then(|row| number(row, 0)).ok_or(WireError::Closed)?;
+        Ok((end, found))
+    }
+
+    /// Takes up to `most` jobs of the rule's binding.
     pub(crate) async fn job_take_limited(
         &self,
         worker: i64,
         rule: &Rule,
         most: usize,
-    ) -> Result<Vec<Claimed>, WireError> {
+        look: &Look,
+    ) -> Result<Limited, WireError> {
         let rate = rule.rate;
         let params = vec![
             text(worker),
@@ -79,13 +117,28 @@ impl Store {
             text(rate.map_or(0.0, |rate| rate.per.as_secs_f64())),
             rate.and_then(|rate| text(rate.max)),
             rule.seats.and_then(text),
+            texts(look.turns.iter().map(|turn| turn.fair.as_str())),
+            numbers(look.turns.iter().map(|turn| turn.priority)),
+            numbers(look.turns.iter().map(|turn| turn.place)),
+            text(look.depth),
+            text(look.first_seat),
         ];
-        self.claimed(vec![statement(&TAKE_LIMITED, params)]).await
-    }
-
-    async fn claimed(&self, statements: Vec<Statement>) -> Result<Vec<Claimed>, WireError> {
-        let rows = self.run(statements).await?.pop().map(Rows::into_text).unwrap_or_default();
-        Ok(rows.iter().filter_map(claimed).collect())
+        let may = statement(&MAY_COUNT, vec![text(rule.id)]);
+        let mut rows = self.run(vec![may, statement(&TAKE_LIMITED, params)]).await?;
+        let (Some(rows), Some(may)) = (rows.pop(), rows.pop()) else {
+            return Err(WireError::Closed);
+        };
+        let looked = may.text().first().and_then(|row| text_at(row, 0)).as_deref() == Some("t");
+        let mut limited = Limited { looked, ..Limited::default() };
+        for row in rows.text() {
+            let fair = text_at(row, 11).unwrap_or_default();
+            match text_at(row, 12).as_deref() {
+                Some("r") => limited.taken.extend(claimed(row).map(|job| (job, fair))),
+                Some("s") => limited.first_seat = number(row, 3),
+                _ => limited.stays.extend(turn(row, [1, 11, 2, 3])),
+            }
+        }
+        Ok(limited)
     }
 
     /// Runs what comes before the action: `running`, then `input`, whose value is returned. `None` when there is no row.
@@ -261,6 +314,12 @@ impl Store {
         statements.push(statement(&OWNER, vec![text(&self.owner)]));
         statements
     }
+}
+
+/// Turns of rows with binding, key, priority and place.
+fn turns(rows: Option<Rows>) -> Vec<Turn> {
+    let rows = rows.map(Rows::into_text).unwrap_or_default();
+    rows.iter().filter_map(|row| turn(row, [0, 1, 2, 3])).collect()
 }
 
 fn statements_of(scripts: &[Script], values: &Values) -> Vec<Statement> {

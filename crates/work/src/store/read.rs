@@ -5,7 +5,7 @@ use std::time::Duration;
 use plinth_wire::Row;
 use serde_json::Value;
 
-use super::{Claimed, Depth};
+use super::{Claimed, Depth, Turn};
 use crate::rule::Rule;
 
 pub(super) fn text_at(row: &Row, column: usize) -> Option<String> {
@@ -40,6 +40,16 @@ pub(super) fn claimed(row: &Row) -> Option<Claimed> {
         waited: Duration::from_secs_f64(number::<f64>(row, 8)?.clamp(0.0, 1e9)),
         has_steps: text_at(row, 9).as_deref() == Some("t"),
         alone: text_at(row, 10).as_deref() == Some("t"),
+    })
+}
+
+/// From the columns of binding, key, priority and place. `None` where the job has no place any more.
+pub(super) fn turn(row: &Row, [binding, fair, priority, place]: [usize; 4]) -> Option<Turn> {
+    Some(Turn {
+        binding: number(row, binding)?,
+        fair: text_at(row, fair)?,
+        priority: number(row, priority)?,
+        place: number(row, place)?,
     })
 }
 

@@ -7,21 +7,31 @@ use std::time::Duration;
 use plinth_work::action::{Action, Actions, Call, Noop, Outcome, Work};
 use plinth_work::engine::{Engine, Options};
 use plinth_work::manifest::Name;
-use plinth_work::rule::{Rate, Rule, Script};
+use plinth_work::rule::{Rule, Script};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, pending, rule, with_bench};
 
-const TASKS: &str = "create table task (
+pub(crate) const TASKS: &str = "create table task (
     id bigint primary key, status text not null default 'pending', tenant text, error text)";
 
-const STATES: &str = "select string_agg(status || ':' || n, ',' order by status) from (select status, count(*) as n from task group by 1) as s";
+pub(crate) const STATES: &str = "select string_agg(status || ':' || n, ',' order by status) from (select status, count(*) as n from task group by 1) as s";
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { poll: Duration::from_millis(20), lease: Duration::from_secs(2), ..Options::default() }
 }
 
-async fn engine(bench: &mut Bench<'_>, actions: Actions, change: impl FnOnce(&mut Rule)) -> Engine {
+pub(crate) async fn engine(
+    bench: &mut Bench<'_>,
+    actions: Actions,
+    change: impl FnOnce(&mut Rule),
+) -> Engine {
+    let rule = bind(bench, change).await;
+    Engine::start("test", bench.store(), actions.with(Noop), vec![rule], options())
+}
+
+/// Has pending tasks make jobs, whose limits count by tenant.
+async fn bind(bench: &mut Bench<'_>, change: impl FnOnce(&mut Rule)) -> Rule {
     let id = bench.binding("task").await;
     let mut rule = rule(id, "noop");
     change(&mut rule);
@@ -35,11 +45,11 @@ async fn engine(bench: &mut Bench<'_>, actions: Actions, change: impl FnOnce(&mu
         binding.fair = key;
     }
     bench.install(&binding).await.unwrap();
-    Engine::start("test", bench.store(), actions.with(Noop), vec![rule], options())
+    rule
 }
 
 /// Fails so many times, in the way that it is told, and then succeeds.
-struct Fails(AtomicU32, fn() -> Outcome);
+pub(crate) struct Fails(pub(crate) AtomicU32, pub(crate) fn() -> Outcome);
 
 impl Action for Fails {
     fn name(&self) -> &'static str {
@@ -59,7 +69,7 @@ impl Action for Fails {
 }
 
 /// Remembers what it was called for, and takes its time.
-struct Slow(&'static Mutex<Vec<String>>, Duration);
+pub(crate) struct Slow(pub(crate) &'static Mutex<Vec<String>>, pub(crate) Duration);
 
 impl Action for Slow {
     fn name(&self) -> &'static str {
@@ -210,77 +220,6 @@ fn a_running_job_is_cancelled_with_its_row() {
 }
 
 #[test]
-fn turns_are_taken_across_tenants() {
-    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    with_bench(TASKS, async |bench| {
-        bench.run("create view slow as select 1").await;
-        let slow = Slow(&CALLS, Duration::from_millis(5));
-        let actions = Actions::default().with(slow);
-        let engine = engine(bench, actions, |rule| {
-            rule.action = "slow".to_owned();
-            rule.fair = true;
-            rule.most = 1;
-        })
-        .await;
-        bench.run("insert into task (id, tenant) select number, 'big' from generate_series(1, 50) as number;
-                   insert into task (id, tenant) values (100, 'small'), (101, 'small')").await;
-        bench.until(STATES, "done:52").await;
-        let calls = CALLS.lock().unwrap().clone();
-        let place = |id: &str| calls.iter().position(|call| call == id).unwrap();
-        assert!(place("101") < 12, "{calls:?}");
-        engine.stop().await;
-    });
-}
-
-#[test]
-fn no_more_begin_in_a_time_than_the_limit_says() {
-    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    with_bench(TASKS, async |bench| {
-        let slow = Slow(&CALLS, Duration::ZERO);
-        let engine = engine(bench, Actions::default().with(slow), |rule| {
-            rule.action = "slow".to_owned();
-            rule.rate = Some(Rate { max: 3, per: Duration::from_millis(800) });
-        })
-        .await;
-        bench.run("insert into task (id, tenant) select number, 'a' from generate_series(1, 7) as number;
-                   insert into task (id, tenant) values (8, 'b')").await;
-        bench.until(STATES, "done:8").await;
-        // The first of any four beginnings of a tenant is at least that long before the last.
-        let spans = "select min(started_at - before) >= interval '0.8 seconds' from (
-            select started_at, lag(started_at, 3) over (order by started_at) as before
-            from plinth.job_done join task on task.id::text = key where tenant = 'a') as s";
-        assert_eq!(bench.text(spans).await, "true");
-        engine.stop().await;
-    });
-}
-
-#[test]
-fn no_more_run_at_once_than_there_are_seats() {
-    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    with_bench(TASKS, async |bench| {
-        let slow = Slow(&CALLS, Duration::from_millis(30));
-        let engine = engine(bench, Actions::default().with(slow), |rule| {
-            rule.action = "slow".to_owned();
-            rule.seats = Some(2);
-        })
-        .await;
-        let other = {
-            let rules = vec![Rule { action: "slow".to_owned(), seats: Some(2), ..rule(1, "slow") }];
-            let actions = Actions::default().with(Slow(&CALLS, Duration::from_millis(30)));
-            Engine::start("test", bench.store(), actions, rules, options())
-        };
-        bench.run("insert into task (id, tenant) select number, 'a' from generate_series(1, 20) as number").await;
-        bench.until(STATES, "done:20").await;
-        let overlap = "select max(n) from (select (select count(*) from plinth.job_done as o
-            where o.started_at <= d.started_at and o.finished_at > d.started_at) as n from plinth.job_done as d) as s";
-        assert_eq!(bench.text(overlap).await, "2");
-        assert_eq!(bench.text("select count(*) from plinth.seat").await, "0");
-        engine.stop().await;
-        other.stop().await;
-    });
-}
-
-#[test]
 fn priority_goes_first_and_age_goes_before_it_at_last() {
     static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
     with_bench(TASKS, async |bench| {
@@ -333,7 +272,7 @@ fn a_claim_whose_answer_was_lost_is_found_again() {
                 "alter table task disable trigger user; insert into task (id) values (1);
                    insert into plinth.job (binding, key, state, worker, attempt, started_at)
                    select binding.id, '1', 'r', worker.id, 1, clock_timestamp() from plinth.binding, plinth.worker;
-                   insert into plinth.seat select id, binding, '' from plinth.job",
+                   insert into plinth.seat (job, binding, key) select id, binding, '' from plinth.job",
             )
             .await;
         bench.until(STATES, "done:1").await;
@@ -538,8 +477,13 @@ fn a_job_that_was_cancelled_while_its_end_could_not_be_written_ends() {
 
 #[test]
 fn jobs_of_long_transactions_are_found_behind_what_was_done_meanwhile() {
+    are_found(|_| {});
+}
+
+/// Has jobs of transactions end that were longer than looks wait for them.
+pub(crate) fn are_found(change: fn(&mut Rule)) {
     with_bench(TASKS, async |bench| {
-        let engine = engine(bench, Actions::default(), |_| {}).await;
+        let engine = engine(bench, Actions::default(), change).await;
         let (one, many) =
             (bench.database.connect().await.unwrap(), bench.database.connect().await.unwrap());
         one.batch_execute("begin; insert into task (id) values (1)").await.unwrap();
@@ -570,18 +514,26 @@ async fn reads(bench: &Bench<'_>) -> [i64; 2] {
     // Sessions count when they end.
     let gone = "select count(*) from pg_stat_activity where application_name = 'plinth work'";
     bench.until(gone, "0").await;
-    let indexes = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relid = 'plinth.job'::regclass";
-    let whole = "select seq_tup_read from pg_stat_user_tables where relid = 'plinth.job'::regclass";
-    let (indexes, whole) = (bench.text(indexes).await, bench.text(whole).await);
+    let tables =
+        "relid in ('plinth.job'::regclass, 'plinth.seat'::regclass, 'plinth.beginning'::regclass)";
+    let indexes =
+        format!("select sum(idx_tup_read)::bigint from pg_stat_user_indexes where {tables}");
+    let whole = format!("select sum(seq_tup_read)::bigint from pg_stat_user_tables where {tables}");
+    let (indexes, whole) = (bench.text(&indexes).await, bench.text(&whole).await);
     [indexes, whole].map(|count| count.parse().unwrap())
 }
 
 #[test]
 fn plans_do_not_trust_what_was_known_of_the_table_when_it_was_empty() {
+    read_little(|_| {});
+}
+
+/// Looks at what jobs of 20 tenants have PostgreSQL read: beside an old transaction, and when tables are full of what remains
+/// of jobs, or empty, and known for the opposite.
+pub(crate) fn read_little(change: fn(&mut Rule)) {
     const JOBS: i64 = 2000;
     with_bench(TASKS, async |bench| {
-        let id = bench.binding("task").await;
-        bench.install(&pending(id)).await.unwrap();
+        let rule = bind(bench, change).await;
         let admin = bench.database.connect().await.unwrap();
         let old = bench.database.connect().await.unwrap();
         let begin = "begin isolation level repeatable read; select count(*) from task";
@@ -589,13 +541,13 @@ fn plans_do_not_trust_what_was_known_of_the_table_when_it_was_empty() {
         let mut before = [0, 0];
         for round in 1..=3 {
             let actions = Actions::default().with(Noop);
-            let rules = vec![rule(id, "noop")];
+            let rules = vec![rule.clone()];
             let engine = Engine::start("test", bench.store(), actions, rules, options());
             // Those that come alone have their statements planned for a table that is nearly empty.
             for (first, count) in (0..20).map(|one| (one, 1)).chain([(20, JOBS)]) {
                 let first = round * 10_000 + first;
                 let insert = format!(
-                    "insert into task select {first} + n from generate_series(1, {count}) as n"
+                    "insert into task (id, tenant) select {first} + n, n % 20 from generate_series(1, {count}) as n"
                 );
                 bench.run(&insert).await;
                 bench.until("select count(*) from task where status = 'pending'", "0").await;
@@ -609,7 +561,10 @@ fn plans_do_not_trust_what_was_known_of_the_table_when_it_was_empty() {
             if round == 2 {
                 old.batch_execute("rollback").await.unwrap();
             }
-            admin.batch_execute("vacuum analyze plinth.job").await.unwrap();
+            admin
+                .batch_execute("vacuum analyze plinth.job, plinth.seat, plinth.beginning")
+                .await
+                .unwrap();
         }
         old.close().await;
         admin.close().await;

@@ -7,6 +7,7 @@ mod check;
 mod engine;
 mod flow;
 mod hook;
+mod limited;
 mod message_limits;
 mod message_send;
 mod message_support;

@@ -1,0 +1,258 @@
+//! Where to look for queued jobs of limited bindings: whose turn comes next, and where the jobs of each turn begin.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::time::Instant;
+
+use super::sources::Reading;
+use crate::store::{Limited, Look, Turn};
+
+/// Keys of a binding whose jobs are known to be queued. Those beyond are learned when these are fewer.
+pub(super) const MOST_TURNS: usize = 50_000;
+
+/// Keys that one look asks, at least: most of them may be at their limit.
+const KEYS: usize = 256;
+
+/// Numbers of jobs, or of places, that one look for new jobs reads at most.
+pub(super) const MOST_NEWS: i64 = 20_000;
+
+/// The turns of limited bindings.
+///
+/// A look at a turn begins with the first job that stayed behind at the last one, or behind all that was taken, and so steps
+/// over nothing that remains of ended jobs. Turns without a job are forgotten. They are learned again from new jobs, which
+/// have the highest numbers, from jobs whose time has come, and from the survey of whole queues, which finds the rest.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    rings: HashMap<i32, Ring>,
+    /// How far new jobs were read; `None` before the first survey.
+    news: Option<Reading>,
+}
+
+/// The turns of one binding.
+#[derive(Debug, Default)]
+struct Ring {
+    /// By key and priority.
+    begins: BTreeMap<String, BTreeMap<u8, i64>>,
+    /// The key that had the last turn.
+    last: String,
+    /// The first seat, at the last look.
+    first_seat: i64,
+}
+
+impl Ring {
+    fn begin(&mut self, turn: &Turn) -> Option<&mut i64> {
+        self.begins.get_mut(&turn.fair)?.get_mut(&turn.priority)
+    }
+
+    fn forget(&mut self, turn: &Turn) {
+        if let Some(begins) = self.begins.get_mut(&turn.fair) {
+            begins.remove(&turn.priority);
+            if begins.is_empty() {
+                self.begins.remove(&turn.fair);
+            }
+        }
+    }
+}
+
+impl Turns {
+    /// How many keys of a binding have jobs.
+    pub(super) fn keys(&self, binding: i32) -> usize {
+        self.rings.get(&binding).map_or(0, |ring| ring.begins.len())
+    }
+
+    /// Where to look for `most` jobs of a binding: at the turns that come next.
+    pub(super) fn next(&self, binding: i32, most: usize) -> Look {
+        let Some(ring) = self.rings.get(&binding) else { return Look::default() };
+        let last = ring.last.as_str();
+        let after = ring.begins.range::<str, _>((Bound::Excluded(last), Bound::Unbounded));
+        let before = ring.begins.range::<str, _>((Bound::Unbounded, Bound::Included(last)));
+        let round = after.chain(before);
+        let keys: Vec<_> = round.take(most.max(KEYS)).collect();
+        let depth = most.div_ceil(keys.len().max(1));
+        let turn = |fair: &String, (&priority, &place): (&u8, &i64)| Turn {
+            binding,
+            fair: fair.clone(),
+            priority,
+            place,
+        };
+        let turns =
+            keys.into_iter().flat_map(|(fair, begins)| begins.iter().map(move |it| turn(fair, it)));
+        Look { turns: turns.collect(), depth, first_seat: ring.first_seat }
+    }
+
+    /// Remembers what a look at a binding came to.
+    pub(super) fn passed(&mut self, binding: i32, look: &Look, limited: &Limited) {
+        let Some(ring) = self.rings.get_mut(&binding) else { return };
+        if !limited.looked && limited.taken.is_empty() && limited.stays.is_empty() {
+            return;
+        }
+        ring.first_seat = limited.first_seat.unwrap_or(ring.first_seat);
+        let mut taken: HashMap<(&str, u8), (usize, i64)> = HashMap::new();
+        for (job, fair) in &limited.taken {
+            let (jobs, last) = taken.entry((fair, job.priority)).or_insert((0, job.place));
+            (*jobs, *last) = (*jobs + 1, job.place.max(*last));
+        }
+        let stays: HashMap<(&str, u8), i64> =
+            limited.stays.iter().map(|turn| ((&*turn.fair, turn.priority), turn.place)).collect();
+        let mut most = 0;
+        for turn in &look.turns {
+            let of = (turn.fair.as_str(), turn.priority);
+            let (jobs, last) =
+                taken.get(&of).map_or((0, None), |(jobs, last)| (*jobs, Some(last + 1)));
+            if jobs >= most {
+                // The last one in the last round.
+                (most, ring.last) = (jobs, turn.fair.clone());
+            }
+            match ring.begin(turn) {
+                // Somebody learned meanwhile of a job before that.
+                Some(place) if *place != turn.place => {}
+                Some(place) => match stays.get(&of).copied().or(last) {
+                    Some(next) => *place = next,
+                    None => ring.forget(turn),
+                },
+                None => {}
+            }
+        }
+    }
+
+    /// The server may have crashed and given numbers once more: seats are counted from the beginning again.
+    pub(super) fn doubt(&mut self) {
+        for ring in self.rings.values_mut() {
+            ring.first_seat = 0;
+        }
+    }
+
+    /// Learns of a queued job. Says whether a look would not have found it.
+    pub(super) fn learn(&mut self, turn: Turn) -> bool {
+        let ring = self.rings.entry(turn.binding).or_default();
+        if ring.begins.len() >= MOST_TURNS && !ring.begins.contains_key(&turn.fair) {
+            return false;
+        }
+        let begins = ring.begins.entry(turn.fair).or_default();
+        let place = begins.entry(turn.priority).or_insert(i64::MAX);
+        let earlier = turn.place < *place;
+        *place = turn.place.min(*place);
+        earlier
+    }
+
+    /// Learns what a survey of these bindings has found, beside which `end` was the last number that was given. Says whether
+    /// there is something new.
+    pub(super) fn surveyed(&mut self, bindings: &[(i32, u8)], end: i64, found: Vec<Turn>) -> bool {
+        self.rings.retain(|binding, _| bindings.iter().any(|it| it.0 == *binding));
+        self.news.get_or_insert_with(|| Reading::at(end));
+        let mut some = false;
+        for turn in found {
+            some |= self.learn(turn);
+        }
+        some
+    }
+
+    /// From which number on to look for new jobs.
+    pub(super) fn news(&mut self) -> Option<i64> {
+        self.news.as_mut().map(|news| news.begin(Instant::now()))
+    }
+
+    /// Learns of new jobs, which were looked for from `from` on when `end` was the last number that was given. Says whether
+    /// there may be more.
+    pub(super) fn heard(&mut self, from: i64, end: i64, found: Vec<Turn>) -> bool {
+        for turn in found {
+            self.learn(turn);
+        }
+        let Some(news) = &mut self.news else { return false };
+        if end + 1 < from {
+            // Numbers that were given shortly before a crash are given again.
+            *news = Reading::at(end);
+            return false;
+        }
+        news.read_to((end + 1).min(from + MOST_NEWS));
+        end >= from + MOST_NEWS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Claimed;
+
+    fn turn(fair: &str, place: i64) -> Turn {
+        Turn { binding: 1, fair: fair.to_owned(), priority: 0, place }
+    }
+
+    fn taken(fair: &str, place: i64) -> (Claimed, String) {
+        let job = Claimed {
+            id: place,
+            binding: 1,
+            priority: 0,
+            place,
+            key: None,
+            input: None,
+            attempt: 1,
+            failures: 0,
+            waited: std::time::Duration::ZERO,
+            has_steps: false,
+            alone: false,
+        };
+        (job, fair.to_owned())
+    }
+
+    fn turns(all: &[(&str, i64)]) -> Turns {
+        let mut turns = Turns::default();
+        for (fair, place) in all {
+            assert!(turns.learn(turn(fair, *place)));
+        }
+        turns
+    }
+
+    fn next(turns: &Turns) -> Vec<Turn> {
+        turns.next(1, 2).turns
+    }
+
+    fn came_to(taken: Vec<(Claimed, String)>, stays: Vec<Turn>) -> Limited {
+        Limited { looked: true, taken, stays, first_seat: Some(7) }
+    }
+
+    #[test]
+    fn a_look_begins_behind_what_was_taken_and_with_what_stayed() {
+        let mut turns = turns(&[("a", 1), ("b", 2), ("c", 3)]);
+        let look = turns.next(1, 6);
+        assert_eq!((look.turns.len(), look.depth, look.first_seat), (3, 2, 0));
+        let (jobs, stays) = (vec![taken("a", 4), taken("a", 9), taken("b", 5)], vec![turn("b", 2)]);
+        turns.passed(1, &look, &came_to(jobs, stays));
+        // Nothing is queued of the third. The first had the last turn.
+        assert_eq!(next(&turns), [turn("b", 2), turn("a", 10)]);
+        assert_eq!(turns.next(1, 1).first_seat, 7);
+    }
+
+    #[test]
+    fn what_was_learned_during_a_look_is_not_forgotten() {
+        let mut turns = turns(&[("a", 5), ("b", 5)]);
+        let look = turns.next(1, 2);
+        assert!(turns.learn(turn("a", 3)));
+        assert!(!turns.learn(turn("a", 4)));
+        turns.passed(1, &look, &came_to(vec![taken("a", 8)], Vec::new()));
+        assert_eq!(next(&turns), [turn("a", 3)]);
+    }
+
+    #[test]
+    fn who_could_not_look_has_learned_nothing() {
+        let mut turns = turns(&[("a", 5), ("b", 5)]);
+        let look = turns.next(1, 2);
+        turns.passed(1, &look, &Limited::default());
+        assert_eq!(next(&turns), [turn("a", 5), turn("b", 5)]);
+    }
+
+    #[test]
+    fn new_jobs_are_read_once_and_no_more_than_so_many_at_a_time() {
+        let mut turns = Turns::default();
+        assert_eq!(turns.news(), None);
+        turns.surveyed(&[(1, 0)], 100_000, Vec::new());
+        let from = turns.news().unwrap();
+        assert!(from <= 100_000);
+        assert!(turns.heard(from, 200_000, vec![turn("a", 100_001)]));
+        assert_eq!(turns.news(), Some(from + MOST_NEWS));
+        assert!(!turns.heard(200_001, 200_000, Vec::new()));
+        // Numbers went back.
+        turns.heard(200_001, 150_000, Vec::new());
+        assert!(turns.news().unwrap() <= 150_000);
+    }
+}
