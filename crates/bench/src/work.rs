@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use self::drain::Drained;
 use self::latency::{Latencies, Wake, quantile};
-use self::place::Place;
+use self::place::{Limit, Place};
 use self::trigger::Table::{Small, Usual};
 
 /// Rows per second that are offered when waits are measured.
@@ -31,7 +31,7 @@ pub(crate) struct WorkOptions {
     /// Leave out the work plane.
     #[arg(long, conflicts_with = "work_only")]
     pub(crate) no_work: bool,
-    /// Only these parts of the work plane: batch, single, latency, trigger, idle, peers.
+    /// Only these parts of the work plane: batch, single, limited, latency, trigger, idle, peers.
     #[arg(long, value_delimiter = ',')]
     work_part: Vec<String>,
     /// Jobs in batches, and of each peer.
@@ -82,13 +82,22 @@ pub(crate) async fn measure(options: &WorkOptions) -> Result<WorkReport> {
     let place = Place::start().await.context("cannot start a cluster")?;
     if options.wants("batch") {
         eprintln!("jobs in batches …");
-        let drained = drain::measure(&place, options.work_jobs, options.batches()).await?;
-        report.drained("batch", &drained, 10_000.0, 0.1);
+        let drained =
+            drain::measure(&place, Limit::None, options.work_jobs, options.batches()).await?;
+        report.drained("batch", &drained, Some((10_000.0, 0.1)));
     }
     if options.wants("single") {
         eprintln!("jobs one at a time …");
-        let drained = drain::measure(&place, options.work_single_jobs, options.singles()).await?;
-        report.drained("single", &drained, 1500.0, 3.0);
+        let drained =
+            drain::measure(&place, Limit::None, options.work_single_jobs, options.singles())
+                .await?;
+        report.drained("single", &drained, Some((1500.0, 3.0)));
+    }
+    if options.wants("limited") {
+        eprintln!("jobs of limited keys …");
+        let jobs = options.work_jobs;
+        let drained = drain::measure(&place, Limit::Seats, jobs, options.batches()).await?;
+        report.drained("limited", &drained, None);
     }
     if options.wants("latency") {
         for wake in [Wake::Hub, Wake::Poll(Duration::from_millis(50))] {
@@ -107,9 +116,11 @@ pub(crate) async fn measure(options: &WorkOptions) -> Result<WorkReport> {
     }
     if options.wants("idle") {
         let time = Duration::from_secs(options.work_idle_seconds);
-        eprintln!("{} s beside an idle transaction …", time.as_secs());
-        let intervals = idle::measure(&place, time, options.batches()).await?;
-        report.idle(&intervals);
+        for (part, limit) in [("idle", Limit::None), ("idle, limited", Limit::Seats)] {
+            eprintln!("{part}: {} s beside an idle transaction …", time.as_secs());
+            let intervals = idle::measure(&place, limit, time, options.batches()).await?;
+            report.idle(part, &intervals);
+        }
     }
     if options.wants("peers") {
         for peer in peers::measure(&place, options.work_jobs).await? {
@@ -154,12 +165,14 @@ impl WorkReport {
         self.0.push(Line { part, what: what.into(), value, unit, bar });
     }
 
-    fn drained(&mut self, part: &'static str, drained: &Drained, rate: f64, commits: f64) {
+    /// `bars` are those of the rate and of commits for each.
+    fn drained(&mut self, part: &'static str, drained: &Drained, bars: Option<(f64, f64)>) {
         let cost = &drained.cost;
         let mut add = |what: &str, value, unit, bar| self.add(part, what, value, unit, bar);
-        add("end to end", drained.rate(), "jobs/s", Some(Bar::AtLeast(rate)));
+        let (rate, commits) = bars.unzip();
+        add("end to end", drained.rate(), "jobs/s", rate.map(Bar::AtLeast));
         let each = |total| drained.each(total);
-        add("commits that write log", each(cost.commits), "/job", Some(Bar::Below(commits)));
+        add("commits that write log", each(cost.commits), "/job", commits.map(Bar::Below));
         add("flushes of the log", each(cost.flushes), "/job", None);
         add("log", each(cost.wal_bytes), "bytes/job", None);
         add("dead row versions in `plinth`", each(cost.dead), "/job", None);
@@ -196,15 +209,15 @@ impl WorkReport {
         self.add("trigger", lost, cost.lost() * 100.0, "%", Some(Bar::Below(15.0)));
     }
 
-    fn idle(&mut self, intervals: &[idle::Interval]) {
+    fn idle(&mut self, part: &'static str, intervals: &[idle::Interval]) {
         let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else { return };
         for (number, interval) in intervals.iter().enumerate() {
-            self.add("idle", format!("interval {}", number + 1), interval.rate, "jobs/s", None);
+            self.add(part, format!("interval {}", number + 1), interval.rate, "jobs/s", None);
         }
-        self.add("idle", "first interval, processor time", first.micros, "µs/job", None);
-        self.add("idle", "last interval, processor time", last.micros, "µs/job", None);
+        self.add(part, "first interval, processor time", first.micros, "µs/job", None);
+        self.add(part, "last interval, processor time", last.micros, "µs/job", None);
         let lost = (1.0 - last.rate / first.rate) * 100.0;
-        self.add("idle", "lost from first to last", lost, "%", Some(Bar::Below(10.0)));
+        self.add(part, "lost from first to last", lost, "%", Some(Bar::Below(10.0)));
     }
 
     fn peer(&mut self, peer: &peers::PeerRate) {

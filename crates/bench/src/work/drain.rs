@@ -10,7 +10,7 @@ use plinth_work::Counters;
 use plinth_work::action::{Actions, Noop};
 use plinth_work::engine::{Engine, Options};
 
-use super::place::Place;
+use super::place::{Limit, Place};
 use crate::cpu::Cpu;
 
 /// Rows that one statement inserts while jobs run.
@@ -97,9 +97,14 @@ async fn counts(admin: &Connection) -> Result<(i64, i64, i64)> {
 }
 
 /// Has `jobs` rows done, of which half are there before the engine and the others come while it runs.
-pub(super) async fn measure(place: &Place, jobs: u64, options: Options) -> Result<Drained> {
-    let table = format!("task_{}_{}", options.batch, options.finish_batch);
-    let rule = place.table(&table, "noop").await?;
+pub(super) async fn measure(
+    place: &Place,
+    limit: Limit,
+    jobs: u64,
+    options: Options,
+) -> Result<Drained> {
+    let table = format!("task_{limit:?}_{}", options.batch).to_lowercase();
+    let rule = place.table(&table, "noop", limit).await?;
     let owner = place.owner().await?;
     let before = jobs / 2;
     insert(&owner, &table, before).await?;

@@ -8,7 +8,7 @@ use plinth_work::action::{Actions, Noop};
 use plinth_work::engine::{Engine, Options};
 
 use super::drain::insert;
-use super::place::Place;
+use super::place::{Limit, Place};
 
 /// Parts of the time that are looked at alone.
 const INTERVALS: u32 = 10;
@@ -28,10 +28,12 @@ pub(super) struct Interval {
 /// Has jobs done for `time`, with a transaction beside them that sees the beginning.
 pub(super) async fn measure(
     place: &Place,
+    limit: Limit,
     time: Duration,
     options: Options,
 ) -> Result<Vec<Interval>> {
-    let rule = place.table("task_idle", "noop").await?;
+    let table = format!("task_idle_{limit:?}").to_lowercase();
+    let rule = place.table(&table, "noop", limit).await?;
     let idle = place.owner().await?;
     let owner = place.owner().await?;
     let actions = Actions::default().with(Noop);
@@ -42,16 +44,16 @@ pub(super) async fn measure(
     // The first interval, without the transaction, only warms up.
     for number in 0..=INTERVALS {
         if number == 1 {
-            idle.batch_execute(
+            let begin = format!(
                 "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0;
-                 begin isolation level repeatable read; select txid_current(), count(*) from task_idle",
-            )
-            .await?;
+                 begin isolation level repeatable read; select txid_current(), count(*) from {table}"
+            );
+            idle.batch_execute(&begin).await?;
         }
         let (cpu, start, before) = (place.cpu()?, Instant::now(), done());
         while start.elapsed() < time / INTERVALS {
             if inserted < done() + WAITING {
-                insert(&owner, "task_idle", CHUNK).await?;
+                insert(&owner, &table, CHUNK).await?;
                 inserted += CHUNK;
                 engine.wake();
             } else {

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::{interval_at, sleep};
 
 use super::drain::until_done;
-use super::place::Place;
+use super::place::{Limit, Place};
 
 /// Sessions that insert.
 const SESSIONS: u64 = 8;
@@ -104,7 +104,7 @@ pub(super) async fn measure(
         Wake::Hub => "task_hub",
         Wake::Poll(_) => "task_poll",
     };
-    let rule = place.table(table, "stamp").await?;
+    let rule = place.table(table, "stamp", Limit::None).await?;
     let rows = rate * time.as_secs();
     let moments = Arc::new(Moments::new(usize::try_from(rows)?));
     let poll = match wake {

@@ -31,6 +31,17 @@ const SETTINGS: [(&str, &str); 6] = [
     ("track_wal_io_timing", "on"),
 ];
 
+/// Seats of each key, where jobs are limited, and keys.
+const SEATS: (u32, u32) = (100, 20);
+
+/// How many jobs may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    None,
+    /// So many of each key.
+    Seats,
+}
+
 /// A cluster and its project. Both go with this process.
 pub(super) struct Place {
     cluster: Cluster,
@@ -100,31 +111,38 @@ impl Place {
     }
 
     /// Makes a table with a status column, and has its pending rows make jobs. The rule for them.
-    pub(super) async fn table(&self, table: &str, action: &str) -> Result<Rule> {
+    pub(super) async fn table(&self, table: &str, action: &str, limit: Limit) -> Result<Rule> {
         let owner = self.owner().await?;
         create_table(&owner, table).await?;
         owner.close().await;
-        self.bind(table, action).await
+        self.bind(table, action, limit).await
     }
 
     /// Has the pending rows of a table make jobs. The rule for them.
-    pub(super) async fn bind(&self, table: &str, action: &str) -> Result<Rule> {
+    pub(super) async fn bind(&self, table: &str, action: &str, limit: Limit) -> Result<Rule> {
         let mut owner = self.owner().await?;
-        let sql =
-            "insert into plinth.binding (name, kind, spec) values ($1, 'row', '{}') returning id";
-        let id = owner.query_one(sql, &[&table]).await?.get(0);
+        let (seats, keys) = SEATS;
+        let key = (limit == Limit::Seats).then(|| format!("(id % {keys})::text"));
+        let spec = match &key {
+            Some(key) => format!(r#"{{"concurrency": {{"key": "{key}", "max": {seats}}}}}"#),
+            None => "{}".to_owned(),
+        };
+        let sql = "insert into plinth.binding (name, kind, spec) values ($1, 'row', $2::text::jsonb) returning id";
+        let id = owner.query_one(sql, &[&table, &spec]).await?.get(0);
         let binding = RowBinding {
             id,
             schema: "public".to_owned(),
             table: table.to_owned(),
             when: "status = 'pending'".to_owned(),
+            seat_key: key,
             ..RowBinding::default()
         };
         let transaction = owner.client_mut().transaction().await?;
         install_triggers(&transaction, &binding).await?;
         transaction.commit().await?;
         owner.close().await;
-        Ok(rule(id, table, action))
+        let seats = (limit == Limit::Seats).then_some(seats);
+        Ok(Rule { seats, ..rule(id, table, action) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use plinth_postgres::Connection;
 
-use super::place::{Place, create_table, create_usual_table};
+use super::place::{Limit, Place, create_table, create_usual_table};
 
 /// Turns that each of the two tables has.
 const TURNS: usize = 20;
@@ -65,7 +65,7 @@ pub(super) async fn measure(
     let inserts_into =
         [table.create(&owner, &names[0]).await?, table.create(&owner, &names[1]).await?];
     owner.close().await;
-    place.bind(&names[1], "noop").await?;
+    place.bind(&names[1], "noop", Limit::None).await?;
     let mut sessions = Vec::new();
     for _ in 0..clients {
         sessions.push(place.owner().await?);
