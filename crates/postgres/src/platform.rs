@@ -33,6 +33,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0017_messages",
     "0018_steps",
     "0019_sealed",
+    "0020_limits",
 ];
 
 #[cfg(test)]

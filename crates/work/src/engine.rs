@@ -407,10 +407,11 @@ async fn take_limited(
         }
     }
     for (rule, free) in rules {
-        let mut unasked = shared.turns().keys(rule.id);
-        while unasked > 0 {
+        let keys = shared.turns().keys(rule.id);
+        let mut asked = 0;
+        while asked < keys {
             let most = free.min(room.saturating_sub(taken.len()));
-            let look = shared.turns().next(rule.id, most);
+            let look = shared.turns().next(rule.id, most, asked > 0);
             if most == 0 || look.turns.is_empty() {
                 break;
             }
@@ -421,10 +422,9 @@ async fn take_limited(
                 pause = pause.min(GIVE_WAY);
             }
             // Those that were asked may all be at their limit, and others not.
-            let asked = look.turns.chunk_by(|one, next| one.fair == next.fair).count();
-            unasked = match limited.looked && limited.taken.is_empty() {
-                true => unasked.saturating_sub(asked),
-                false => 0,
+            asked = match limited.looked && limited.taken.is_empty() && !limited.no_room {
+                true => asked + look.turns.chunk_by(|one, next| one.fair == next.fair).count(),
+                false => keys,
             };
             taken.extend(limited.taken.into_iter().map(|(job, _)| job));
         }

@@ -172,6 +172,8 @@ pub(crate) struct Limited {
     pub(crate) taken: Vec<(Claimed, String)>,
     /// Turns of which jobs stayed behind, beginning with the first of these.
     pub(crate) stays: Vec<Turn>,
+    /// Whether no other key has room either.
+    pub(crate) no_room: bool,
     /// The number of the first seat.
     pub(crate) first_seat: Option<i64>,
 }

@@ -36,9 +36,16 @@ async fn caught(registry: &Registry, project: &Project) -> String {
 /// As if the last file of the platform came with a new version of Plinth.
 async fn outdate(registry: &Registry, project: &Project) {
     let admin = registry.cluster().connect(&project.database).await.unwrap();
-    // What the newest file made goes with it.
-    let newest = "drop table plinth.sealing, plinth.sealing_secret; \
-        drop function plinth.is_sealed, plinth.seal_value, plinth.seal_found, plinth.sealing_mark; \
+    // What the newest file made goes with it, and what it found is as it was.
+    let newest = "drop table plinth.beginning, plinth.closed; \
+        drop function plinth.take_limited; \
+        create function plinth.take_limited(bigint, integer, integer, interval, integer, integer) \
+          returns setof plinth.job return null::plinth.job; \
+        create table plinth.rate (); \
+        create table plinth.turn (); \
+        alter table plinth.seat drop column number; \
+        create index seat_key_idx on plinth.seat (binding, key); \
+        insert into plinth.seat (job, binding, key) values (1, 1, ''); \
         delete from plinth.migration where version = (select max(version) from plinth.migration)";
     admin.batch_execute(newest).await.unwrap();
     let control = registry.cluster().connect("plinth").await.unwrap();
@@ -80,6 +87,10 @@ async fn a_superuser_never_runs_what_a_project_planted() {
     let failures = again.apply_platform().await.unwrap();
     assert!(failures.iter().all(|(failed, _)| *failed != name), "{failures:?}");
     assert_eq!(caught(&registry, &project).await, "", "upgrading");
+    let admin = again.cluster().connect(&project.database).await.unwrap();
+    assert_eq!(value(&admin, "select number::text from plinth.seat").await, "1");
+    assert_eq!(value(&admin, "select to_regclass('plinth.turn') is null").await, "t");
+    drop(admin);
 
     // The first database has the traps while the second is built, which then has them too.
     let project = registry.reset(&name, Some(&folder), false).await.unwrap();

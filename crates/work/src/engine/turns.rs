@@ -10,8 +10,11 @@ use crate::store::{Limited, Look, Turn};
 /// Keys of a binding whose jobs are known to be queued. Those beyond are learned when these are fewer.
 pub(super) const MOST_TURNS: usize = 50_000;
 
-/// Keys that one look asks, at least: most of them may be at their limit.
-const KEYS: usize = 256;
+/// Keys that a look asks at least,
+const KEYS: usize = 8;
+
+/// and when it found nothing, since those may be at their limit, and others not.
+const MORE_KEYS: usize = 256;
 
 /// Numbers of jobs, or of places, that one look for new jobs reads at most.
 pub(super) const MOST_NEWS: i64 = 20_000;
@@ -60,14 +63,14 @@ impl Turns {
         self.rings.get(&binding).map_or(0, |ring| ring.begins.len())
     }
 
-    /// Where to look for `most` jobs of a binding: at the turns that come next.
-    pub(super) fn next(&self, binding: i32, most: usize) -> Look {
+    /// Where to look for `most` jobs of a binding, `again` after a look that found none: at the turns that come next.
+    pub(super) fn next(&self, binding: i32, most: usize, again: bool) -> Look {
         let Some(ring) = self.rings.get(&binding) else { return Look::default() };
         let last = ring.last.as_str();
         let after = ring.begins.range::<str, _>((Bound::Excluded(last), Bound::Unbounded));
         let before = ring.begins.range::<str, _>((Bound::Unbounded, Bound::Included(last)));
         let round = after.chain(before);
-        let keys: Vec<_> = round.take(most.max(KEYS)).collect();
+        let keys: Vec<_> = round.take(most.max(if again { MORE_KEYS } else { KEYS })).collect();
         let depth = most.div_ceil(keys.len().max(1));
         let turn = |fair: &String, (&priority, &place): (&u8, &i64)| Turn {
             binding,
@@ -83,7 +86,7 @@ impl Turns {
     /// Remembers what a look at a binding came to.
     pub(super) fn passed(&mut self, binding: i32, look: &Look, limited: &Limited) {
         let Some(ring) = self.rings.get_mut(&binding) else { return };
-        if !limited.looked && limited.taken.is_empty() && limited.stays.is_empty() {
+        if !limited.looked && limited.taken.is_empty() {
             return;
         }
         ring.first_seat = limited.first_seat.unwrap_or(ring.first_seat);
@@ -204,29 +207,29 @@ mod tests {
     }
 
     fn next(turns: &Turns) -> Vec<Turn> {
-        turns.next(1, 2).turns
+        turns.next(1, 2, false).turns
     }
 
     fn came_to(taken: Vec<(Claimed, String)>, stays: Vec<Turn>) -> Limited {
-        Limited { looked: true, taken, stays, first_seat: Some(7) }
+        Limited { looked: true, taken, stays, no_room: false, first_seat: Some(7) }
     }
 
     #[test]
     fn a_look_begins_behind_what_was_taken_and_with_what_stayed() {
         let mut turns = turns(&[("a", 1), ("b", 2), ("c", 3)]);
-        let look = turns.next(1, 6);
+        let look = turns.next(1, 6, false);
         assert_eq!((look.turns.len(), look.depth, look.first_seat), (3, 2, 0));
         let (jobs, stays) = (vec![taken("a", 4), taken("a", 9), taken("b", 5)], vec![turn("b", 2)]);
         turns.passed(1, &look, &came_to(jobs, stays));
         // Nothing is queued of the third. The first had the last turn.
         assert_eq!(next(&turns), [turn("b", 2), turn("a", 10)]);
-        assert_eq!(turns.next(1, 1).first_seat, 7);
+        assert_eq!(turns.next(1, 1, false).first_seat, 7);
     }
 
     #[test]
     fn what_was_learned_during_a_look_is_not_forgotten() {
         let mut turns = turns(&[("a", 5), ("b", 5)]);
-        let look = turns.next(1, 2);
+        let look = turns.next(1, 2, false);
         assert!(turns.learn(turn("a", 3)));
         assert!(!turns.learn(turn("a", 4)));
         turns.passed(1, &look, &came_to(vec![taken("a", 8)], Vec::new()));
@@ -236,7 +239,7 @@ mod tests {
     #[test]
     fn who_could_not_look_has_learned_nothing() {
         let mut turns = turns(&[("a", 5), ("b", 5)]);
-        let look = turns.next(1, 2);
+        let look = turns.next(1, 2, false);
         turns.passed(1, &look, &Limited::default());
         assert_eq!(next(&turns), [turn("a", 5), turn("b", 5)]);
     }

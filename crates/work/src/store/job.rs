@@ -134,6 +134,7 @@ impl Store {
             let fair = text_at(row, 11).unwrap_or_default();
             match text_at(row, 12).as_deref() {
                 Some("r") => limited.taken.extend(claimed(row).map(|job| (job, fair))),
+                Some("x") => limited.no_room = true,
                 Some("s") => limited.first_seat = number(row, 3),
                 _ => limited.stays.extend(turn(row, [1, 11, 2, 3])),
             }
