@@ -79,7 +79,7 @@ declare
   -- Whether there may be jobs of other keys behind those of a full one.
   behind    boolean;
   taken     integer := 0;
-  ended     integer;
+  got       integer;
   stays     bigint[] := pg_catalog.array_fill(null::bigint, array[pg_catalog.cardinality(fairs)]);
   stayed    plinth.job;
 begin
@@ -179,8 +179,8 @@ begin
         select of_binding, coalesce(rate_key, ''), begins_at, begins_at + per from begun where rate is not null
       )
       select * from begun;
-      get diagnostics ended = row_count;
-      taken := taken + ended;
+      get diagnostics got = row_count;
+      taken := taken + got;
     end if;
     exit when full_up or not behind;
   end loop;
