@@ -73,6 +73,12 @@ impl File {
     fn checksum(&self) -> String {
         sha256_hex(self.sql)
     }
+
+    /// As `sha256sum` writes it.
+    #[cfg(test)]
+    pub(crate) fn sum(&self) -> String {
+        format!("{}  {}\n", self.checksum(), self.file)
+    }
 }
 
 /// One text for all of `files`: another one when any of them is another.

@@ -40,6 +40,20 @@ pub(crate) const FILES: &[File] = files!["platform":
 mod tests {
     use super::*;
 
+    /// Databases remember what they were made with: one that has a file of another text cannot be brought up to date.
+    #[test]
+    fn no_file_that_databases_have_was_changed() {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+        for (folder, files) in [("platform", FILES), ("control", crate::registry::CONTROL_FILES)] {
+            let sums = std::fs::read_to_string(format!("{source}/{folder}/SHA256SUMS")).unwrap();
+            let now: String = files.iter().map(File::sum).collect();
+            assert_eq!(
+                now, sums,
+                "write a new file in {folder}/ and add its line: see platform/README.md"
+            );
+        }
+    }
+
     #[test]
     fn every_file_in_the_folder_is_in_the_binary_and_in_order() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/platform");

@@ -40,7 +40,8 @@ const LOCK: &str = "plinth:cluster";
 /// Gives projects back what their logins and the shared roles hold on their databases.
 const GRANTS: &str = include_str!("registry/grants.sql");
 
-const FILES: &[File] = files!["control": "0001_project", "0002_auth_login", "0003_signing_key", "0004_sealed_secrets", "0005_work"];
+/// The files of the control database, in order.
+pub(crate) const CONTROL_FILES: &[File] = files!["control": "0001_project", "0002_auth_login", "0003_signing_key", "0004_sealed_secrets", "0005_work"];
 
 /// Why something about projects failed.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +178,7 @@ impl Registry {
             return Err(RegistryError::Busy(CONTROL_DATABASE.to_owned()));
         }
         // The owner role is chosen after the registry's tables are there to remember it; they do not name it.
-        numbered::apply(&mut control, FILES, "", CONTROL_DATABASE).await?;
+        numbered::apply(&mut control, CONTROL_FILES, "", CONTROL_DATABASE).await?;
         let owner_role =
             store::owner_role(&control).await.map_err(query("cannot choose the owner role"))?;
         let roles = numbered::fill(platform::CLUSTER, &owner_role, CONTROL_DATABASE);

@@ -30,6 +30,9 @@ use crate::store::{Claimed, Store};
 /// A look for jobs that took too long may take twice as long the next time, so often.
 const MOST_DOUBLINGS: u32 = 4;
 
+/// A failure that goes on is told of again after so long.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+
 /// A pause before another look at a binding whose jobs somebody else was taking.
 const GIVE_WAY: Duration = Duration::from_millis(20);
 
@@ -308,6 +311,7 @@ async fn work(shared: &Arc<Shared>, stopping: &mut watch::Receiver<bool>) {
 async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>) {
     let mut promoted = Instant::now();
     let mut failures = 0;
+    let mut said = None;
     loop {
         while attempts.try_join_next().is_some() {}
         let mut taken = Vec::new();
@@ -327,7 +331,14 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
             }
             Ok(pause) => pause,
             Err(error) => {
-                tracing::warn!(project.name = %shared.project, error = %error, "cannot take jobs");
+                let error = error.to_string();
+                let known = said.as_ref().is_some_and(|(before, at): &(String, Instant)| {
+                    *before == error && at.elapsed() < SAID_AGAIN
+                });
+                if !known {
+                    tracing::warn!(project.name = %shared.project, error, "cannot take jobs");
+                    said = Some((error, Instant::now()));
+                }
                 shared.turns().doubt();
                 failures = (failures + 1).min(MOST_DOUBLINGS);
                 sleep(Duration::from_millis(500)).await;

@@ -96,6 +96,32 @@ create index job_parent_idx on plinth.job (parent) where parent is not null;
 -- No foreign keys to jobs here and below: each would be looked up at the end of every job. Who ends a job with steps or a
 -- seat deletes them.
 
+-- Running jobs of bindings that limit how many run at once.
+create table plinth.seat (
+  job     bigint primary key,
+  binding integer not null,
+  key     text not null
+);
+comment on table plinth.seat is 'Running jobs, by the key that limits how many run at once';
+create index seat_key_idx on plinth.seat (binding, key);
+
+-- When jobs of a key began, the newest last; as many as the limit allows.
+create table plinth.rate (
+  binding integer not null,
+  key     text not null,
+  begun   timestamptz[] not null,
+  -- A provider said so.
+  closed_until timestamptz,
+  primary key (binding, key)
+) with (fillfactor = 50);
+comment on table plinth.rate is 'When jobs of limited bindings began';
+
+-- Where the last turn ended, for bindings that take turns.
+create table plinth.turn (
+  binding integer primary key,
+  fair    text collate "C" not null
+) with (fillfactor = 50);
+
 -- ------------------------------------------------------------------ steps and events
 
 create table plinth.step (
@@ -119,8 +145,7 @@ create index step_event_idx on plinth.step (event) where event is not null;
 create table plinth.job_done (
   id          bigint not null,
   binding     integer not null,
-  -- done, cancelled or discarded. No check here either.
-  outcome     text not null,
+  outcome     text not null check (outcome in ('done', 'cancelled', 'discarded')),
   key         text,
   input       jsonb,
   attempts    integer not null,
@@ -175,10 +200,10 @@ select plinth.rotate_history('7 days');
 
 -- ------------------------------------------------------------------ fencing
 
--- Fails, and with it what a worker does beside it in one transaction, when the worker's lease was lost meanwhile. Neither this
--- nor the next one sets a search path, which takes longer than what they do: nothing in them depends on one.
+-- Fails, and with it what a worker does beside it in one transaction, when the worker's lease was lost meanwhile.
 create function plinth.fence(holds boolean) returns boolean
 language plpgsql
+set search_path = ''
 as $$
 begin
   if not holds then
@@ -192,10 +217,10 @@ $$;
 -- lease is over would belong to nobody.
 create function plinth.hold(taker bigint) returns bigint
 language plpgsql
+set search_path = ''
 as $$
 begin
-  perform from plinth.worker
-  where id operator(pg_catalog.=) taker and alive_until operator(pg_catalog.>=) pg_catalog.clock_timestamp() for share;
+  perform from plinth.worker where id = taker and alive_until >= pg_catalog.clock_timestamp() for share;
   if not found then
     raise exception 'the worker''s lease is over' using errcode = 'PLF01';
   end if;
@@ -331,6 +356,124 @@ begin
 end
 $$;
 
+-- ------------------------------------------------------------------ taking jobs of limited bindings
+
+-- Takes up to `most` jobs of one binding in turns across `fair`, as far as its limits leave room: at most `rate` beginnings
+-- of a key in any `per`, at most `seats` jobs of a key at once (null: no such limit). Priority counts as ten minutes of
+-- waiting a level, so that nothing waits for ever.
+create function plinth.take_limited(
+  taker bigint, of_binding integer, most integer, per interval, rate integer, seats integer)
+returns setof plinth.job
+language plpgsql
+set search_path = ''
+as $$
+declare
+  begins_at timestamptz;
+  last_fair text := coalesce((select fair from plinth.turn where binding = of_binding), '');
+  next_fair text;
+  found_job plinth.job;
+  history   timestamptz[];
+  -- Keys that have no room, and turns of which nothing can be taken. Jobs whose key is null share one, the empty text.
+  full_rate text[] := '{}';
+  full_seat text[] := '{}';
+  full_fair text[] := '{}';
+  known     jsonb := (select spec from plinth.binding where id = of_binding);
+  rate_is_keyed constant boolean := coalesce(known #> '{limit,key}' is not null, false);
+  seat_is_keyed constant boolean := coalesce(known #> '{concurrency,key}' is not null, false);
+  -- Whether turns are taken by the key itself, so that all jobs of a turn have the same.
+  rate_turns constant boolean := coalesce(not known ? 'fair', true);
+  seat_turns constant boolean := rate_turns
+    and (not rate_is_keyed or known #> '{limit,key}' = known #> '{concurrency,key}');
+  idle      integer := 0;
+  wrapped   boolean := false;
+  taken     integer := 0;
+begin
+  -- Counting and taking of two takers must not interleave. Who comes second finds nothing this time.
+  if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('plinth.take'), of_binding) then
+    return;
+  end if;
+
+  while taken < most loop
+    select fair into next_fair from plinth.job
+    where binding = of_binding and place is not null and fair > last_fair
+      and fair <> all (full_fair)
+    order by fair limit 1;
+    if not found then
+      -- The empty text is before all others, and the round begins again; a round that took nothing is the last.
+      exit when wrapped and idle > 0;
+      wrapped := true;
+      idle := 1;
+      next_fair := '';
+    end if;
+    last_fair := next_fair;
+    continue when next_fair = any (full_fair);
+
+    select job.* into found_job
+    from pg_catalog.generate_series(0, 9) as level
+    cross join lateral (
+      select ctid, priority, enqueued_at from plinth.job
+      where binding = of_binding and fair = next_fair and priority = level and place is not null and state = 'q'
+        and coalesce(rate_key, '') <> all (full_rate)
+        and coalesce(seat_key, '') <> all (full_seat)
+      order by place limit 1 for update skip locked
+    ) as candidate
+    join plinth.job on job.ctid = candidate.ctid
+    order by candidate.enqueued_at - candidate.priority * interval '10 minutes' limit 1;
+    continue when not found;
+    begins_at := pg_catalog.clock_timestamp();
+
+    if rate is not null then
+      insert into plinth.rate as known (binding, key, begun) values (of_binding, coalesce(found_job.rate_key, ''), '{}')
+      on conflict (binding, key) do update set begun = array(
+        select moment from pg_catalog.unnest(known.begun) as moment where moment > begins_at - per order by moment)
+      returning begun into history;
+      if pg_catalog.cardinality(history) >= rate
+        or exists (select from plinth.rate
+                   where binding = of_binding and key = coalesce(found_job.rate_key, '') and closed_until > begins_at) then
+        exit when found_job.rate_key is null and not rate_is_keyed;
+        full_rate := full_rate || coalesce(found_job.rate_key, '');
+        if rate_turns and next_fair = coalesce(found_job.rate_key, '') then
+          full_fair := full_fair || next_fair;
+        end if;
+        idle := 0;
+        continue;
+      end if;
+    end if;
+    if seats is not null then
+      if (select pg_catalog.count(*) from plinth.seat
+          where binding = of_binding and key = coalesce(found_job.seat_key, '')) >= seats then
+        exit when found_job.seat_key is null and not seat_is_keyed;
+        full_seat := full_seat || coalesce(found_job.seat_key, '');
+        if seat_turns and next_fair = coalesce(found_job.seat_key, '') then
+          full_fair := full_fair || next_fair;
+        end if;
+        idle := 0;
+        continue;
+      end if;
+      insert into plinth.seat (job, binding, key) values (found_job.id, of_binding, coalesce(found_job.seat_key, ''));
+    end if;
+    if rate is not null then
+      update plinth.rate set begun = history || begins_at
+      where binding = of_binding and key = coalesce(found_job.rate_key, '');
+    end if;
+
+    if taken = 0 then
+      perform plinth.hold(taker);
+    end if;
+    update plinth.job
+    set state = 'r', attempt = attempt + 1, worker = taker, started_at = begins_at
+    where id = found_job.id
+    returning * into found_job;
+    return next found_job;
+    taken := taken + 1;
+    idle := 0;
+  end loop;
+
+  insert into plinth.turn (binding, fair) values (of_binding, last_fair)
+  on conflict (binding) do update set fair = excluded.fair where turn.fair <> excluded.fair;
+end
+$$;
+
 -- ------------------------------------------------------------------ rights
 
 -- What is generated from manifests: functions of triggers on people's tables.
@@ -338,10 +481,12 @@ create schema plinth_bindings authorization @owner@;
 revoke all on schema plinth_bindings from public;
 
 grant select, insert, update, delete on
-  plinth.binding, plinth.worker, plinth.job, plinth.step, plinth.leaving,
+  plinth.binding, plinth.worker, plinth.job, plinth.seat, plinth.rate, plinth.turn, plinth.step, plinth.leaving,
   plinth.job_done to @owner@;
 grant usage, select on sequence plinth.job_number, plinth.binding_revision to @owner@;
 revoke all on function plinth.binding_changed(), plinth.fence(boolean), plinth.hold(bigint), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
-  plinth.cancel_jobs(bigint[], boolean), plinth.cancel_leaving() from public;
+  plinth.cancel_jobs(bigint[], boolean), plinth.cancel_leaving(),
+  plinth.take_limited(bigint, integer, integer, interval, integer, integer) from public;
 grant execute on function plinth.fence(boolean), plinth.hold(bigint), plinth.rotate_history(interval), plinth.leave(integer, text, boolean),
-  plinth.cancel_jobs(bigint[], boolean), plinth.cancel_leaving() to @owner@;
+  plinth.cancel_jobs(bigint[], boolean), plinth.cancel_leaving(),
+  plinth.take_limited(bigint, integer, integer, interval, integer, integer) to @owner@;

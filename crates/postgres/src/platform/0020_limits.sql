@@ -2,22 +2,14 @@
 -- nothing that is asked again and again steps over what is gone.
 set local search_path = '';
 
--- Projects that are older had limits of another form: seats without numbers, the beginnings of a key in one row, and the last
--- turn of each binding, which engines know now.
-drop table if exists plinth.rate, plinth.turn;
-drop function if exists plinth.take_limited(bigint, integer, integer, interval, integer, integer);
-create table if not exists plinth.seat (
-  job     bigint primary key,
-  binding integer not null,
-  key     text not null
-);
-comment on table plinth.seat is 'Running jobs of bindings that limit how many run at once, by the key that the limit counts by';
-drop index if exists plinth.seat_key_idx;
--- Nor had their jobs room for a new version on the same page.
-alter table plinth.job set (fillfactor = 45);
+-- Engines know now whose turn it is, and the beginnings of a key are rows of their own.
+drop table plinth.rate, plinth.turn;
+drop function plinth.take_limited(bigint, integer, integer, interval, integer, integer);
 
 -- Who counts need not step over what remains of those before the first one.
 alter table plinth.seat add column number bigint generated always as identity;
+comment on table plinth.seat is 'Running jobs of bindings that limit how many run at once, by the key that the limit counts by';
+drop index plinth.seat_key_idx;
 create index seat_number_idx on plinth.seat (binding, number);
 
 -- When jobs of bindings with a rate began. Those that are too old are behind all that are read.
@@ -208,6 +200,38 @@ begin
 end
 $$;
 
-grant select, insert, update, delete on plinth.seat, plinth.beginning, plinth.closed to @owner@;
+-- ------------------------------------------------------------------ the end of a job
+
+-- Only ends are written there, and only by us.
+alter table plinth.job_done drop constraint job_done_outcome_check;
+
+-- Neither of these sets a search path, which takes longer than what they do: nothing in them depends on one.
+create or replace function plinth.fence(holds boolean) returns boolean
+language plpgsql
+as $$
+begin
+  if not holds then
+    raise exception 'the job is not this worker''s any more' using errcode = 'PLF01';
+  end if;
+  return true;
+end
+$$;
+
+create or replace function plinth.hold(taker bigint) returns bigint
+language plpgsql
+as $$
+begin
+  perform from plinth.worker
+  where id operator(pg_catalog.=) taker and alive_until operator(pg_catalog.>=) pg_catalog.clock_timestamp() for share;
+  if not found then
+    raise exception 'the worker''s lease is over' using errcode = 'PLF01';
+  end if;
+  return taker;
+end
+$$;
+
+-- ------------------------------------------------------------------ rights
+
+grant select, insert, update, delete on plinth.beginning, plinth.closed to @owner@;
 revoke all on function plinth.take_limited(bigint, integer, integer, interval, integer, integer, text[], smallint[], bigint[], integer, bigint) from public;
 grant execute on function plinth.take_limited(bigint, integer, integer, interval, integer, integer, text[], smallint[], bigint[], integer, bigint) to @owner@;

@@ -43,6 +43,7 @@ async fn outdate(registry: &Registry, project: &Project) {
           returns setof plinth.job return null::plinth.job; \
         create table plinth.rate (); \
         create table plinth.turn (); \
+        alter table plinth.job_done add constraint job_done_outcome_check check (outcome <> ''); \
         alter table plinth.seat drop column number; \
         create index seat_key_idx on plinth.seat (binding, key); \
         insert into plinth.seat (job, binding, key) values (1, 1, ''); \
