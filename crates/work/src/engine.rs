@@ -33,6 +33,9 @@ const MOST_DOUBLINGS: u32 = 4;
 /// A failure that goes on is told of again after so long.
 const SAID_AGAIN: Duration = Duration::from_secs(60);
 
+/// Keys of a limited binding that one look asks at most.
+const MOST_KEYS: usize = 1024;
+
 /// A pause before another look at a binding whose jobs somebody else was taking.
 const GIVE_WAY: Duration = Duration::from_millis(20);
 
@@ -312,24 +315,26 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
     let mut promoted = Instant::now();
     let mut failures = 0;
     let mut said = None;
-    loop {
+    for number in 0_usize.. {
         while attempts.try_join_next().is_some() {}
-        let mut taken = Vec::new();
         *shared.looking() = Some(Instant::now());
-        // What took too long gets more time: there may be much to step over.
-        let patience = shared.patience() * 2_u32.pow(failures);
-        let looked = take_once(shared, &mut promoted, patience, &mut taken).await;
-        let some = !taken.is_empty();
-        for job in taken {
-            start(shared, finisher, attempts, job);
-        }
+        // What ends during the look may make room for what it leaves behind.
+        shared.crowded.store(true, Ordering::Relaxed);
+        let mut look = TakingLook {
+            shared,
+            finisher,
+            attempts: &mut *attempts,
+            // What took too long gets more time: there may be much to step over.
+            patience: shared.patience() * 2_u32.pow(failures),
+            number,
+            pause: shared.options.poll,
+            taken: 0,
+        };
+        let looked = look.take(&mut promoted).await;
+        let (some, pause) = (look.taken > 0, look.pause);
         *shared.looking() = None;
-        let pause = match looked {
-            Ok(_) if some && shared.room() > 0 => {
-                failures = 0;
-                continue;
-            }
-            Ok(pause) => pause,
+        match looked {
+            Ok(()) => failures = 0,
             Err(error) => {
                 let error = error.to_string();
                 let known = said.as_ref().is_some_and(|(before, at): &(String, Instant)| {
@@ -344,8 +349,10 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }
-        };
-        failures = 0;
+        }
+        if some && shared.room() > 0 {
+            continue;
+        }
         tokio::select! {
             () = shared.wake.notified() => {}
             () = sleep(pause) => {}
@@ -353,94 +360,174 @@ async fn take(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<
     }
 }
 
-/// One look for jobs: those whose time has come, then unlimited bindings in one statement, then each limited one. Says when to
-/// look again at the latest. `taken` gets them also when there is an error.
-async fn take_once(
-    shared: &Shared,
-    promoted: &mut Instant,
+/// One look for jobs.
+struct TakingLook<'a> {
+    shared: &'a Arc<Shared>,
+    finisher: &'a Finisher,
+    attempts: &'a mut JoinSet<()>,
     patience: Duration,
-    taken: &mut Vec<Claimed>,
-) -> Result<Duration, WireError> {
-    let rules = shared.rules();
-    let room = shared.room().min(shared.options.batch);
-    if room == 0 || rules.is_empty() {
-        shared.crowded.store(true, Ordering::Relaxed);
-        return Ok(shared.options.poll);
-    }
-    if promoted.elapsed() >= keeper::PROMOTE {
-        *promoted = Instant::now();
-        let promote = shared.store.job_promote(keeper::MOST_PROMOTED);
-        for turn in soon(shared.patience(), promote).await? {
-            if rules.get(&turn.binding).is_some_and(|rule| rule.is_limited()) {
-                shared.turns().learn(turn);
-            }
-        }
-    }
-    let mut busy: HashMap<i32, usize> = HashMap::new();
-    for running in shared.running().values() {
-        *busy.entry(running.binding).or_default() += 1;
-    }
-    let free = |rule: &Rule| {
-        rule.most.saturating_sub(busy.get(&rule.id).copied().unwrap_or_default()).min(room)
-    };
-    let full = rules.values().any(|rule| free(rule) == 0);
-    let unlimited = rules.values().filter(|rule| !rule.is_limited());
-    let look = shared.sources().of(unlimited.map(|rule| (&**rule, free(rule))));
-    if !look.is_empty() {
-        let claim = shared.store.job_claim(shared.worker(), &look, room);
-        *taken = soon(patience, claim).await?;
-        shared.sources().passed(&look, taken);
-    }
-    let limited: Vec<_> = rules.values().filter(|rule| rule.is_limited()).collect();
-    let limited = limited.into_iter().map(|rule| (&**rule, free(rule)));
-    let pause = soon(patience, take_limited(shared, limited.collect(), room, taken)).await?;
-    shared.crowded.store(full || !taken.is_empty(), Ordering::Relaxed);
-    Ok(pause)
+    /// Who comes first changes from look to look.
+    number: usize,
+    /// When to look again at the latest.
+    pause: Duration,
+    /// Jobs that it took, which run already.
+    taken: usize,
 }
 
-/// One look for jobs of limited bindings, so many of each and `room` with those that are in `taken` already.
-async fn take_limited(
-    shared: &Shared,
-    rules: Vec<(&Rule, usize)>,
-    room: usize,
-    taken: &mut Vec<Claimed>,
-) -> Result<Duration, WireError> {
-    let mut pause = shared.options.poll;
-    if rules.is_empty() {
-        return Ok(pause);
-    }
-    let from = shared.turns().news();
-    if let Some(from) = from {
-        let bindings: Vec<i32> = rules.iter().map(|(rule, _)| rule.id).collect();
-        let (end, found) = shared.store.job_news(&bindings, from, MOST_NEWS).await?;
-        if shared.turns().heard(from, end, found) {
-            pause = Duration::ZERO;
+impl TakingLook<'_> {
+    /// Looks for those whose time has come, for those of unlimited bindings in one statement, and for those of each limited one.
+    async fn take(&mut self, promoted: &mut Instant) -> Result<(), WireError> {
+        let (shared, rules) = (self.shared, self.shared.rules());
+        let room = shared.room().min(shared.options.batch);
+        if room == 0 || rules.is_empty() {
+            return Ok(());
         }
+        if promoted.elapsed() >= keeper::PROMOTE {
+            *promoted = Instant::now();
+            let promote = shared.store.job_promote(keeper::MOST_PROMOTED);
+            for turn in soon(shared.patience(), promote).await? {
+                if rules.get(&turn.binding).is_some_and(|rule| rule.is_limited()) {
+                    shared.turns().learn(turn);
+                }
+            }
+        }
+        let mut busy: HashMap<i32, usize> = HashMap::new();
+        for running in shared.running().values() {
+            *busy.entry(running.binding).or_default() += 1;
+        }
+        let free = |rule: &Rule| {
+            rule.most.saturating_sub(busy.get(&rule.id).copied().unwrap_or_default()).min(room)
+        };
+        let full = rules.values().any(|rule| free(rule) == 0);
+        let (mut limited, unlimited): (Vec<_>, Vec<_>) = rules
+            .values()
+            .map(|rule| (&**rule, free(rule)))
+            .partition(|(rule, _)| rule.is_limited());
+        limited.sort_unstable_by_key(|(rule, _)| rule.id);
+        let first = self.number % limited.len().max(1);
+        limited.rotate_left(first);
+        // A backlog of one kind may fill all the room there is.
+        let left = if self.number.is_multiple_of(2) {
+            self.take_unlimited(unlimited, room).await?;
+            self.take_limited(limited, room).await?
+        } else {
+            let left = self.take_limited(limited, room).await;
+            self.take_unlimited(unlimited, room).await?;
+            left?
+        };
+        shared.crowded.store(full || left || self.taken > 0, Ordering::Relaxed);
+        Ok(())
     }
-    for (rule, free) in rules {
-        let keys = shared.turns().keys(rule.id);
-        let mut asked = 0;
-        while asked < keys {
-            let most = free.min(room.saturating_sub(taken.len()));
+
+    /// Looks for jobs of these bindings, so many of each, in a look that has `room` for so many.
+    async fn take_unlimited(
+        &mut self,
+        rules: Vec<(&Rule, usize)>,
+        room: usize,
+    ) -> Result<(), WireError> {
+        let (shared, room) = (self.shared, room.saturating_sub(self.taken));
+        let look = shared.sources().of(rules.into_iter());
+        if look.is_empty() || room == 0 {
+            return Ok(());
+        }
+        let claim = shared.store.job_claim(shared.worker(), &look, room);
+        let taken = soon(self.patience, claim).await?;
+        shared.sources().passed(&look, &taken);
+        self.start(taken);
+        Ok(())
+    }
+
+    /// The same for limited bindings. What fails for one is no reason to leave out others. Says whether jobs stay behind for
+    /// which the end of another one may make room.
+    async fn take_limited(
+        &mut self,
+        rules: Vec<(&Rule, usize)>,
+        room: usize,
+    ) -> Result<bool, WireError> {
+        if rules.is_empty() {
+            return Ok(false);
+        }
+        self.hear(&rules).await?;
+        let (mut left, mut failed) = (false, None);
+        for (rule, free) in rules {
+            match self.take_limited_of(rule, free, room).await {
+                Ok(stays) => left |= stays && rule.seats.is_some(),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(left), Err)
+    }
+
+    /// Learns of new jobs of limited bindings.
+    async fn hear(&mut self, rules: &[(&Rule, usize)]) -> Result<(), WireError> {
+        let shared = self.shared;
+        let from = shared.turns().news();
+        if let Some(from) = from {
+            let bindings: Vec<i32> = rules.iter().map(|(rule, _)| rule.id).collect();
+            let news = shared.store.job_news(&bindings, from, MOST_NEWS);
+            let (end, found) = soon(self.patience, news).await?;
+            if shared.turns().heard(from, end, found) {
+                self.pause = Duration::ZERO;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for jobs of one limited binding. Says whether some stay behind.
+    async fn take_limited_of(
+        &mut self,
+        rule: &Rule,
+        free: usize,
+        room: usize,
+    ) -> Result<bool, WireError> {
+        let (shared, begun) = (self.shared, Instant::now());
+        let (keys, rest) = {
+            let turns = shared.turns();
+            (turns.keys(rule.id), turns.rest(rule.id, begun.into()))
+        };
+        if let Some(rest) = rest {
+            self.pause = self.pause.min(rest);
+            return Ok(true);
+        }
+        let (mut asked, mut stays) = (0, false);
+        while asked < keys.min(MOST_KEYS) {
+            let most = free.min(room.saturating_sub(self.taken));
             let look = shared.turns().next(rule.id, most, asked > 0);
             if most == 0 || look.turns.is_empty() {
                 break;
             }
             let take = shared.store.job_take_limited(shared.worker(), rule, most, &look);
-            let limited = take.await?;
+            let limited = soon(self.patience, take).await?;
             shared.turns().passed(rule.id, &look, &limited);
+            stays |= limited.no_room || !limited.stays.is_empty();
             if !limited.looked {
-                pause = pause.min(GIVE_WAY);
+                self.pause = self.pause.min(GIVE_WAY);
             }
             // Those that were asked may all be at their limit, and others not.
             asked = match limited.looked && limited.taken.is_empty() && !limited.no_room {
                 true => asked + look.turns.chunk_by(|one, next| one.fair == next.fair).count(),
                 false => keys,
             };
-            taken.extend(limited.taken.into_iter().map(|(job, _)| job));
+            self.start(limited.taken.into_iter().map(|(job, _)| job).collect());
+        }
+        let mut turns = shared.turns();
+        if asked < keys {
+            // The others come after a rest, which many keys without room must not make one long look.
+            self.pause = self.pause.min(turns.take_rest(rule.id, begun.into()));
+        }
+        if let (true, Some(rate)) = (stays, rule.rate) {
+            self.pause =
+                turns.room_in(rule.id, rate.per).map_or(self.pause, |it| it.min(self.pause));
+        }
+        Ok(stays)
+    }
+
+    fn start(&mut self, jobs: Vec<Claimed>) {
+        self.taken += jobs.len();
+        for job in jobs {
+            start(self.shared, self.finisher, self.attempts, job);
         }
     }
-    Ok(pause)
 }
 
 fn start(shared: &Arc<Shared>, finisher: &Finisher, attempts: &mut JoinSet<()>, job: Claimed) {

@@ -1,8 +1,8 @@
 //! Where to look for queued jobs of limited bindings: whose turn comes next, and where the jobs of each turn begin.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::sources::Reading;
 use crate::store::{Limited, Look, Turn};
@@ -15,6 +15,12 @@ const KEYS: usize = 8;
 
 /// and when it found nothing, since those may be at their limit, and others not.
 const MORE_KEYS: usize = 256;
+
+/// A binding with more keys without room than one look asks rests so much longer than the look took.
+const REST: u32 = 4;
+
+/// Looks that took jobs, of which it is remembered when they did.
+const MOST_BEGUN: usize = 256;
 
 /// Numbers of jobs, or of places, that one look for new jobs reads at most.
 pub(super) const MOST_NEWS: i64 = 20_000;
@@ -35,15 +41,27 @@ pub(super) struct Turns {
 #[derive(Debug, Default)]
 struct Ring {
     /// By key and priority.
-    begins: BTreeMap<String, BTreeMap<u8, i64>>,
+    begins: BTreeMap<String, BTreeMap<u8, Begin>>,
     /// The key that had the last turn.
     last: String,
     /// The first seat, at the last look.
     first_seat: i64,
+    /// No look before that.
+    rests_until: Option<Instant>,
+    /// When this engine let jobs begin, the oldest first.
+    begun: VecDeque<Instant>,
+}
+
+/// Where the jobs of a turn begin.
+#[derive(Debug)]
+struct Begin {
+    place: i64,
+    /// Somebody has seen a job of it since the look that is under way began.
+    heard: bool,
 }
 
 impl Ring {
-    fn begin(&mut self, turn: &Turn) -> Option<&mut i64> {
+    fn begin(&mut self, turn: &Turn) -> Option<&mut Begin> {
         self.begins.get_mut(&turn.fair)?.get_mut(&turn.priority)
     }
 
@@ -64,23 +82,29 @@ impl Turns {
     }
 
     /// Where to look for `most` jobs of a binding, `again` after a look that found none: at the turns that come next.
-    pub(super) fn next(&self, binding: i32, most: usize, again: bool) -> Look {
-        let Some(ring) = self.rings.get(&binding) else { return Look::default() };
+    pub(super) fn next(&mut self, binding: i32, most: usize, again: bool) -> Look {
+        let Some(ring) = self.rings.get_mut(&binding) else { return Look::default() };
         let last = ring.last.as_str();
         let after = ring.begins.range::<str, _>((Bound::Excluded(last), Bound::Unbounded));
         let before = ring.begins.range::<str, _>((Bound::Unbounded, Bound::Included(last)));
         let round = after.chain(before);
         let keys: Vec<_> = round.take(most.max(if again { MORE_KEYS } else { KEYS })).collect();
         let depth = most.div_ceil(keys.len().max(1));
-        let turn = |fair: &String, (&priority, &place): (&u8, &i64)| Turn {
+        let turn = |fair: &String, (&priority, begin): (&u8, &Begin)| Turn {
             binding,
             fair: fair.clone(),
             priority,
-            place,
+            place: begin.place,
         };
         let turns =
             keys.into_iter().flat_map(|(fair, begins)| begins.iter().map(move |it| turn(fair, it)));
-        Look { turns: turns.collect(), depth, first_seat: ring.first_seat }
+        let turns: Vec<_> = turns.collect();
+        for turn in &turns {
+            if let Some(begin) = ring.begin(turn) {
+                begin.heard = false;
+            }
+        }
+        Look { turns, depth, first_seat: ring.first_seat }
     }
 
     /// Remembers what a look at a binding came to.
@@ -97,6 +121,10 @@ impl Turns {
         }
         let stays: HashMap<(&str, u8), i64> =
             limited.stays.iter().map(|turn| ((&*turn.fair, turn.priority), turn.place)).collect();
+        if !limited.taken.is_empty() {
+            ring.begun.truncate(MOST_BEGUN - 1);
+            ring.begun.push_back(Instant::now());
+        }
         let mut most = 0;
         for turn in &look.turns {
             let of = (turn.fair.as_str(), turn.priority);
@@ -108,14 +136,40 @@ impl Turns {
             }
             match ring.begin(turn) {
                 // Somebody learned meanwhile of a job before that.
-                Some(place) if *place != turn.place => {}
-                Some(place) => match stays.get(&of).copied().or(last) {
-                    Some(next) => *place = next,
+                Some(begin) if begin.place != turn.place => {}
+                Some(begin) => match stays.get(&of).copied().or(last) {
+                    Some(next) => begin.place = next,
+                    None if begin.heard => {}
                     None => ring.forget(turn),
                 },
                 None => {}
             }
         }
+    }
+
+    /// How long the binding still rests at this moment, if it does.
+    pub(super) fn rest(&self, binding: i32, now: Instant) -> Option<Duration> {
+        let until = self.rings.get(&binding)?.rests_until?;
+        until.checked_duration_since(now).filter(|rest| !rest.is_zero())
+    }
+
+    /// A look that began then found too many keys without room: the next one comes after a rest of this length.
+    pub(super) fn take_rest(&mut self, binding: i32, begun: Instant) -> Duration {
+        let rest = begun.elapsed() * REST;
+        if let Some(ring) = self.rings.get_mut(&binding) {
+            ring.rests_until = Some(Instant::now() + rest);
+        }
+        rest
+    }
+
+    /// When jobs that this engine began leave room in a limit of beginnings in such a time, at the earliest. Room that jobs of
+    /// other engines leave is found by the next look, whenever it comes.
+    pub(super) fn room_in(&mut self, binding: i32, per: Duration) -> Option<Duration> {
+        let begun = &mut self.rings.get_mut(&binding)?.begun;
+        while begun.front().is_some_and(|at| at.elapsed() > per) {
+            begun.pop_front();
+        }
+        begun.front().map(|at| per.saturating_sub(at.elapsed()))
     }
 
     /// The server may have crashed and given numbers once more: seats are counted from the beginning again.
@@ -132,9 +186,10 @@ impl Turns {
             return false;
         }
         let begins = ring.begins.entry(turn.fair).or_default();
-        let place = begins.entry(turn.priority).or_insert(i64::MAX);
-        let earlier = turn.place < *place;
-        *place = turn.place.min(*place);
+        let unknown = Begin { place: i64::MAX, heard: false };
+        let begin = begins.entry(turn.priority).or_insert(unknown);
+        let earlier = turn.place < begin.place;
+        *begin = Begin { place: turn.place.min(begin.place), heard: true };
         earlier
     }
 
@@ -206,7 +261,7 @@ mod tests {
         turns
     }
 
-    fn next(turns: &Turns) -> Vec<Turn> {
+    fn next(turns: &mut Turns) -> Vec<Turn> {
         turns.next(1, 2, false).turns
     }
 
@@ -222,7 +277,7 @@ mod tests {
         let (jobs, stays) = (vec![taken("a", 4), taken("a", 9), taken("b", 5)], vec![turn("b", 2)]);
         turns.passed(1, &look, &came_to(jobs, stays));
         // Nothing is queued of the third. The first had the last turn.
-        assert_eq!(next(&turns), [turn("b", 2), turn("a", 10)]);
+        assert_eq!(next(&mut turns), [turn("b", 2), turn("a", 10)]);
         assert_eq!(turns.next(1, 1, false).first_seat, 7);
     }
 
@@ -233,7 +288,40 @@ mod tests {
         assert!(turns.learn(turn("a", 3)));
         assert!(!turns.learn(turn("a", 4)));
         turns.passed(1, &look, &came_to(vec![taken("a", 8)], Vec::new()));
-        assert_eq!(next(&turns), [turn("a", 3)]);
+        assert_eq!(next(&mut turns), [turn("a", 3)]);
+    }
+
+    #[test]
+    fn a_turn_of_which_a_job_was_seen_during_a_look_is_not_forgotten() {
+        let mut turns = turns(&[("a", 5)]);
+        let look = turns.next(1, 2, false);
+        assert!(!turns.learn(turn("a", 6)));
+        turns.passed(1, &look, &came_to(Vec::new(), Vec::new()));
+        let look = turns.next(1, 2, false);
+        assert_eq!(look.turns, [turn("a", 5)]);
+        turns.passed(1, &look, &came_to(Vec::new(), Vec::new()));
+        assert_eq!(next(&mut turns), []);
+    }
+
+    #[test]
+    fn who_has_too_many_keys_without_room_rests() {
+        let (mut turns, now) = (turns(&[("a", 5)]), Instant::now());
+        assert_eq!(turns.rest(1, now), None);
+        let rest = turns.take_rest(1, now - Duration::from_secs(1));
+        assert!(rest >= Duration::from_secs(4));
+        assert!(turns.rest(1, now).is_some());
+        assert_eq!(turns.rest(1, now + rest * 2), None);
+    }
+
+    #[test]
+    fn there_is_room_when_the_first_beginning_is_over() {
+        let mut turns = turns(&[("a", 5)]);
+        let look = turns.next(1, 2, false);
+        assert_eq!(turns.room_in(1, Duration::from_secs(60)), None);
+        turns.passed(1, &look, &came_to(vec![taken("a", 5)], vec![turn("a", 6)]));
+        let room = turns.room_in(1, Duration::from_secs(60)).unwrap();
+        assert!(room > Duration::ZERO && room <= Duration::from_secs(60));
+        assert_eq!(turns.room_in(1, Duration::ZERO), None);
     }
 
     #[test]
@@ -241,7 +329,7 @@ mod tests {
         let mut turns = turns(&[("a", 5), ("b", 5)]);
         let look = turns.next(1, 2, false);
         turns.passed(1, &look, &Limited::default());
-        assert_eq!(next(&turns), [turn("a", 5), turn("b", 5)]);
+        assert_eq!(next(&mut turns), [turn("a", 5), turn("b", 5)]);
     }
 
     #[test]

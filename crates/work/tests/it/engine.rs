@@ -26,8 +26,17 @@ pub(crate) async fn engine(
     actions: Actions,
     change: impl FnOnce(&mut Rule),
 ) -> Engine {
+    engine_with(bench, actions, options(), change).await
+}
+
+pub(crate) async fn engine_with(
+    bench: &mut Bench<'_>,
+    actions: Actions,
+    options: Options,
+    change: impl FnOnce(&mut Rule),
+) -> Engine {
     let rule = bind(bench, change).await;
-    Engine::start("test", bench.store(), actions.with(Noop), vec![rule], options())
+    Engine::start("test", bench.store(), actions.with(Noop), vec![rule], options)
 }
 
 /// Has pending tasks make jobs, whose limits count by tenant.

@@ -5,12 +5,14 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use plinth_work::action::{Actions, Noop, Outcome};
-use plinth_work::engine::Engine;
+use plinth_work::engine::{Engine, Options};
 use plinth_work::install::RowBinding;
 use plinth_work::rule::{Rate, Rule};
 
-use crate::engine::{Fails, STATES, Slow, TASKS, are_found, engine, options, read_little};
-use crate::support::{pending, rule, with_bench};
+use crate::engine::{
+    Fails, STATES, Slow, TASKS, are_found, engine, engine_with, options, read_little,
+};
+use crate::support::{Bench, pending, rule, with_bench};
 
 #[test]
 fn turns_are_taken_across_tenants() {
@@ -207,4 +209,99 @@ fn a_full_key_is_in_the_way_of_no_other_in_the_same_turn() {
             engine.stop().await;
         },
     );
+}
+
+/// Of an engine that looks by itself as good as never.
+fn only_when_woken() -> Options {
+    Options { poll: Duration::from_secs(3600), ..options() }
+}
+
+#[test]
+fn who_gives_a_seat_back_lets_the_next_one_begin() {
+    static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    with_bench(TASKS, async |bench| {
+        let slow = Slow(&CALLS, Duration::from_millis(5));
+        let engine = engine_with(bench, Actions::default().with(slow), only_when_woken(), |rule| {
+            rule.action = "slow".to_owned();
+            rule.seats = Some(2);
+        })
+        .await;
+        bench
+            .run("insert into task (id, tenant) select n, 'a' from generate_series(1, 40) as n")
+            .await;
+        engine.wake();
+        bench.until(STATES, "done:40").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn more_begin_as_soon_as_the_limit_lets_them() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine_with(bench, Actions::default(), only_when_woken(), |rule| {
+            rule.rate = Some(Rate { max: 3, per: Duration::from_millis(200) });
+        })
+        .await;
+        bench
+            .run("insert into task (id, tenant) select n, 'a' from generate_series(1, 12) as n")
+            .await;
+        engine.wake();
+        bench.until(STATES, "done:12").await;
+        engine.stop().await;
+    });
+}
+
+/// Rows without a tenant make jobs of binding 1, the others of binding 2.
+async fn two_bindings(bench: &mut Bench<'_>) {
+    for (name, when) in [("alone", "tenant is null"), ("tenants", "tenant is not null")] {
+        let id = bench.binding(name).await;
+        let binding = RowBinding {
+            when: format!("status = 'pending' and {when}"),
+            fair: Some("tenant".to_owned()),
+            ..pending(id)
+        };
+        let binding = if id == 1 { RowBinding { fair: None, ..binding } } else { binding };
+        bench.install(&binding).await.unwrap();
+    }
+}
+
+#[test]
+fn a_backlog_without_limits_leaves_room_for_limited_jobs() {
+    with_bench(TASKS, async |bench| {
+        two_bindings(bench).await;
+        bench.run("insert into task (id) select n from generate_series(1, 2000) as n;
+                   insert into task (id, tenant) select n, 'a' from generate_series(3001, 3003) as n").await;
+        let options = Options { most: 4, batch: 4, ..options() };
+        let rules = vec![rule(1, "noop"), Rule { fair: true, ..rule(2, "noop") }];
+        let actions = Actions::default().with(Noop);
+        let engine = Engine::start("test", bench.store(), actions, rules, options);
+        bench.until(STATES, "done:2003").await;
+        let before = "select count(*) < 1000 from plinth.job_done as done where binding = 1 and done.started_at <
+            (select max(started_at) from plinth.job_done as done where binding = 2)";
+        assert_eq!(bench.text(before).await, "true");
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_binding_whose_looks_fail_is_in_the_way_of_no_other() {
+    with_bench(TASKS, async |bench| {
+        two_bindings(bench).await;
+        // Longer than any interval.
+        let never = Rate { max: 1, per: Duration::from_secs(u64::MAX) };
+        let rules = vec![
+            Rule { rate: Some(never), ..rule(1, "noop") },
+            Rule { fair: true, ..rule(2, "noop") },
+        ];
+        bench
+            .run(
+                "insert into task (id) values (1);
+                   insert into task (id, tenant) select n, 'a' from generate_series(2, 9) as n",
+            )
+            .await;
+        let actions = Actions::default().with(Noop);
+        let engine = Engine::start("test", bench.store(), actions, rules, options());
+        bench.until(STATES, "done:8,pending:1").await;
+        engine.stop().await;
+    });
 }
