@@ -11,10 +11,13 @@ use tokio_postgres::{GenericClient, Transaction};
 use crate::manifest::{BindingSpec, Priority, Sql};
 
 /// SQL of a key that is not there.
-const NULL: &str = "null";
+const NULL: &str = "null::text";
 
 /// SQL of the turn of jobs that take none.
-const EMPTY: &str = "''";
+const EMPTY: &str = "''::text";
+
+/// Bytes of a key of limits or turns beyond which a digest takes its place: longer ones fit into no index.
+const LONGEST_KEY: usize = 500;
 
 /// Why the triggers cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +80,7 @@ pub struct RowBinding {
     pub backfill: bool,
 }
 
-/// Expressions of a binding, with columns that say which row they are of.
+/// Expressions of a binding, with columns that say which row they are of. Those of priority and keys are what its jobs get.
 struct Rewritten {
     when: [String; 2],
     cancel_when: Option<[String; 2]>,
@@ -242,8 +245,8 @@ async fn rewrite_all(
         let (old, _) = rewrite(transaction, binding, what, text, "old").await?;
         Ok([new, old])
     };
-    let value = async |what, text: &Option<String>, default: &str| match text {
-        Some(text) => Ok(rewrite(transaction, binding, what, text, "new").await?.0),
+    let key = async |what, text: &Option<String>, default: &str| match text {
+        Some(text) => Ok(bounded(&rewrite(transaction, binding, what, text, "new").await?.0)),
         None => Ok(default.to_owned()),
     };
     let when = condition("when", &binding.when).await?;
@@ -251,19 +254,41 @@ async fn rewrite_all(
         Some(text) => Some(condition("cancel_when", text).await?),
         None => None,
     };
-    let rate_key = value("limit.key", &binding.rate_key, NULL).await?;
-    let seat_key = value("concurrency.key", &binding.seat_key, NULL).await?;
+    let rate_key = key("limit.key", &binding.rate_key, NULL).await?;
+    let seat_key = key("concurrency.key", &binding.seat_key, NULL).await?;
     // Jobs of a key that has no room are passed over together when turns are taken by that key.
     let turns = binding.fair.clone().or_else(|| binding.rate_key.clone());
     let turns = turns.or_else(|| binding.seat_key.clone());
-    Ok(Rewritten {
-        when,
-        cancel_when,
-        priority: value("priority", &binding.priority, "0").await?,
-        fair: value("fair", &turns, EMPTY).await?,
-        rate_key,
-        seat_key,
-    })
+    let fair = match turns {
+        Some(_) => format!("coalesce({}, '')", key("fair", &turns, EMPTY).await?),
+        None => EMPTY.to_owned(),
+    };
+    let priority = match &binding.priority {
+        Some(text) => {
+            let (sql, kind) = rewrite(transaction, binding, "priority", text, "new").await?;
+            clamped(&sql, &kind)
+        }
+        None => "0".to_owned(),
+    };
+    Ok(Rewritten { when, cancel_when, priority, fair, rate_key, seat_key })
+}
+
+/// A key, or its digest when it is too long. The text is evaluated once, for it may be expensive.
+fn bounded(sql: &str) -> String {
+    format!(
+        "(select case when octet_length(whole) > {LONGEST_KEY} then md5(whole) else whole end from (values (({sql})::text)) as given (whole))"
+    )
+}
+
+/// The priority that is nearest to a number of that type, and the lowest for what is none. It is cast when it is small: a row
+/// must not be refused for the value of its priority.
+fn clamped(sql: &str, kind: &str) -> String {
+    if sql.parse::<u8>().is_ok_and(|priority| priority <= 9) {
+        return sql.to_owned();
+    }
+    // A truth value is a number only as an integer.
+    let number = if kind == "boolean" { format!("({sql})::integer") } else { sql.to_owned() };
+    format!("least(9, greatest(0, nullif(({number})::numeric, 'NaN')))::smallint")
 }
 
 /// An expression on a row's columns, as one on those of `row` (`new`, `old`), and its type.
@@ -308,9 +333,7 @@ fn functions(binding: &RowBinding, key: &str, rewritten: &Rewritten) -> String {
         Ok(priority) if constant => ("priority", priority.to_string(), ""),
         _ => (
             "priority, fair, rate_key, seat_key",
-            format!(
-                "least(9, greatest(0, ({priority})::integer)), coalesce(({fair})::text, ''), ({rate_key})::text, ({seat_key})::text"
-            ),
+            format!("{priority}, {fair}, {rate_key}, {seat_key}"),
             "set search_path = ''",
         ),
     };
@@ -375,9 +398,8 @@ fn settle(binding: &RowBinding, table: &str, key: &str, rewritten: &Rewritten) -
            select job.id, wanted.priority, wanted.fair, wanted.rate_key, wanted.seat_key
            from plinth.job
            join (
-             select (new.{key})::text collate \"C\" as key, least(9, greatest(0, ({priority})::integer))::smallint as priority,
-               coalesce(({fair})::text, '') collate \"C\" as fair,
-               ({rate_key})::text collate \"C\" as rate_key, ({seat_key})::text collate \"C\" as seat_key
+             select (new.{key})::text collate \"C\" as key, {priority} as priority, {fair} collate \"C\" as fair,
+               {rate_key} collate \"C\" as rate_key, {seat_key} collate \"C\" as seat_key
              from {table} as new
              where (select exists (select from plinth.job where job.binding = {id}::integer))) as wanted
            on wanted.key = job.key
@@ -401,8 +423,7 @@ fn backfill(binding: &RowBinding, table: &str, key: &str, rewritten: &Rewritten)
     let (id, key) = (literal(&binding.id.to_string()), ident(key));
     format!(
         "insert into plinth.job (binding, key, priority, fair, rate_key, seat_key)
-         select {id}::integer, (new.{key})::text, least(9, greatest(0, ({priority})::integer)),
-           coalesce(({fair})::text, ''), ({rate_key})::text, ({seat_key})::text
+         select {id}::integer, (new.{key})::text, {priority}, {fair}, {rate_key}, {seat_key}
          from {table} as new
          where ({when}) and not exists (
            select from plinth.job where job.binding = {id}::integer and job.key = (new.{key})::text)

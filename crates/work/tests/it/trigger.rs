@@ -127,3 +127,80 @@ fn conditions_and_keys_are_expressions_on_the_rows_columns() {
         }
     });
 }
+
+#[test]
+fn a_priority_beyond_all_numbers_is_the_nearest_that_there_is() {
+    let tasks = "create table task (id bigint primary key, status text not null default 'pending',
+                                    large bigint, exact numeric, rough double precision, yes boolean, word text)";
+    for (expression, wanted) in [
+        ("large", "0,0,9,0,0"),
+        ("exact", "0,9,9,0,0"),
+        ("rough", "0,9,9,0,0"),
+        ("yes", "0,1,0,0,0"),
+        ("word", "0,7,9,0,0"),
+        ("4", "4,4,4,4,4"),
+        ("5000000000", "9,9,9,9,9"),
+    ] {
+        with_bench(tasks, async |bench| {
+            let id = bench.binding("task").await;
+            let binding = RowBinding { priority: Some(expression.to_owned()), ..pending(id) };
+            bench.run("insert into task (id, large) values (0, null)").await;
+            bench.install(&RowBinding { backfill: true, ..binding }).await.unwrap();
+            bench
+                .run("insert into task values (1, 'pending', null, 'infinity', 'infinity', true, '7'),
+                        (2, 'pending', 3000000000, 3e40, 1e300, false, '3000000000'),
+                        (3, 'pending', -3000000000, '-infinity', '-infinity', null, '-1'),
+                        (4, 'pending', 0, 'nan', 'nan', null, 'nan')")
+                .await;
+            let found = "select string_agg(priority::text, ',' order by id) from plinth.job";
+            assert_eq!(bench.text(found).await, wanted, "{expression}");
+            bench.run("delete from plinth.job; select plinth.add_job('task', id::text, null, null) from task order by id").await;
+            assert_eq!(bench.text(found).await, wanted, "{expression}");
+        });
+    }
+}
+
+#[test]
+fn long_keys_are_in_the_way_of_nobody() {
+    with_bench(TASKS, async |bench| {
+        bench
+            .run(
+                "create function noise(seed text) returns text immutable language sql as
+                   $$ select string_agg(md5(seed || n), '') from generate_series(1, 300) as n $$;
+                   insert into task (id, tenant) values (1, noise('a'))",
+            )
+            .await;
+        let id = bench.binding("task").await;
+        let tenant = Some("tenant".to_owned());
+        let binding = RowBinding {
+            fair: tenant.clone(),
+            rate_key: tenant.clone(),
+            seat_key: tenant,
+            backfill: true,
+            ..pending(id)
+        };
+        bench.install(&binding).await.unwrap();
+        bench.run("insert into task (id, tenant) values (2, noise('a')), (3, noise('b')), (4, 'short'), (5, repeat('ä', 250)), (6, null)").await;
+        bench.run("select plinth.add_job('task', '3', null, null)").await;
+        let keys = "select string_agg(distinct concat_ws('/', length(fair), length(rate_key), length(seat_key)), ' ') from plinth.job where key = ";
+        for (key, wanted) in [
+            (1, "32/32/32"),
+            (2, "32/32/32"),
+            (3, "32/32/32"),
+            (4, "5/5/5"),
+            (5, "250/250/250"),
+            (6, "0"),
+        ] {
+            assert_eq!(bench.text(&format!("{keys}'{key}'")).await, wanted, "{key}");
+        }
+        let turns =
+            "select string_agg(key, ',' order by id) from plinth.job where fair = md5(noise('";
+        assert_eq!(bench.text(&format!("{turns}a'))")).await, "1,2");
+        assert_eq!(bench.text(&format!("{turns}b'))")).await, "3,3");
+        // Nothing is to be settled where nothing changed.
+        bench.run("create table before as select id, xmin::text as version from plinth.job").await;
+        bench.install(&RowBinding { backfill: false, ..binding }).await.unwrap();
+        let written = "select count(*) from plinth.job join before using (id) where job.xmin::text <> version";
+        assert_eq!(bench.text(written).await, "0");
+    });
+}

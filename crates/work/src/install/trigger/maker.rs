@@ -30,7 +30,7 @@ pub(super) fn function(
            end;
            insert into plinth.job (binding, key, input, parent, priority, fair, rate_key, seat_key)
            select {id}, (new.{key})::text, make_{id}.of_input, make_{id}.of_parent,
-             least(9, greatest(0, ({priority})::integer)), coalesce(({fair})::text, ''), ({rate_key})::text, ({seat_key})::text
+             {priority}, {fair}, {rate_key}, {seat_key}
            from {table} as new where new.{key} = plinth_making.wanted limit 1
            returning id into made;
            if made is null then
