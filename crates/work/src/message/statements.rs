@@ -124,7 +124,7 @@ statements! {
                'parallelismCount', (select count(*) from plinth.message where flow = key and state = 'r'),
                'rateCount', case when window_start + period_s * interval '1 second' > clock_timestamp() then window_count else 0 end,
                'ratePeriodStart', case when isfinite(window_start) then extract(epoch from window_start)::bigint else 0 end,
-               'waitListSize', (select count(*) from plinth.message where flow = key and state = 'q' and due_at <= clock_timestamp()),
+               'waitListSize', (select count(*) from plinth.message where flow = key and state = 'q' and due_at <= statement_timestamp()),
                'isPaused', paused, 'isPinnedParallelism', pinned_parallelism, 'isPinnedRate', pinned_rate)
              from plinth.message_flow where ($1::text is null or key = $1) and ($2::text is null or strpos(key, $2) > 0)
              order by key limit 1000";
@@ -172,7 +172,7 @@ statements! {
                         next_at = case when $2 then next_at else coalesce($3::timestamptz, next_at) end
                       where id = $1 returning to_jsonb(id)";
     SCHEDULES_DUE = "select jsonb_build_object('id', id, 'cron', cron, 'due', next_at::text)
-                     from plinth.message_schedule where not paused and next_at <= clock_timestamp() order by next_at limit 100";
+                     from plinth.message_schedule where not paused and next_at <= statement_timestamp() order by next_at limit 100";
     TICK = "select to_jsonb(plinth.tick_message($1, $2::timestamptz, $3::timestamptz))";
 
     NOTIFY = "select plinth.notify_runs($1, $2, $3)";

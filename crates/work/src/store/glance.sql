@@ -11,4 +11,4 @@ select (select last_value from plinth.binding_revision),
   (select extract(epoch from least(
      (select min(due_at) from plinth.job where due_at is not null),
      (select min(schedule.next_at) from plinth.schedule join plinth.binding on binding.id = schedule.binding
-      where binding.state = 'active' and schedule.next_at > clock_timestamp())) - clock_timestamp()))
+      where binding.state = 'active' and schedule.next_at > statement_timestamp())) - clock_timestamp()))
