@@ -59,11 +59,14 @@ statements! {
                    and (select exists (select from plinth.worker where alive_until = '-infinity'))
                    and not exists (select from plinth.job where job.worker = worker.id and job.state = 'r')";
     BEAT = include_str!("store/beat.sql");
+    // Waits for takers, whose jobs the next statement then sees.
+    RELEASE_END = "update plinth.worker set alive_until = '-infinity' where id = $1";
     RELEASE = include_str!("store/release.sql");
     SURVEY_END = "select last_value from plinth.job_number";
     SURVEY = include_str!("store/survey.sql");
-    HELD = "select id, attempt from plinth.job
-            where worker = $1 and state = 'r' and started_at < statement_timestamp() - $2 * interval '1 second'";
+    HELD = "select id, attempt, worker from plinth.job
+            where state = 'r' and started_at < statement_timestamp() - $2 * interval '1 second'
+              and (worker = $1 or worker <> all (array(select id from plinth.worker)))";
     ORPHANS = include_str!("store/orphans.sql");
     STEP_RECORD = include_str!("store/step_record.sql");
     STEP_WAIT = include_str!("store/step_wait.sql");
@@ -92,8 +95,9 @@ statements! {
     CANCEL_LEAVING = "select plinth.cancel_leaving()";
     CLOSE_RATE = "insert into plinth.closed (binding, key, until)
                   select binding, coalesce(rate_key, ''), clock_timestamp() + $2 * interval '1 second' from plinth.job where id = $1
-                  on conflict (binding, key) do update set until = excluded.until";
+                  on conflict (binding, key) do update set until = greatest(closed.until, excluded.until)";
     FORGET_BEGINNINGS = "delete from plinth.beginning where until < clock_timestamp()";
+    FORGET_CLOSED = "delete from plinth.closed where until < clock_timestamp()";
     REGISTER = "insert into plinth.worker (name, alive_until) values ($1, clock_timestamp() + $2 * interval '1 second') returning id";
     BINDINGS = include_str!("store/bindings.sql");
     DEPTHS = include_str!("store/depths.sql");
@@ -185,6 +189,14 @@ pub(crate) struct Survey {
     pub(crate) end: i64,
     /// Binding, priority and place of queued jobs.
     pub(crate) found: Vec<(i32, u8, i64)>,
+}
+
+/// A running job, and who has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) job: i64,
+    pub(crate) attempt: i32,
+    pub(crate) worker: i64,
 }
 
 /// What a heartbeat learned.
@@ -323,30 +335,33 @@ impl Store {
     }
 
     pub(crate) async fn worker_release(&self, worker: i64) -> Result<(), WireError> {
-        let release = statement(&RELEASE, vec![text(worker)]);
-        self.run(vec![statement(&WHOLE, Vec::new()), release]).await.map(drop)
+        let steps = [&RELEASE_END, &RELEASE].map(|sql| statement(sql, vec![text(worker)]));
+        let whole = statement(&WHOLE, Vec::new());
+        self.run([whole].into_iter().chain(steps).collect()).await.map(drop)
     }
 
-    /// The jobs that this worker has for longer than `age`, and their attempts. Reads all jobs.
+    /// The jobs that this worker, or one that is not known any more, has for longer than `age`. Reads all jobs.
     pub(crate) async fn worker_held(
         &self,
         worker: i64,
         age: Duration,
-    ) -> Result<Vec<(i64, i32)>, WireError> {
+    ) -> Result<Vec<Held>, WireError> {
         let held = statement(&HELD, vec![text(worker), text(age.as_secs_f64())]);
         let rows = self.run(vec![statement(&WHOLE, Vec::new()), held]).await?.pop();
         let rows = rows.map(Rows::into_text).unwrap_or_default();
-        Ok(rows.iter().filter_map(|row| Some((number(row, 0)?, number(row, 1)?))).collect())
+        let held = |row: &Row| {
+            Some(Held { job: number(row, 0)?, attempt: number(row, 1)?, worker: number(row, 2)? })
+        };
+        Ok(rows.iter().filter_map(held).collect())
     }
 
-    /// Queues those of these jobs that are still this worker's, in these attempts; says how many.
-    pub(crate) async fn worker_orphans(
-        &self,
-        worker: i64,
-        jobs: &[(i64, i32)],
-    ) -> Result<usize, WireError> {
-        let (ids, attempts) = (jobs.iter().map(|job| job.0), jobs.iter().map(|job| job.1));
-        let params = vec![text(worker), numbers(ids), numbers(attempts)];
+    /// Queues those of these jobs that are still so held; says how many.
+    pub(crate) async fn worker_orphans(&self, jobs: &[Held]) -> Result<usize, WireError> {
+        let params = vec![
+            numbers(jobs.iter().map(|held| held.job)),
+            numbers(jobs.iter().map(|held| held.attempt)),
+            numbers(jobs.iter().map(|held| held.worker)),
+        ];
         Ok(self.one(&ORPHANS, params).await?.len())
     }
 
@@ -358,9 +373,9 @@ impl Store {
         Ok((rows.get(1).map_or(0, |rows| rows.text().len()), jobs.unwrap_or_default()))
     }
 
-    /// Forgets beginnings that count for no rate any more. Reads all.
+    /// Forgets beginnings that count for no rate any more, and keys that are not closed any more. Reads all.
     pub(crate) async fn rate_forget(&self) -> Result<(), WireError> {
-        let steps = [&WHOLE, &FORGET_BEGINNINGS];
+        let steps = [&WHOLE, &FORGET_BEGINNINGS, &FORGET_CLOSED];
         self.run(steps.map(|sql| statement(sql, Vec::new())).into()).await.map(drop)
     }
 

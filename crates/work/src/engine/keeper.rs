@@ -11,6 +11,7 @@ use super::Shared;
 use super::sources::MOST_LEFT;
 use super::turns::MOST_TURNS;
 use crate::patience::soon;
+use crate::store::Held;
 
 /// How often waiting jobs are looked at.
 pub(super) const PROMOTE: Duration = Duration::from_millis(200);
@@ -149,17 +150,19 @@ pub(super) async fn sweep(shared: &Shared) {
     }
 }
 
-/// Queues jobs that are this worker's and that it does not know of.
+/// Queues jobs that are this worker's and that it does not know of, and those of workers that nobody knows.
 async fn settle(shared: &Shared) -> Result<(), WireError> {
     // What was taken before the look that is under way runs here by now, or never will.
     let looking = shared.looking().map(|since| since.elapsed()).unwrap_or_default();
-    let held = shared.store.worker_held(shared.worker(), looking + shared.patience()).await?;
+    let worker = shared.worker();
+    let held = shared.store.worker_held(worker, looking + shared.patience()).await?;
     let lost: Vec<_> = {
         let running = shared.running();
-        held.into_iter().filter(|(job, _)| !running.contains_key(job)).collect()
+        let is_lost = |held: &Held| held.worker != worker || !running.contains_key(&held.job);
+        held.into_iter().filter(is_lost).collect()
     };
     if !lost.is_empty() {
-        let orphans = shared.store.worker_orphans(shared.worker(), &lost).await?;
+        let orphans = shared.store.worker_orphans(&lost).await?;
         shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
         shared.wake.notify_one();
     }

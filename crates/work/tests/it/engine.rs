@@ -429,6 +429,79 @@ fn who_stops_gives_back_jobs_that_it_does_not_know_of() {
 }
 
 #[test]
+fn who_stops_gives_back_what_it_is_taking_at_that_moment() {
+    with_bench(TASKS, async |bench| {
+        let id = bench.binding("task").await;
+        let unhurried = Options { lease: Duration::from_secs(60), ..options() };
+        let engine = Engine::start(
+            "test",
+            bench.store(),
+            Actions::default().with(Noop),
+            vec![rule(id, "noop")],
+            unhurried,
+        );
+        bench.until("select count(*) from plinth.worker", "1").await;
+        // A claim that goes on in the database though nobody waits for its answer any more.
+        let claim = bench.session().await;
+        claim
+            .batch_execute(
+                "begin; select plinth.hold(id) from plinth.worker;
+                 insert into plinth.job (binding, key, state, worker, attempt) select 1, '1', 'r', id, 1 from plinth.worker",
+            )
+            .await
+            .unwrap();
+        let (admin, stopped) =
+            (bench.database.connect().await.unwrap(), tokio::spawn(engine.stop()));
+        let waits = "select from pg_stat_activity where application_name = 'plinth work'
+                     and wait_event_type = 'Lock' and (query like 'update plinth.worker%' or query like '-- Gives back%')";
+        while admin.query(waits, &[]).await.unwrap().is_empty() {}
+        claim.batch_execute("commit").await.unwrap();
+        stopped.await.unwrap();
+        let left = "select state::text || coalesce(worker, 0) from plinth.job";
+        assert_eq!(bench.text(left).await, "q0");
+        assert_eq!(bench.text("select count(*) from plinth.worker").await, "0");
+        admin.close().await;
+        claim.close().await;
+    });
+}
+
+#[test]
+fn a_job_of_a_worker_that_is_not_known_is_queued_again() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench
+            .run(
+                "begin; insert into task (id) values (1);
+                 update plinth.job set state = 'r', attempt = 1, worker = 4711, started_at = clock_timestamp(); commit",
+            )
+            .await;
+        bench.until(STATES, "done:1").await;
+        assert_eq!(engine.counters().orphans.load(Ordering::Relaxed), 1);
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn jobs_that_wait_for_a_time_are_not_looked_at_before() {
+    const JOBS: i64 = 3000;
+    with_bench(TASKS, async |bench| {
+        let waiting = format!(
+            "insert into plinth.job (binding, state, place, due_at)
+             select 1, 'w', null, now() + interval '1 hour' from generate_series(1, {JOBS})"
+        );
+        bench.run(&waiting).await;
+        let before = reads(bench).await;
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench.run("insert into task select generate_series(1, 3)").await;
+        bench.until(STATES, "done:3").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        engine.stop().await;
+        let indexes = reads(bench).await[0] - before[0];
+        assert!(indexes < JOBS, "{indexes}");
+    });
+}
+
+#[test]
 fn a_job_that_was_taken_again_while_its_end_was_unheard_is_not_forgotten() {
     static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
     with_bench(TASKS, async |bench| {

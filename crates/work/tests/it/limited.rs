@@ -1,7 +1,7 @@
 //! Bindings that take turns, or limit how many jobs begin, or run at once.
 
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use plinth_work::action::{Actions, Noop, Outcome};
@@ -171,13 +171,40 @@ fn a_key_of_which_a_provider_said_not_before_waits_and_others_do_not() {
         .await;
         bench.run("insert into task (id, tenant) values (1, 'a')").await;
         bench.until("select count(*) from plinth.closed", "1").await;
+        bench.run("create table known as select * from plinth.closed").await;
         bench.run("insert into task (id, tenant) select n, case n % 2 when 0 then 'a' else 'b' end from generate_series(2, 21) as n").await;
         bench.until(STATES, "done:21").await;
-        let early = "select count(*) from plinth.job_done join task on task.id::text = key join plinth.closed on true
+        let early = "select count(*) from plinth.job_done join task on task.id::text = key join known on true
                      where tenant = 'a' and started_at < until";
         assert_eq!(bench.text(early).await, "0");
         let meanwhile = early.replace("'a'", "'b'");
         assert_eq!(bench.text(&meanwhile).await, "10");
+        // Nobody remembers it for ever.
+        bench.until("select count(*) from plinth.closed", "0").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_key_is_closed_for_as_long_as_was_said_at_most() {
+    with_bench(TASKS, async |bench| {
+        static LATER: AtomicU32 = AtomicU32::new(2);
+        // The first says a long time, the second a short one.
+        let later = || {
+            let second = LATER.fetch_sub(1, Ordering::SeqCst) == 1;
+            let seconds = if second { 1 } else { 600 };
+            Outcome::NotBefore(Duration::from_secs(seconds), "wait".to_owned())
+        };
+        let fails = Fails(AtomicU32::new(2), later);
+        let engine = engine(bench, Actions::default().with(fails), |rule| {
+            rule.action = "fails".to_owned();
+            rule.rate = Some(Rate { max: 100, per: Duration::from_secs(60) });
+        })
+        .await;
+        bench.run("insert into task (id, tenant) values (1, 'a'), (2, 'a')").await;
+        bench.until("select count(*) from plinth.job where state = 'w'", "2").await;
+        let left = "select until > now() + interval '5 minutes' from plinth.closed";
+        assert_eq!(bench.text(left).await, "true");
         engine.stop().await;
     });
 }
