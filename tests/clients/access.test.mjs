@@ -109,6 +109,7 @@ test('plinth token signs in as that user', async () => {
   const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
   assert.equal(claims.sub, people.ada.id);
   assert.equal(claims.role, 'authenticated');
+  assert.equal(ok(await visitor(chatbot).auth.getUser(token)).user.id, people.ada.id);
 });
 
 test('a token of somebody who has gone shows nothing', async () => {

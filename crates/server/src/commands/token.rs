@@ -46,7 +46,6 @@ async fn issue(admin: &Admin, config: &Config, args: &TokenArgs) -> anyhow::Resu
         "app_metadata": user.app_metadata,
         "user_metadata": user.user_metadata,
         "aal": "aal1",
-        "session_id": Uuid::new_v4().to_string(),
         "is_anonymous": false,
         "iat": now,
         "exp": now.saturating_add(life),

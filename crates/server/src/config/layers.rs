@@ -12,8 +12,14 @@ use super::{ConfigError, RawConfig, Surroundings};
 const DEFAULT_FILE: &str = "plinth.toml";
 
 /// Variables beginning with `PLINTH_` that are read elsewhere.
-const OTHER_VARIABLES: &[&str] =
-    &["PLINTH_BIN", "PLINTH_CONFIG", "PLINTH_PG_BIN", "PLINTH_PG_USER", "PLINTH_PROJECT"];
+const OTHER_VARIABLES: &[&str] = &[
+    "PLINTH_BIN",
+    "PLINTH_CONFIG",
+    "PLINTH_MASTER_KEY",
+    "PLINTH_PG_BIN",
+    "PLINTH_PG_USER",
+    "PLINTH_PROJECT",
+];
 
 /// Settings collected so far; later layers win.
 #[derive(Debug, Default)]
@@ -264,7 +270,7 @@ mod tests {
     #[test]
     fn a_misspelt_variable_is_noticed() {
         let names =
-            ["PLINTH_BODY_SIZE", "PLINTH_LISTEN", "PLINTH_PG_BIN", "HOME"].map(str::to_owned);
+            ["PLINTH_BODY_SIZE", "PLINTH_LISTEN", "PLINTH_MASTER_KEY", "HOME"].map(str::to_owned);
         let unknown = unknown_environment(names.into_iter());
         assert_eq!(
             unknown,
