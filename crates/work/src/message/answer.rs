@@ -76,6 +76,17 @@ impl Refusal {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, message }
     }
 
+    /// The same of a step that a run appends. Clients take 400 there for word that their run is over and fall silent, and come
+    /// back after any other status but 412, which fails the run with this message.
+    pub(super) fn of_step(self) -> Self {
+        match self.status {
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::PAYLOAD_TOO_LARGE => {
+                Self { status: StatusCode::PRECONDITION_FAILED, ..self }
+            }
+            _ => self,
+        }
+    }
+
     pub(super) fn answer(&self) -> Response {
         Response::json(self.status, &json!({"error": self.message}))
     }

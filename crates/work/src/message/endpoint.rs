@@ -207,12 +207,19 @@ impl Asked<'_> {
         for item in &mut items {
             item.settings.caller_ip = Some(self.request.client_ip.to_string());
         }
+        let steps = items.iter().any(Item::is_step);
+        let said = |refusal: Refusal| if steps { refusal.of_step() } else { refusal };
         let items = serde_json::to_string(&items)
             .map_err(|error| Refusal::bad(format!("cannot be published: {error}")))?;
         if items.contains("\\u0000") {
-            return Err(Refusal::bad("headers and names hold no NUL"));
+            return Err(said(Refusal::bad("headers and names hold no NUL")));
         }
-        let answers = self.one(&statements::PUBLISH, vec![text(items)]).await?;
+        let answers = self.one(&statements::PUBLISH, vec![text(items)]).await;
+        let answers = answers.map_err(|refusal| match refusal.status {
+            // A group that there is not; 400 is that the run is over.
+            StatusCode::NOT_FOUND => said(refusal),
+            _ => refusal,
+        })?;
         self.messages.wake.notify_one();
         match answers {
             Value::Array(answers) => Ok(answers),

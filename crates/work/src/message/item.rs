@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::answer::Refusal;
 use header::{address, flow, kind, labels, named, not_before, seen, settings};
-pub(super) use header::{first, is_name, span};
+pub(super) use header::{first, is_name, is_step, span};
 
 /// Most bytes of a message.
 pub const BODY_BYTES: usize = 1 << 20;
@@ -133,6 +133,18 @@ impl Item {
     ///
     /// [`Refusal`] says what is wrong.
     pub(super) fn read(destination: &str, headers: &Headers, body: &[u8]) -> Result<Self, Refusal> {
+        Self::checked(destination, headers, body).map_err(|refusal| match is_step(headers) {
+            true => refusal.of_step(),
+            false => refusal,
+        })
+    }
+
+    /// Whether a run appends it: a run that ended meanwhile takes no more of these.
+    pub(super) fn is_step(&self) -> bool {
+        matches!(self.kind.as_str(), "s" | "c" | "b") || self.parent.is_some()
+    }
+
+    fn checked(destination: &str, headers: &Headers, body: &[u8]) -> Result<Self, Refusal> {
         if body.len() > BODY_BYTES {
             return Err(Refusal::too_large(BODY_BYTES));
         }

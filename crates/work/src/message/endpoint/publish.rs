@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Answered, Asked, Response};
 use crate::message::answer::Refusal;
-use crate::message::item::{Headers, Item};
+use crate::message::item::{Headers, Item, is_step};
 
 /// Most messages of a batch.
 const MAX_BATCH: usize = 1000;
@@ -16,7 +16,8 @@ const MAX_BATCH: usize = 1000;
 /// A message of a batch.
 #[derive(Deserialize)]
 struct Entry {
-    destination: String,
+    #[serde(default)]
+    destination: Value,
     #[serde(default)]
     headers: BTreeMap<String, Value>,
     #[serde(default)]
@@ -51,9 +52,11 @@ pub(super) async fn trigger(asked: &Asked<'_>) -> Answered {
 pub(super) async fn batch(asked: &Asked<'_>) -> Answered {
     let entries: Vec<Entry> = asked.request.read()?;
     if entries.len() > MAX_BATCH {
-        return Err(Refusal::bad(format!("a batch has at most {MAX_BATCH} messages")));
+        let refusal = Refusal::bad(format!("a batch has at most {MAX_BATCH} messages"));
+        let steps = entries.iter().any(|entry| is_step(&entry.headers()));
+        return Err(if steps { refusal.of_step() } else { refusal });
     }
-    let items: Result<Vec<Item>, Refusal> = entries.into_iter().map(Entry::item).collect();
+    let items: Result<Vec<Item>, Refusal> = entries.iter().map(Entry::item).collect();
     let answers = asked.publish(items?).await?;
     Ok(Response::json(StatusCode::OK, &json!(answers)))
 }
@@ -93,11 +96,11 @@ fn queue(name: &str) -> Result<String, Refusal> {
 }
 
 impl Entry {
-    fn item(self) -> Result<Item, Refusal> {
+    fn headers(&self) -> Headers {
         let mut headers = Headers::new();
-        for (name, value) in self.headers {
+        for (name, value) in &self.headers {
             let values = match value {
-                Value::String(text) => vec![text],
+                Value::String(text) => vec![text.clone()],
                 Value::Array(list) => {
                     list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
                 }
@@ -107,15 +110,20 @@ impl Entry {
             headers.entry(name.to_ascii_lowercase()).or_default().extend(values);
         }
         headers.remove("authorization");
-        let body = match self.body {
+        headers
+    }
+
+    fn item(&self) -> Result<Item, Refusal> {
+        let mut headers = self.headers();
+        if let Some(queue) = &self.queue {
+            headers.insert("upstash-queue-name".to_owned(), vec![queue.clone()]);
+        }
+        let body = match &self.body {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text,
+            Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        let mut item = Item::read(&self.destination, &headers, body.as_bytes())?;
-        if let Some(name) = self.queue {
-            item.queue = Some(queue(&name)?);
-        }
-        Ok(item)
+        let destination = self.destination.as_str().unwrap_or_default();
+        Item::read(destination, &headers, body.as_bytes())
     }
 }

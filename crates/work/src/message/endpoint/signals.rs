@@ -31,12 +31,18 @@ struct Wait {
 
 /// `POST /v2/wait/{event}`: a step that is delivered when the event comes, or the time is over.
 pub(super) async fn wait(asked: &Asked<'_>) -> Answered {
+    let step = waiting(asked).map_err(Refusal::of_step)?;
+    let answer = asked.publish(vec![step]).await?.pop().unwrap_or_default();
+    Ok(Response::json(StatusCode::CREATED, &answer))
+}
+
+fn waiting(asked: &Asked<'_>) -> Result<Item, Refusal> {
     let wait: Wait = asked.request.read()?;
     let event = asked.parameter(0);
     let seconds = match &wait.timeout {
         None | Some(Value::Null) => USUAL_WAIT,
-        Some(Value::Number(number)) => number.as_f64().unwrap_or(USUAL_WAIT),
-        Some(other) => item::span("timeout", other.as_str().unwrap_or_default())?,
+        Some(Value::String(span)) => item::span("timeout", span)?,
+        Some(other) => item::span("timeout", &other.to_string())?,
     };
     let headers = asked.headers();
     let run = item::first(&headers, "upstash-workflow-runid").map(str::to_owned);
@@ -49,7 +55,7 @@ pub(super) async fn wait(asked: &Asked<'_>) -> Answered {
     let mut step = Item::read(&wait.url, &own(&headers), body.as_bytes())?;
     step.kind = "s".to_owned();
     step.run = Some(run.ok_or_else(|| Refusal::bad("Upstash-Workflow-RunId is missing"))?);
-    step.delay = Some(seconds.max(0.0));
+    step.delay = Some(seconds);
     step.not_before = None;
     step.event = Some(event.to_owned());
     step.step = Some(Value::Object(wait.step));
@@ -57,8 +63,7 @@ pub(super) async fn wait(asked: &Asked<'_>) -> Answered {
         "url": wait.url, "deadline": (deadline / 1000.0).floor(), "headers": wait.timeout_headers,
         "timeoutUrl": wait.timeout_url, "timeoutHeaders": wait.timeout_headers,
     }));
-    let answer = asked.publish(vec![step]).await?.pop().unwrap_or_default();
-    Ok(Response::json(StatusCode::CREATED, &answer))
+    Ok(step)
 }
 
 /// The headers of the waiting request that count for its step.

@@ -36,6 +36,15 @@ pub(super) fn kind(headers: &Headers, has_run: bool) -> &'static str {
     }
 }
 
+/// Whether these are the headers of a step that a run appends; a run that it begins is one.
+pub(in crate::message) fn is_step(headers: &Headers) -> bool {
+    match kind(headers, first(headers, "upstash-workflow-runid").is_some()) {
+        "s" | "c" | "b" => true,
+        "i" => first(headers, "upstash-workflow-invoke") == Some("true"),
+        _ => false,
+    }
+}
+
 pub(super) fn settings(headers: &Headers) -> Result<Settings, Refusal> {
     let one = |name: &str| first(headers, name);
     let method = one("upstash-method").unwrap_or("POST").to_ascii_uppercase();

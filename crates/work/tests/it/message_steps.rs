@@ -1,0 +1,93 @@
+//! What runs append, and what is refused of it.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::message_support::Post;
+use crate::support::with_bench;
+
+/// A batch of one message that the run `wfr_1` appends, with these headers besides.
+fn step(destination: &Value, headers: &[(&str, &str)]) -> Value {
+    let mut all = json!({"upstash-workflow-runid": "wfr_1", "upstash-workflow-init": "false"});
+    for (name, value) in headers {
+        all[*name] = json!(value);
+    }
+    json!([{"destination": destination, "headers": all, "body": "{\"stepId\":1}"}])
+}
+
+async fn begin(post: &Post) {
+    let target = format!("/v2/trigger/{}/flow", post.endpoint.url);
+    let headers = [("upstash-workflow-runid", "wfr_1")];
+    let (status, answer) = post.ask("POST", &target, &headers, "{}").await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+}
+
+#[test]
+fn a_step_that_cannot_be_appended_fails_its_run() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        begin(&post).await;
+        let url = json!(format!("{}/flow", post.endpoint.url));
+        let call = ("upstash-workflow-calltype", "toCallback");
+        let (child, begins) =
+            (("upstash-workflow-runid", "wfr_2"), ("upstash-workflow-init", "true"));
+        let invoke = ("upstash-workflow-invoke", "true");
+        let mut many = step(&url, &[]);
+        many = Value::Array(vec![many[0].clone(); 1001]);
+        for batch in [
+            step(&json!("api.example.com/x"), &[call]),
+            step(&json!("ftp://example.com"), &[call]),
+            step(&json!("no-such-group"), &[call]),
+            step(&Value::Null, &[call]),
+            step(&url, &[call, ("upstash-retry-delay", "foo(retried)")]),
+            step(&url, &[call, ("upstash-timeout", "2w")]),
+            step(
+                &url,
+                &[
+                    call,
+                    ("upstash-flow-control-key", "k"),
+                    ("upstash-flow-control-value", "parallelism=0"),
+                ],
+            ),
+            step(&url, &[call, ("upstash-callback", "nowhere")]),
+            step(&url, &[("upstash-delay", "1w")]),
+            step(&url, &[("upstash-delay", "-1s")]),
+            step(&url, &[("upstash-not-before", "NaN")]),
+            step(&url, &[child, begins, invoke, ("upstash-retry-delay", "x")]),
+            many,
+        ] {
+            let (status, answer) = post.ask("POST", "/v2/batch", &[], batch.to_string()).await;
+            assert_eq!(status, StatusCode::PRECONDITION_FAILED, "{answer} {}", batch[0]);
+            assert!(answer["error"].as_str().is_some_and(|error| !error.is_empty()));
+        }
+        let headers = [("upstash-workflow-runid", "wfr_1")];
+        for timeout in [json!("2w"), json!(-1), json!(1e30)] {
+            let wait = json!({"url": url, "timeout": timeout, "step": {"stepId": 1}}).to_string();
+            let (status, answer) = post.ask("POST", "/v2/wait/word", &headers, wait).await;
+            assert_eq!(status, StatusCode::PRECONDITION_FAILED, "{answer} {timeout}");
+        }
+        // What is no step is refused as ever.
+        let target = "/v2/publish/api.example.com/x";
+        let (status, _) = post.ask("POST", target, &[], "").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        post.close().await;
+    });
+}
+
+#[test]
+fn a_step_of_a_run_that_is_over_is_told_so() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        begin(&post).await;
+        post.ask("DELETE", "/v2/workflows/runs/wfr_1", &[], "").await;
+        let url = json!(format!("{}/flow", post.endpoint.url));
+        let (status, answer) =
+            post.ask("POST", "/v2/batch", &[], step(&url, &[]).to_string()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        let headers = [("upstash-workflow-runid", "wfr_1")];
+        let wait = json!({"url": url, "timeout": "2d", "step": {"stepId": 1}}).to_string();
+        let (status, answer) = post.ask("POST", "/v2/wait/word", &headers, wait).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        post.close().await;
+    });
+}
