@@ -166,6 +166,22 @@ impl Request<'_> {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// Where a list goes on, as `read` understands it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when no list gave that: beginning at the front would never end.
+    pub(super) fn cursor<T>(
+        &self,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(cursor) = self.parameter("cursor").filter(|cursor| !cursor.is_empty()) else {
+            return Ok(None);
+        };
+        let wrong = || Refusal::bad(format!("`{cursor}` is no cursor that this list gave"));
+        read(&cursor).map(Some).ok_or_else(wrong)
+    }
+
     /// How many entries of a list are asked for.
     pub(super) fn count(&self, usual: usize, most: usize) -> usize {
         let asked = self.parameter("count").and_then(|count| count.parse().ok());

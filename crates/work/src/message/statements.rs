@@ -48,6 +48,10 @@ statements! {
     DEAD_LIST = with_filters("select plinth.message_view(message) from plinth.message
                  where state = 'd' and @message@ and ($3::text is null or dead_id < $3)
                  order by dead_id desc limit $2");
+    // Of these kinds, beginning behind a place.
+    DEAD_PAGE = with_filters("select to_jsonb(dead_id) from plinth.message
+                 where state = 'd' and strpos($4, kind::text) > 0 and @message@ and ($3::text is null or dead_id < $3)
+                 order by dead_id desc limit $2");
     DEAD_DELETE = with_filters("with gone as (
                      delete from plinth.message where id in (
                        select id from plinth.message where state = 'd' and @message@

@@ -8,6 +8,7 @@ mod engine;
 mod flow;
 mod hook;
 mod limited;
+mod message_dead;
 mod message_limits;
 mod message_send;
 mod message_steps;

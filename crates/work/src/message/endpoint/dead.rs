@@ -8,14 +8,13 @@ use crate::message::answer::Refusal;
 use crate::message::item::{Flow, Headers, Item, first};
 use crate::message::statements;
 use crate::store::Shared;
-use crate::value::text;
+use crate::value::{self, text};
 
 /// `GET /v2/dlq`: the newest first.
 pub(super) async fn list(asked: &Asked<'_>) -> Answered {
     let count = asked.request.count(USUAL, MOST);
-    let cursor = asked.request.parameter("cursor").filter(|cursor| !cursor.is_empty());
     let filter = of_workflows(asked, asked.request.filter()?);
-    let params = vec![text(filter), text(count), cursor.and_then(text)];
+    let params = vec![text(filter), text(count), asked.request.cursor(place)?.and_then(text)];
     let messages = asked.list(&statements::DEAD_LIST, params).await?;
     let last = messages.last().filter(|_| messages.len() == count);
     let cursor = last.and_then(|message| message["dlqId"].as_str()).unwrap_or_default();
@@ -41,45 +40,39 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Answered {
 
 /// `DELETE /v2/dlq`: those that the request names, else all, so many at once.
 pub(super) async fn delete_many(asked: &Asked<'_>) -> Answered {
-    let count = asked.request.count(USUAL, MOST);
-    let filter = of_workflows(asked, asked.request.selection()?);
-    let params = vec![text(filter), text(count)];
-    let deleted = asked.one(&statements::DEAD_DELETE, params).await?;
-    let mut answer = json!({"deleted": deleted});
-    more(&mut answer, deleted.as_u64().and_then(|deleted| usize::try_from(deleted).ok()), count);
-    Ok(ok(&answer))
+    let page = page(asked, ANY).await?;
+    let deleted = asked.one(&statements::DEAD_DELETE, page.params()).await?;
+    Ok(ok(&page.answer("deleted", deleted)))
 }
 
 /// `POST /v2/dlq/retry`: delivers again, each as a new message.
 pub(super) async fn retry(asked: &Asked<'_>) -> Answered {
-    let count = asked.request.count(USUAL, MOST);
-    let params = vec![text(asked.request.selection()?), text(count)];
-    let responses = asked.list(&statements::DEAD_RETRY, params).await?;
+    let page = page(asked, PLAIN).await?;
+    let responses = asked.list(&statements::DEAD_RETRY, page.params()).await?;
     asked.messages.wake.notify_one();
-    let mut answer = json!({"responses": responses});
-    more(&mut answer, Some(responses.len()), count);
-    Ok(ok(&answer))
+    Ok(ok(&page.answer("responses", json!(responses))))
 }
 
 /// `POST /v2/workflows/dlq/resume[/{id}]` and `…/restart[/{id}]`: the runs of dead letters go on, or begin anew.
 pub(super) async fn again(asked: &Asked<'_>, how: &Shared) -> Answered {
     let single = !asked.parameters.is_empty();
-    let count = if single { 1 } else { asked.request.count(USUAL, MOST) };
-    let filter = if single { named(asked) } else { asked.request.selection()? };
+    let page = match single {
+        true => Page { letters: vec![json!(asked.parameter(0))], next: None },
+        false => page(asked, OF_RUNS).await?,
+    };
     let (changes, flow) = changes(&asked.headers())?;
     let key = flow.as_ref().map(|(key, _)| key.clone());
     if let Some((key, value)) = flow {
         asked.one(&statements::FLOW_SET, vec![text(key), text(json!(value))]).await?;
     }
-    let params = vec![text(filter), text(count), text(changes), key.and_then(text)];
+    let mut params = page.params();
+    params.extend([text(changes), key.and_then(text)]);
     let mut runs = asked.list(how, params).await?;
     asked.messages.wake.notify_one();
     if single {
         return runs.pop().map(|run| ok(&run)).ok_or_else(|| Refusal::missing("the dead letter"));
     }
-    let mut answer = json!({"workflowRuns": runs});
-    more(&mut answer, Some(runs.len()), count);
-    Ok(ok(&answer))
+    Ok(ok(&page.answer("workflowRuns", json!(runs))))
 }
 
 /// `POST /v2/workflows/dlq/callback/{id}`: tells of a failure once more.
@@ -101,11 +94,53 @@ fn of_workflows(asked: &Asked<'_>, mut filter: Value) -> Value {
     filter
 }
 
-/// There may be more where as many were found as were asked for; those are gone, so the next call begins at the front.
-fn more(answer: &mut Value, found: Option<usize>, count: usize) {
-    if found == Some(count) {
-        answer["cursor"] = json!("more");
+/// Kinds of letters that are delivered again as they are, those of runs, and all.
+const PLAIN: &str = "pf";
+const OF_RUNS: &str = "sb";
+const ANY: &str = "pfsbc";
+
+/// Letters that a change is for.
+struct Page {
+    letters: Vec<Value>,
+    /// Where the page after it begins. Letters die in the order of their ids, and lists begin with the newest: what dies while
+    /// somebody goes through the pages, perhaps again, is on none of them.
+    next: Option<String>,
+}
+
+/// The letters that the request names, else all, so many at once.
+async fn page(asked: &Asked<'_>, kinds: &str) -> Result<Page, Refusal> {
+    let count = asked.request.count(USUAL, MOST);
+    let filter = of_workflows(asked, asked.request.selection()?);
+    let cursor = asked.request.cursor(place)?.and_then(text);
+    let params = vec![text(filter), text(count), cursor, text(kinds)];
+    let letters = asked.list(&statements::DEAD_PAGE, params).await?;
+    let last = letters.last().filter(|_| letters.len() == count);
+    let next = last.and_then(Value::as_str).map(str::to_owned);
+    Ok(Page { letters, next })
+}
+
+impl Page {
+    /// Of a statement for these letters.
+    fn params(&self) -> Vec<value::Value> {
+        vec![text(json!({"dlqId": self.letters})), text(self.letters.len())]
     }
+
+    fn answer(&self, name: &str, value: Value) -> Value {
+        let mut answer = json!({});
+        answer[name] = value;
+        if let Some(next) = &self.next {
+            answer["cursor"] = json!(next);
+        }
+        answer
+    }
+}
+
+/// A place in the list of dead letters: the id of one.
+fn place(cursor: &str) -> Option<String> {
+    let (moment, random) = cursor.split_once('-')?;
+    let digits = moment.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (digits && hex && !moment.is_empty() && !random.is_empty()).then(|| cursor.to_owned())
 }
 
 /// Settings that a run goes on with instead of those that it had, and its flow.

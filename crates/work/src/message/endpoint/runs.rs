@@ -68,15 +68,18 @@ fn by_prefix(mut filter: Value) -> Value {
 /// `GET /v2/workflows/events`: runs with their steps, the newest first.
 pub(super) async fn logs(asked: &Asked<'_>) -> Answered {
     let count = asked.request.count(USUAL_RUNS, MOST_RUNS);
-    let cursor = asked.request.parameter("cursor").unwrap_or_default();
-    let (moment, id) = match cursor.split_once('-') {
-        Some((moment, id)) if moment.parse::<i64>().is_ok() => (text(moment), text(id)),
-        _ => (None, None),
-    };
-    let params = vec![text(asked.request.filter()?), text(count), moment, id];
+    let (moment, id) = asked.request.cursor(place)?.unzip();
+    let params =
+        vec![text(asked.request.filter()?), text(count), moment.and_then(text), id.and_then(text)];
     let found = asked.list(&statements::RUNS, params).await?;
     let last = found.last().filter(|_| found.len() == count);
     let cursor = last.and_then(|run| run["cursor"].as_str()).unwrap_or_default().to_owned();
     let runs: Vec<Value> = found.into_iter().map(steps::run).collect();
     Ok(ok(&json!({"cursor": cursor, "runs": runs})))
+}
+
+/// A place in the list of runs: when one began, in microseconds, and its id.
+fn place(cursor: &str) -> Option<(i64, String)> {
+    let (moment, id) = cursor.split_once('-')?;
+    Some((moment.parse().ok()?, id.to_owned()))
 }

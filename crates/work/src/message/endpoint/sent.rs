@@ -44,7 +44,7 @@ pub(super) async fn events(asked: &Asked<'_>) -> Answered {
         filter["state"] = json!(["CANCELED"]);
     }
     let count = asked.request.count(USUAL, MOST);
-    let cursor = asked.request.parameter("cursor").and_then(|cursor| cursor.parse::<i64>().ok());
+    let cursor = asked.request.cursor(|cursor| cursor.parse::<i64>().ok())?;
     let params = vec![text(filter), text(count), cursor.and_then(text)];
     let mut events = asked.list(&statements::EVENTS, params).await?;
     let last = events.last().filter(|_| events.len() == count).map(|event| event["id"].to_string());
