@@ -246,7 +246,7 @@ statements! {
                 select jsonb_build_object('failStatus', response -> 'status', 'failHeaders', response -> 'header',
                   'failResponse', plinth.message_text(decode(response ->> 'body', 'base64')))
                 from plinth.message where message.dead_id = run.dead_id), '{}'),
-              'retries', run.settings -> 'retries',
+              'retries', run.settings -> 'retries', 'redacted', run.settings #> '{redact,body}',
               'cursor', (extract(epoch from run.created_at) * 1000000)::bigint || '-' || run.id,
               'entries', (
                 select coalesce(jsonb_agg(jsonb_build_object('messageId', step.message, 'body', plinth.message_text(step.body),

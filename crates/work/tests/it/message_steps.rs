@@ -91,3 +91,27 @@ fn a_step_of_a_run_that_is_over_is_told_so() {
         post.close().await;
     });
 }
+
+#[test]
+fn a_run_shows_nothing_of_bodies_that_are_to_be_redacted() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        let target = format!("/v2/trigger/{}/flow", post.endpoint.url);
+        let headers =
+            [("upstash-workflow-runid", "wfr_1"), ("upstash-redact-fields", "body,header")];
+        post.ask("POST", &target, &headers, "hidden").await;
+        let url = json!(format!("{}/flow", post.endpoint.url));
+        let mut step = step(&url, &[]);
+        step[0]["body"] = json!(r#"{"stepId":1,"stepName":"one","out":"hidden"}"#);
+        post.ask("POST", "/v2/batch", &[], step.to_string()).await;
+        let got = post.endpoint.wait(2).await;
+        assert!(got.iter().all(|got| !got.body.is_empty()));
+        bench.until("select count(*) from plinth.message", "0").await;
+        let (_, log) = post.ask("GET", "/v2/workflows/events?groupBy=workflowRunId", &[], "").await;
+        assert!(!log.to_string().contains("hidden"), "{log}");
+        let steps = &log["runs"][0]["steps"];
+        assert_eq!(steps[0]["steps"][0]["out"], "REDACTED");
+        assert_eq!(steps[1]["steps"][0]["stepName"], "one");
+        post.close().await;
+    });
+}

@@ -7,21 +7,25 @@ pub(super) fn run(mut run: Value) -> Value {
     let Some(fields) = run.as_object_mut() else { return run };
     fields.remove("cursor");
     let retries = fields.remove("retries").unwrap_or(json!(3));
+    let redacted = fields.remove("redacted").is_some_and(|redacted| redacted == true);
     let entries = fields.remove("entries").unwrap_or_default();
     let pending = fields.remove("pending").unwrap_or_default();
     let failed = fields.get("workflowState").is_some_and(|state| state == "RUN_FAILED");
-    let mut groups = groups(&entries, &retries);
+    let mut groups = groups(&entries, &retries, redacted);
     groups.extend(next(&pending, &retries, failed));
     fields.insert("steps".to_owned(), Value::Array(groups));
     run
 }
 
 /// Steps that have a result. Those of one fan-out follow each other, whatever their order.
-fn groups(entries: &Value, retries: &Value) -> Vec<Value> {
+fn groups(entries: &Value, retries: &Value, redacted: bool) -> Vec<Value> {
     let mut groups: Vec<(bool, Vec<Value>)> = Vec::new();
     for (place, entry) in entries.as_array().into_iter().flatten().enumerate() {
         let step = if place == 0 { Some(first(entry)) } else { later(entry) };
         let Some(mut step) = step else { continue };
+        if redacted {
+            redact(&mut step);
+        }
         step.insert("messageId".to_owned(), entry["messageId"].clone());
         step.insert("createdAt".to_owned(), entry["time"].clone());
         step.insert("retries".to_owned(), retries.clone());
@@ -43,6 +47,15 @@ fn first(entry: &Value) -> Map<String, Value> {
         "stepId": 0, "stepName": "init", "stepType": "Initial", "concurrent": 1, "out": entry["body"],
     });
     step.as_object().cloned().unwrap_or_default()
+}
+
+/// Hides what is of the body of a step.
+fn redact(step: &mut Map<String, Value>) {
+    for part in ["out", "callBody"] {
+        if let Some(value) = step.get_mut(part) {
+            *value = json!("REDACTED");
+        }
+    }
 }
 
 /// A result; plans of parallel steps have none.
@@ -76,6 +89,24 @@ fn next(pending: &Value, retries: &Value, failed: bool) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_that_were_to_be_redacted_are_not_shown() {
+        let later =
+            json!({"stepId": 1, "stepName": "s", "out": "\"hidden\"", "callBody": "hidden"});
+        let found = json!({
+            "workflowRunId": "wfr_1", "redacted": true,
+            "entries": [
+                {"messageId": "m", "body": "hidden", "time": 1},
+                {"messageId": "n", "body": later.to_string(), "time": 2},
+            ],
+        });
+        let run = run(found);
+        assert!(!run.to_string().contains("hidden"), "{run}");
+        assert_eq!(run["steps"][0]["steps"][0]["out"], "REDACTED");
+        assert_eq!(run["steps"][1]["steps"][0]["stepName"], "s");
+        assert!(run.get("redacted").is_none());
+    }
 
     #[test]
     fn steps_are_grouped_as_they_ran() {
