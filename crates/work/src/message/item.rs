@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::Refusal;
-use header::{address, flow, kind, labels, named, not_before, seen, settings};
-pub(super) use header::{first, is_name, is_step, span};
+use header::{address, flow, kind, labels, named, not_before, run_id, seen, settings};
+pub(super) use header::{first, is_name, is_step, queue, span};
 
 /// Most bytes of a message.
 pub const BODY_BYTES: usize = 1 << 20;
@@ -156,7 +156,7 @@ impl Item {
             // What it asks for is refused now rather than lost later.
             Self::read(&callback.url, &callback.header, b"")?;
         }
-        item.queue = named(one("upstash-queue-name"))?;
+        item.queue = one("upstash-queue-name").map(queue).transpose()?;
         item.labels = labels(one("upstash-label"))?;
         item.delay = one("upstash-delay").map(|text| span("Upstash-Delay", text)).transpose()?;
         item.not_before = one("upstash-not-before").map(not_before).transpose()?;
@@ -169,7 +169,7 @@ impl Item {
         item.run = named(one("upstash-workflow-runid"))?;
         item.kind = kind(headers, item.run.is_some()).to_owned();
         if item.kind == "i" {
-            item.run.get_or_insert_with(new_run);
+            run_id(item.run.get_or_insert_with(new_run))?;
         }
         if item.kind == "i" && one("upstash-workflow-invoke") == Some("true") {
             item.invoked(body)?;

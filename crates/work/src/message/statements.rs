@@ -93,16 +93,22 @@ statements! {
                 'createdAt', plinth.message_ms(created_at), 'updatedAt', plinth.message_ms(updated_at),
                 'lag', (select count(*) from plinth.message where queue = name and state in ('q', 'r')))
               from plinth.message_queue where $1::text is null or name = $1 order by name";
-    QUEUE_WRITE = "insert into plinth.message_queue (name, parallelism, paused) values ($1, $2, $3)
+    QUEUE_WRITE = "insert into plinth.message_queue as known (name, parallelism, paused) values ($1, coalesce($2::integer, 1), $3)
                    on conflict (name) do update
-                   set parallelism = excluded.parallelism, paused = excluded.paused, updated_at = clock_timestamp()
+                   set parallelism = coalesce($2::integer, known.parallelism), paused = known.paused or excluded.paused,
+                     updated_at = clock_timestamp()
                    returning to_jsonb(name)";
     QUEUE_PAUSE = "insert into plinth.message_queue (name, paused) values ($1, $2)
                    on conflict (name) do update set paused = excluded.paused, updated_at = clock_timestamp()
                    returning to_jsonb(name)";
     // With what waits in it: nobody could look at it any more.
     QUEUE_DELETE = "with gone as (delete from plinth.message_queue where name = $1 returning name),
-                    messages as (delete from plinth.message using gone where queue = gone.name and state = 'q')
+                    messages as (
+                      delete from plinth.message using gone where queue = gone.name and state = 'q' returning message.*
+                    ), logged as (
+                      insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run)
+                      select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run from messages
+                    )
                     select to_jsonb(count(*)) from gone";
 
     GROUPS = "select jsonb_build_object('name', name, 'endpoints', endpoints,

@@ -61,6 +61,67 @@ fn a_paused_queue_waits_and_a_wider_one_does_more_at_once() {
 }
 
 #[test]
+fn a_paused_queue_stays_paused_when_it_is_made_wider() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        let write = async |queue: serde_json::Value| {
+            let (status, answer) = post.ask("POST", "/v2/queues", &[], queue.to_string()).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+            let (_, queue) = post.ask("GET", "/v2/queues/held", &[], "").await;
+            (queue["parallelism"].as_i64().unwrap(), queue["paused"].as_bool().unwrap())
+        };
+        assert_eq!(write(json!({"queueName": "held", "parallelism": 2})).await, (2, false));
+        assert_eq!(write(json!({"queueName": "held", "paused": true})).await, (2, true));
+        // What the client sends for `upsert({parallelism: 3})`.
+        let wider = json!({"queueName": "held", "parallelism": 3, "paused": false});
+        assert_eq!(write(wider).await, (3, true));
+        post.ask("POST", "/v2/queues/held/resume", &[], "").await;
+        assert_eq!(write(json!({"queueName": "held"})).await, (3, false));
+        let none = json!({"queueName": "held", "parallelism": 0}).to_string();
+        let (status, _) = post.ask("POST", "/v2/queues", &[], none).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        post.close().await;
+    });
+}
+
+#[test]
+fn a_queue_that_is_deleted_cancels_what_waits_in_it() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        post.ask("POST", "/v2/queues/held/pause", &[], "").await;
+        let target = format!("/v2/enqueue/held/{}/q", post.endpoint.url);
+        let (_, sent) = post.ask("POST", &target, &[], "").await;
+        post.ask("DELETE", "/v2/queues/held", &[], "").await;
+        assert_eq!(bench.text(NOTHING_LEFT).await, "0");
+        let target = format!("/v2/events?messageId={}", sent["messageId"].as_str().unwrap());
+        let (_, log) = post.ask("GET", &target, &[], "").await;
+        assert_eq!(log["events"][0]["state"], "CANCELED");
+        assert_eq!(log["events"][0]["queueName"], "held");
+        post.close().await;
+    });
+}
+
+#[test]
+fn a_queue_has_the_same_name_everywhere() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        let url = &post.endpoint.url;
+        for name in ["two words", "a/b", "ü"] {
+            let escaped =
+                percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+            let target = format!("/v2/enqueue/{escaped}/{url}/q");
+            let queue = json!({"queueName": name}).to_string();
+            let batch = json!([{"destination": url, "queue": name}]).to_string();
+            for (target, body) in [(&*target, ""), ("/v2/queues", &queue), ("/v2/batch", &batch)] {
+                let (status, answer) = post.ask("POST", target, &[], body.to_owned()).await;
+                assert_eq!(status, StatusCode::BAD_REQUEST, "{name} {target} {answer}");
+            }
+        }
+        post.close().await;
+    });
+}
+
+#[test]
 fn a_flow_keeps_its_parallelism_and_its_rate() {
     with_bench("", async |bench| {
         let post = Post::open(bench).await;

@@ -266,3 +266,27 @@ fn a_batch_is_published_whole_or_not_at_all() {
         post.close().await;
     });
 }
+
+#[test]
+fn headers_that_cannot_be_sent_are_refused() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        let url = &post.endpoint.url;
+        for (name, value) in [
+            ("upstash-forward-x", "a\r\nx: 1"),
+            ("upstash-forward-x a", "1"),
+            ("upstash-forward-ü", "1"),
+            ("content-type", "a\u{1}"),
+        ] {
+            let batch = json!([{"destination": url, "headers": {name: value}}]).to_string();
+            let (status, answer) = post.ask("POST", "/v2/batch", &[], batch).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{name} {answer}");
+            assert!(answer["error"].as_str().unwrap().contains("header"));
+        }
+        let batch = json!([{"destination": url, "headers": {"Upstash-Forward-X": "ü"}}]);
+        post.ask("POST", "/v2/batch", &[], batch.to_string()).await;
+        let got = post.endpoint.wait(1).await;
+        assert_eq!(got[0].headers["x"].as_bytes(), "ü".as_bytes());
+        post.close().await;
+    });
+}

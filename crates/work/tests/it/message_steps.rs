@@ -93,6 +93,43 @@ fn a_step_of_a_run_that_is_over_is_told_so() {
 }
 
 #[test]
+fn a_run_has_an_id_by_which_it_can_be_ended() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        let url = format!("{}/flow", post.endpoint.url);
+        let trigger = async |id: &str| {
+            let headers = json!({"upstash-workflow-runid": id, "upstash-workflow-init": "true"});
+            let batch = json!([{"destination": url, "headers": headers, "body": "{}"}]);
+            post.ask("POST", "/v2/batch", &[], batch.to_string()).await
+        };
+        for id in [
+            "wfr_order/1",
+            "wfr_q?x=1",
+            "wfr_h#1",
+            "wfr_50%25",
+            "wfr_ü",
+            "wfr_a\\b",
+            "wfr_a,b",
+            "..",
+        ] {
+            let (status, answer) = trigger(id).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{id} {answer}");
+            let error = answer["error"].as_str().unwrap();
+            assert!(error.contains(id) && error.contains("letters"), "{error}");
+        }
+        for id in ["wfr_order-1", "wfr_a@b.test:7", "wfr_two words", "wfr_~(x)=+'"] {
+            let (status, answer) = trigger(id).await;
+            assert_eq!(status, StatusCode::OK, "{id} {answer}");
+            let target = format!("/v2/workflows/runs/{}?cancel=false", id.replace(' ', "%20"));
+            post.ask("DELETE", &target, &[], "").await;
+        }
+        let started = "select count(*) from plinth.run where state = 'RUN_STARTED'";
+        assert_eq!(bench.text(started).await, "0");
+        post.close().await;
+    });
+}
+
+#[test]
 fn a_run_shows_nothing_of_bodies_that_are_to_be_redacted() {
     with_bench("", async |bench| {
         let post = Post::open(bench).await;

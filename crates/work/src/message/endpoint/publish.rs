@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Answered, Asked, Response};
 use crate::message::answer::Refusal;
-use crate::message::item::{Headers, Item, is_step};
+use crate::message::item::{Headers, Item, is_step, queue};
 
 /// Most messages of a batch.
 const MAX_BATCH: usize = 1000;
@@ -85,13 +85,6 @@ pub(super) fn destination(asked: &Asked<'_>, rest: &str) -> String {
     match asked.request.query {
         "" => rest,
         query => format!("{rest}?{query}"),
-    }
-}
-
-fn queue(name: &str) -> Result<String, Refusal> {
-    match (1..=500).contains(&name.len()) && !name.contains(['\0', '\n']) {
-        true => Ok(name.to_owned()),
-        false => Err(Refusal::bad("a queue's name has 1 to 500 bytes in one line")),
     }
 }
 

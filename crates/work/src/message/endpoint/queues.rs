@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Answered, Asked, ok};
 use crate::message::answer::Refusal;
-use crate::message::item::{Headers, Item, is_name};
+use crate::message::item::{Headers, Item, is_name, queue};
 use crate::message::statements;
 use crate::value::text;
 
@@ -19,7 +19,7 @@ struct Queue {
     #[serde(default)]
     parallelism: Option<i32>,
     #[serde(default)]
-    paused: bool,
+    paused: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -46,20 +46,23 @@ pub(super) async fn read(asked: &Asked<'_>) -> Answered {
     Ok(ok(&asked.found("the queue", &statements::QUEUES, params).await?))
 }
 
-/// `POST /v2/queues`: makes or changes one.
+/// `POST /v2/queues`: makes or changes one. It may pause the queue, but not resume it: clients say `paused: false` whenever
+/// nobody says anything, and what was held back would go out.
 pub(super) async fn write(asked: &Asked<'_>) -> Answered {
-    let queue: Queue = asked.request.read()?;
-    let parallelism = queue.parallelism.unwrap_or(1);
-    if parallelism < 1 || !is_name(&queue.queue_name) {
-        return Err(Refusal::bad("a queue has a name and a parallelism of 1 or more"));
+    let given: Queue = asked.request.read()?;
+    if given.parallelism.is_some_and(|parallelism| parallelism < 1) {
+        return Err(Refusal::bad("the parallelism of a queue is 1 or more"));
     }
-    let params = vec![text(queue.queue_name), text(parallelism), text(queue.paused)];
+    let name = text(queue(&given.queue_name)?);
+    let params =
+        vec![name, given.parallelism.and_then(text), text(given.paused.unwrap_or_default())];
     asked.change("the queue", &statements::QUEUE_WRITE, params).await
 }
 
 /// `DELETE /v2/queues/{name}`
 pub(super) async fn delete(asked: &Asked<'_>) -> Answered {
     asked.one(&statements::QUEUE_DELETE, vec![text(asked.parameter(0))]).await?;
+    asked.messages.wake.notify_one();
     Ok(ok(&json!({})))
 }
 

@@ -1,5 +1,6 @@
 //! What single headers of a publisher say.
 
+use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::{Callback, Flow, Headers, Redact, Settings};
@@ -65,7 +66,7 @@ pub(super) fn settings(headers: &Headers) -> Result<Settings, Refusal> {
     }
     Ok(Settings {
         method,
-        header: forwarded(headers),
+        header: forwarded(headers)?,
         retries,
         retry_delay: one("upstash-retry-delay").map(str::to_owned),
         timeout: one("upstash-timeout").map(|text| span("Upstash-Timeout", text)).transpose()?,
@@ -78,7 +79,7 @@ pub(super) fn settings(headers: &Headers) -> Result<Settings, Refusal> {
     })
 }
 
-fn forwarded(headers: &Headers) -> Headers {
+fn forwarded(headers: &Headers) -> Result<Headers, Refusal> {
     let mut forwarded: Headers = headers
         .iter()
         .filter_map(|(name, values)| {
@@ -89,7 +90,17 @@ fn forwarded(headers: &Headers) -> Headers {
     if let Some(values) = headers.get("content-type") {
         forwarded.entry("content-type".to_owned()).or_insert_with(|| values.clone());
     }
-    forwarded
+    for (name, values) in &forwarded {
+        HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| Refusal::bad(format!("`{name}` cannot be the name of a header")))?;
+        for value in values {
+            // Rather than failing attempt by attempt.
+            HeaderValue::from_str(value).map_err(|_| {
+                Refusal::bad(format!("the value of the header `{name}` has control characters"))
+            })?;
+        }
+    }
+    Ok(forwarded)
 }
 
 /// The callback of that header, with the settings that carry its name as a prefix.
@@ -115,6 +126,29 @@ pub(super) fn address(text: &str) -> Result<String, Refusal> {
 pub(in crate::message) fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=MAX_NAME).contains(&text.len()) && text.chars().all(plain)
+}
+
+/// The name of a queue.
+pub(in crate::message) fn queue(name: &str) -> Result<String, Refusal> {
+    if is_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err(Refusal::bad(format!(
+        "a queue's name has 1 to {MAX_NAME} letters, digits, `-`, `_` and `.`"
+    )))
+}
+
+/// Checks a run's id. It stands in headers and in paths, where clients write it as it is: with anything else, nobody could end
+/// the run.
+pub(super) fn run_id(id: &str) -> Result<(), Refusal> {
+    let fits = |c: char| c == ' ' || c.is_ascii_graphic() && !"/\\?#%,".contains(c);
+    if id.chars().all(fits) && !matches!(id, "." | "..") {
+        return Ok(());
+    }
+    Err(Refusal::bad(format!(
+        "`{id}` cannot be the id of a workflow run: use letters and digits of ASCII, `-`, `_`, `.`, `:` or other signs, but \
+         none of `/`, `\\`, `?`, `#`, `%` and `,`"
+    )))
 }
 
 pub(super) fn named(text: Option<&str>) -> Result<Option<String>, Refusal> {
