@@ -91,6 +91,21 @@ impl Bodies {
         Ok(Body { bytes, _room: room })
     }
 
+    /// Reads on without keeping anything, no further than the greatest length. Who writes a body reads an answer only then.
+    pub(super) async fn drain<B>(&self, mut body: B)
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let mut left = self.limit;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    }
+
     /// Makes `room` large enough for `length` bytes.
     fn enlarge<'a>(
         &'a self,
@@ -145,6 +160,20 @@ mod tests {
         assert_eq!(name(bodies.read_at_most(Full::from("abcd"), 3).await), "longer than 3");
         assert_eq!(name(bodies.read_at_most(pieces(&[b"ab", b"cd"]), 3).await), "longer than 3");
         assert_eq!(name(bodies.read_at_most(Full::from("123456789"), 99).await), "longer than 8");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_drained_within_bounds() {
+        let bodies = Bodies::new(8);
+        let mut body = Full::from("1234");
+        assert_eq!(name(bodies.read_at_most(&mut body, 3).await), "longer than 3");
+        assert!(!body.is_end_stream());
+        bodies.drain(&mut body).await;
+        assert!(body.is_end_stream());
+        let mut endless = StreamBody::new(stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"abc")))
+        }));
+        bodies.drain(&mut endless).await;
     }
 
     #[tokio::test]

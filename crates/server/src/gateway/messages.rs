@@ -22,13 +22,21 @@ pub(super) async fn answer(
     access: &Access,
     (bodies, limits): (&Bodies, &HttpConfig),
     parts: &Parts,
-    path: &str,
-    body: Incoming,
+    (prefix, path): (&str, &str),
+    mut body: Incoming,
 ) -> Answer {
     let Some(messages) = project.messages() else { return Situation::NoRoute.answer() };
     // Its room is taken until there is an answer.
-    let mut body = match bodies.read_at_most(body, REQUEST_BYTES).await {
-        Ok(body) => body,
+    let mut read = match bodies.read_at_most(&mut body, REQUEST_BYTES).await {
+        Ok(read) => read,
+        Err(Situation::BodyTooLarge(limit)) => {
+            // Or the client would not read the answer: it would still be writing.
+            bodies.drain(&mut body).await;
+            return match limit {
+                REQUEST_BYTES => Situation::MessagesTooLarge(limit).answer(),
+                lower => Situation::BodyTooLarge(lower).answer(),
+            };
+        }
         Err(situation) => return situation.answer(),
     };
     let trusted = &limits.trusted_proxies;
@@ -37,9 +45,10 @@ pub(super) async fn answer(
         .answer(Request {
             method: &parts.method,
             path,
+            prefix,
             query: parts.uri.query().unwrap_or_default(),
             headers: &parts.headers,
-            body: std::mem::take(&mut body.bytes),
+            body: std::mem::take(&mut read.bytes),
             client_ip: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             host: parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
             is_service: access.is_service(&parts.headers),

@@ -202,8 +202,15 @@ impl Gateway {
             Guard::Token => {
                 let bounds = (&self.bodies, &self.limits);
                 let access = &rules.access;
-                return Box::pin(messages::answer(project, access, bounds, parts, path, body))
-                    .await;
+                return Box::pin(messages::answer(
+                    project,
+                    access,
+                    bounds,
+                    parts,
+                    (base_path, path),
+                    body,
+                ))
+                .await;
             }
             Guard::SignIn => {
                 let header = project.client_header();

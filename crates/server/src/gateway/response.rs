@@ -31,6 +31,8 @@ pub(super) enum Situation<'a> {
     SignInTooLarge(usize),
     /// The body of a webhook is longer than its limit, in bytes, which is not the operator's to raise.
     DeliveryTooLarge(usize),
+    /// The body of a request with messages is longer than its limit, in bytes, which is not the operator's to raise.
+    MessagesTooLarge(usize),
     /// The body broke off or was malformed.
     BodyUnreadable,
     /// The client did not finish, or the answer did not come, in time.
@@ -49,9 +51,10 @@ impl Situation<'_> {
             }
             Self::NotYet(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooLarge(_) | Self::SignInTooLarge(_) | Self::DeliveryTooLarge(_) => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::BodyTooLarge(_)
+            | Self::SignInTooLarge(_)
+            | Self::DeliveryTooLarge(_)
+            | Self::MessagesTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyUnreadable => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy | Self::NoSignIn => StatusCode::SERVICE_UNAVAILABLE,
@@ -89,6 +92,10 @@ impl Situation<'_> {
             Self::DeliveryTooLarge(limit) => {
                 json!({"message": format!("the request body is longer than {limit} bytes")})
             }
+            // In the words that clients of messages read.
+            Self::MessagesTooLarge(limit) => json!({
+                "error": format!("the request body is longer than {limit} bytes: send the messages in several requests"),
+            }),
             Self::BodyUnreadable => json!({"message": "the request body could not be read"}),
             Self::RequestTimeout => json!({"message": "the request took too long"}),
             Self::Busy => json!({

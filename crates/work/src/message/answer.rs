@@ -16,6 +16,8 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// Path below the prefix, as the client wrote it: begins with `/`.
     pub path: &'a str,
+    /// What stands before it in the URL that the client called: begins with `/`, or is empty.
+    pub prefix: &'a str,
     /// Query without `?`, empty when there is none.
     pub query: &'a str,
     /// Headers.
@@ -233,6 +235,7 @@ mod tests {
         read(Request {
             method: &Method::GET,
             path: "/v2/dlq",
+            prefix: "",
             query,
             headers: &headers,
             body: Bytes::from_static(body.as_bytes()),

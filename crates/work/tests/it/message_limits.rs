@@ -230,6 +230,7 @@ fn nothing_is_answered_to_strangers_but_webhooks() {
             let request = Request {
                 method: &method,
                 path: &path,
+                prefix: "",
                 query: "",
                 headers: &headers,
                 body: Default::default(),

@@ -152,3 +152,20 @@ fn a_run_shows_nothing_of_bodies_that_are_to_be_redacted() {
         post.close().await;
     });
 }
+
+#[test]
+fn a_webhook_tells_the_url_that_was_called() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        begin(&post).await;
+        let target = "/v2/workflows/hooks/u/wfr_1/paid?a=b%20c";
+        let (status, _) = post.ask("POST", target, &[], "x").await;
+        assert_eq!(status, StatusCode::OK);
+        let data = bench
+            .text("select convert_from(decode(data, 'base64'), 'UTF8') from plinth.run_notice")
+            .await;
+        let data: Value = serde_json::from_str(&data).unwrap();
+        assert_eq!(data["url"], format!("/p/test/work{target}"));
+        post.close().await;
+    });
+}

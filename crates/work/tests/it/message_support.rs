@@ -200,6 +200,7 @@ impl Post {
         let request = Request {
             method: &method.parse().unwrap(),
             path,
+            prefix: "/p/test/work",
             query,
             headers: &map,
             body: body.into(),

@@ -109,7 +109,7 @@ pub(super) async fn hook(asked: &Asked<'_>) -> Answered {
         "body": STANDARD.encode(&request.body),
         "proto": "http",
         "host": request.host.unwrap_or("localhost"),
-        "url": format!("{}{query}", request.path),
+        "url": format!("{}{}{query}", request.prefix, request.path),
     });
     told(asked, asked.parameter(2), Some(asked.parameter(1)), data.to_string().as_bytes()).await?;
     // Whoever calls learns nothing of the run.
