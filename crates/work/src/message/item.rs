@@ -278,6 +278,7 @@ mod tests {
             ("upstash-timeout", "x"),
             ("upstash-callback", "ftp://x"),
             ("upstash-callback", "nowhere"),
+            ("upstash-callback", "https://user:secret@app.example.test"),
         ] {
             assert!(item(&[(name, value)]).is_err(), "{name}: {value}");
         }
@@ -286,7 +287,9 @@ mod tests {
                 [("upstash-flow-control-key", "k"), ("upstash-flow-control-value", value)];
             assert!(item(&headers).is_err(), "{value}");
         }
-        for destination in ["", "ftp://x", "two words", "http://"] {
+        for destination in
+            ["", "ftp://x", "two words", "http://", "http://user@a.test", "http://:p@a.test"]
+        {
             assert!(Item::read(destination, &Headers::new(), b"").is_err(), "{destination}");
         }
         let large = vec![0; BODY_BYTES + 1];

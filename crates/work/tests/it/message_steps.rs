@@ -169,3 +169,23 @@ fn a_webhook_tells_the_url_that_was_called() {
         post.close().await;
     });
 }
+
+#[test]
+fn who_waits_is_shown_as_it_asked() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        begin(&post).await;
+        let url = format!("{}/flow", post.endpoint.url);
+        let headers = [("upstash-workflow-runid", "wfr_1")];
+        let wait = json!({
+            "url": url, "timeout": "2d", "timeoutUrl": url, "timeoutBody": "late",
+            "timeoutHeaders": {"Upstash-Workflow-RunId": ["wfr_1"]}, "step": {"stepId": 1},
+        });
+        post.ask("POST", "/v2/wait/word", &headers, wait.to_string()).await;
+        let (_, waiters) = post.ask("GET", "/v2/waiters/word", &[], "").await;
+        for part in ["url", "timeoutUrl", "timeoutBody", "timeoutHeaders"] {
+            assert_eq!(waiters[0][part], wait[part], "{part}");
+        }
+        post.close().await;
+    });
+}

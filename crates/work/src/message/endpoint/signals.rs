@@ -25,6 +25,8 @@ struct Wait {
     #[serde(default)]
     timeout_url: Option<String>,
     #[serde(default)]
+    timeout_body: Option<Value>,
+    #[serde(default)]
     timeout_headers: Map<String, Value>,
     step: Map<String, Value>,
 }
@@ -59,10 +61,14 @@ fn waiting(asked: &Asked<'_>) -> Result<Item, Refusal> {
     step.not_before = None;
     step.event = Some(event.to_owned());
     step.step = Some(Value::Object(wait.step));
-    step.request = Some(json!({
+    let mut request = json!({
         "url": wait.url, "deadline": (deadline / 1000.0).floor(), "headers": wait.timeout_headers,
         "timeoutUrl": wait.timeout_url, "timeoutHeaders": wait.timeout_headers,
-    }));
+    });
+    if let Some(body) = wait.timeout_body {
+        request["timeoutBody"] = body;
+    }
+    step.request = Some(request);
     Ok(step)
 }
 

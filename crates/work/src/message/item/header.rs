@@ -119,6 +119,12 @@ pub(super) fn address(text: &str) -> Result<String, Refusal> {
     if !matches!(url.scheme(), "http" | "https") || text.len() > 8192 {
         return Err(Refusal::bad("a destination begins with http:// or https://"));
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Lists, logs and callbacks show URLs.
+        return Err(Refusal::bad(
+            "a URL has no user and no password: send them in the header Upstash-Forward-Authorization",
+        ));
+    }
     Ok(text.to_owned())
 }
 
