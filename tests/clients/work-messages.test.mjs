@@ -54,6 +54,11 @@ describe('@upstash/qstash', () => {
     await assert.rejects(qstash.messages.get(messageId), { status: 404 });
   });
 
+  test('a request that is too long is told how long it may be', async () => {
+    const long = Array.from({ length: 12 }, () => ({ url: `${endpoint}/never`, body: 'x'.repeat(1_000_000) }));
+    await assert.rejects(qstash.batch(long), (error) => error.status === 413 && /longer than 10485760 bytes/.test(error.message));
+  });
+
   test('batches, groups and deduplication', async () => {
     await qstash.urlGroups.addEndpoints({ name: 'both', endpoints: [{ name: 'one', url: `${endpoint}/one` }, { name: 'two', url: `${endpoint}/two` }] });
     assert.equal((await qstash.urlGroups.get('both')).endpoints.length, 2);
@@ -210,13 +215,14 @@ describe('@upstash/workflow', () => {
       const made = await context.createWebhook('make');
       hook = made.webhookUrl;
       const { request, timeout } = await context.waitForWebhook('wait', made, '1h');
-      return [timeout, request.method, await request.json(), request.headers.get('x-from')];
+      // Senders that sign the URL are verified with what the request says.
+      return [timeout, request.method, await request.json(), request.headers.get('x-from'), request.url];
     }, { qstashClient: own });
     const { workflowRunId } = await workflow.trigger({ url: at });
     await until(() => hook, 'the address');
-    assert.equal((await fetch(hook, { method: 'PUT', body: '{"a":1}', headers: { 'x-from': 'outside' } })).status, 200);
+    assert.equal((await fetch(`${hook}?to=us`, { method: 'PUT', body: '{"a":1}', headers: { 'x-from': 'outside' } })).status, 200);
     const run = await until(async () => (await workflow.logs({ workflowRunId })).runs.find((run) => run.workflowState === 'RUN_SUCCESS'), 'its end');
-    assert.deepEqual(JSON.parse(run.workflowRunResponse), [false, 'PUT', { a: 1 }, 'outside']);
+    assert.deepEqual(JSON.parse(run.workflowRunResponse), [false, 'PUT', { a: 1 }, 'outside', `${hook}?to=us`]);
   });
 
   test('a failed run that begins anew', async () => {

@@ -90,6 +90,33 @@ describe('beginning', () => {
     assert.equal(received.filter((one) => one.path === '/refuses').length, 2);
   });
 
+  test('a step that cannot be appended fails its run, and its failure function hears why', async () => {
+    const words = {
+      scheme: (context) => context.call('x', { url: 'api.example.com/x' }),
+      delay: (context) => context.call('x', { url: endpoint, retries: 1, retryDelay: 'foo(retried)' }),
+      timeout: (context) => context.call('x', { url: endpoint, timeout: '2w' }),
+      flow: (context) => context.call('x', { url: endpoint, flowControl: { key: 'none', parallelism: 0 } }),
+      sleep: (context) => context.sleep('z', '1w'),
+      moment: (context) => context.sleepUntil('z', 'garbage'),
+      wait: (context) => context.waitForEvent('w', 'never-told', { timeout: '2w' }),
+      many: (context) => Promise.all(Array.from({ length: 1001 }, (_, n) => context.run(`${n}`, () => n))),
+    };
+    await Promise.all(Object.entries(words).map(async ([word, steps]) => {
+      let told;
+      const at = workflowAt(`refused-${word}`, steps, { failureFunction: ({ failStatus, failResponse }) => { told = { failStatus, failResponse }; } });
+      await ran({ url: at }, 'RUN_FAILED');
+      const { failStatus, failResponse } = await until(() => told, word);
+      assert.deepEqual([failStatus, failResponse.length > 0], [489, true], word);
+    }));
+  });
+
+  test('an id by which nobody could end the run is refused', async () => {
+    const at = asleep('unnamed');
+    for (const workflowRunId of ['order/1', 'q?x=1', 'h#1', '50%25', 'a,b']) {
+      await assert.rejects(workflow.trigger({ url: at, workflowRunId }), /cannot be the id of a workflow run/, workflowRunId);
+    }
+  });
+
   test('what comes of a call is told with the retries of the run, and its failure is the failure of the run', async () => {
     let told;
     const at = workflowAt('deaf', async (context) => { await context.call('ask', { url: `${endpoint}/fine`, method: 'POST' }); }, {
