@@ -34,6 +34,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0018_steps",
     "0019_sealed",
     "0020_limits",
+    "0021_runs",
 ];
 
 #[cfg(test)]

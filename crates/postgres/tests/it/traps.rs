@@ -37,16 +37,12 @@ async fn caught(registry: &Registry, project: &Project) -> String {
 async fn outdate(registry: &Registry, project: &Project) {
     let admin = registry.cluster().connect(&project.database).await.unwrap();
     // What the newest file made goes with it, and what it found is as it was.
-    let newest = "drop table plinth.beginning, plinth.closed; \
-        drop function plinth.take_limited; \
-        create function plinth.take_limited(bigint, integer, integer, interval, integer, integer) \
-          returns setof plinth.job return null::plinth.job; \
-        create table plinth.rate (); \
-        create table plinth.turn (); \
-        alter table plinth.job_done add constraint job_done_outcome_check check (outcome <> ''); \
-        alter table plinth.seat drop column number; \
-        create index seat_key_idx on plinth.seat (binding, key); \
-        insert into plinth.seat (job, binding, key) values (1, 1, ''); \
+    let newest = "drop index plinth.run_parent_idx; \
+        alter table plinth.message drop column step; \
+        alter table plinth.run_step drop column step; \
+        drop function plinth.step_number(jsonb), plinth.step_number(bytea), plinth.step_message, plinth.is_outdated, plinth.resume_run; \
+        insert into plinth.run (id, url, settings, labels, body, message) values ('r', 'u', '{}', '{}', '', 'm'); \
+        insert into plinth.run_step (run, message, body) values ('r', 'm', ''), ('r', 's', '{\"stepId\": 7}'), ('r', 'x', 'x'); \
         delete from plinth.migration where version = (select max(version) from plinth.migration)";
     admin.batch_execute(newest).await.unwrap();
     let control = registry.cluster().connect("plinth").await.unwrap();
@@ -89,8 +85,9 @@ async fn a_superuser_never_runs_what_a_project_planted() {
     assert!(failures.iter().all(|(failed, _)| *failed != name), "{failures:?}");
     assert_eq!(caught(&registry, &project).await, "", "upgrading");
     let admin = again.cluster().connect(&project.database).await.unwrap();
-    assert_eq!(value(&admin, "select number::text from plinth.seat").await, "1");
-    assert_eq!(value(&admin, "select to_regclass('plinth.turn') is null").await, "t");
+    let steps =
+        "select string_agg(message || coalesce(step, 0), ' ' order by place) from plinth.run_step";
+    assert_eq!(value(&admin, steps).await, "m0 s7 x0");
     drop(admin);
 
     // The first database has the traps while the second is built, which then has them too.

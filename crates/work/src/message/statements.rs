@@ -1,5 +1,5 @@
-//! Our statements on the tables of messages; most of what they do is in the functions of `0017_messages.sql`. Each gives
-//! one JSON value, or one in a row.
+//! Our statements on the tables of messages; most of what they do is in the functions of `0017_messages.sql` and
+//! `0021_runs.sql`. Each gives one JSON value, or one in a row.
 
 use super::filter::with_filters;
 use crate::store::statements;
@@ -61,6 +61,10 @@ statements! {
                      -- Nobody can take the run up again.
                      delete from plinth.message using gone
                      where gone.kind in ('s', 'b') and message.run = gone.run and message.state = 'h'
+                   ), waiters as (
+                     delete from plinth.run_waiter using gone where gone.kind in ('s', 'b') and run_waiter.run = gone.run
+                   ), notices as (
+                     delete from plinth.run_notice using gone where gone.kind in ('s', 'b') and run_notice.run = gone.run
                    )
                    select to_jsonb(count(*)) from gone");
     DEAD_RETRY = with_filters("with back as (
@@ -187,32 +191,23 @@ statements! {
 
     NOTIFY = "select plinth.notify_runs($1, $2, $3)";
     WAITERS = "select request from plinth.run_waiter where event = $1 order by message limit 1000";
-    RUN_LIST = "select plinth.run_list(id, null) from plinth.run where id = $1 and state = 'RUN_STARTED'";
+    // Of a failed run too: what was under way when it failed goes on, and counts when the run does.
+    RUN_LIST = "select plinth.run_list(id, null) from plinth.run where id = $1 and state in ('RUN_STARTED', 'RUN_FAILED')";
+    RUN_STANDS = "select to_jsonb(exists (select from plinth.run where id = $1 and state = 'RUN_FAILED'))";
     RUN_END = "select to_jsonb(plinth.end_run($1, $2, $3, null))";
     RUNS_CANCEL = with_filters("select to_jsonb(plinth.end_run(id, 'RUN_CANCELED', null, null)) from (
                      select id from plinth.run
                      where state = 'RUN_STARTED'
                        and @run@
                      order by created_at limit $2) as named");
-    // Finished steps stay: the message that failed is delivered again, and what its run had besides with it.
     RUNS_RESUME = with_filters("with failed as (
                      select run as of_run from plinth.message
                      where state = 'd' and kind in ('s', 'b') and @message@
                      order by dead_id desc limit $2
-                   ), again as (
-                     update plinth.run set state = 'RUN_STARTED', ended_at = null, result = null, dead_id = null, failure = null,
-                       settings = settings || $3::jsonb, flow = coalesce($4::text, flow)
-                     from failed where run.id = failed.of_run and run.state = 'RUN_FAILED'
-                     returning run.id, run.created_at, run.flow
-                   ), back as (
-                     update plinth.message
-                     set state = 'q', attempt = 0, retried = 0, dead_id = null, dead_at = null, response = null,
-                       due_at = case when state = 'd' then clock_timestamp() else due_at end,
-                       settings = case message.kind when 'c' then settings else settings || $3::jsonb end,
-                       flow = case message.kind when 'c' then message.flow else again.flow end
-                     from again where message.run = again.id and message.state in ('d', 'h') and message.kind in ('s', 'b', 'c')
+                   ), again as materialized (
+                     select plinth.resume_run(of_run, $3::jsonb, $4::text) as answer from failed
                    )
-                   select jsonb_build_object('workflowRunId', id, 'workflowCreatedAt', plinth.message_ms(created_at)) from again");
+                   select answer from again where answer is not null");
     RUNS_RESTART = with_filters("with failed as (
                       select run as of_run from plinth.message
                       where state = 'd' and kind in ('s', 'b') and @message@
@@ -220,6 +215,10 @@ statements! {
                     ), gone as (
                       delete from plinth.message using failed
                       where message.run = failed.of_run and message.state in ('d', 'h') and message.kind in ('s', 'b', 'c')
+                    ), waiters as (
+                      delete from plinth.run_waiter using failed where run_waiter.run = failed.of_run
+                    ), notices as (
+                      delete from plinth.run_notice using failed where run_notice.run = failed.of_run
                     ), items as (
                       select jsonb_build_object('kind', 'i', 'run', plinth.message_id('wfr_'), 'url', run.url,
                         'labels', to_jsonb(run.labels), 'settings', run.settings || $3::jsonb,

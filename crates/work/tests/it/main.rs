@@ -10,6 +10,7 @@ mod hook;
 mod limited;
 mod message_dead;
 mod message_limits;
+mod message_run;
 mod message_send;
 mod message_steps;
 mod message_support;

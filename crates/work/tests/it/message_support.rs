@@ -99,6 +99,11 @@ impl Endpoint {
         self.shared.script.lock().unwrap().extend(vec![script; times]);
     }
 
+    /// Says once, after that time, that it is broken.
+    pub(crate) fn fails_late(&self, time: Duration) {
+        self.shared.script.lock().unwrap().push_back((502, Vec::new(), "", time));
+    }
+
     pub(crate) fn got(&self) -> Vec<Got> {
         self.shared.got.lock().unwrap().clone()
     }

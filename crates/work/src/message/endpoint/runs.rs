@@ -29,8 +29,17 @@ pub(super) async fn end(asked: &Asked<'_>) -> Answered {
         false => ("RUN_CANCELED", None),
     };
     let params = vec![text(asked.parameter(0)), text(state), result.and_then(text)];
-    if asked.one(&statements::RUN_END, params).await? != true && !over {
-        return Err(Refusal::missing("the active workflow run"));
+    if asked.one(&statements::RUN_END, params).await? != true {
+        if !over {
+            return Err(Refusal::missing("the active workflow run"));
+        }
+        if asked.one(&statements::RUN_STANDS, vec![text(asked.parameter(0))]).await? == true {
+            // The delivery that asks for it is repeated when the run goes on, and asks again.
+            return Err(Refusal {
+                status: StatusCode::CONFLICT,
+                message: "the workflow run has failed".to_owned(),
+            });
+        }
     }
     asked.messages.wake.notify_one();
     Ok(Response::empty(StatusCode::OK))
