@@ -412,9 +412,20 @@ begin
 end
 $$;
 
+-- Headers of deliveries as people may read them.
+create function plinth.shown_headers(settings jsonb) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select case when settings #>> '{redact,header}' = 'true' then '{"REDACTED": []}' else (
+    select coalesce(pg_catalog.jsonb_object_agg(key, case
+      when coalesce(settings #> '{redact,headers}', '[]') ? pg_catalog.lower(key) then '["REDACTED"]' else value end), '{}')
+    from pg_catalog.jsonb_each(settings -> 'header')) end
+$$;
+
 -- ------------------------------------------------------------------ rights
 
 revoke all on function plinth.step_number(jsonb), plinth.step_number(bytea), plinth.step_message(text, integer, text),
-  plinth.is_outdated(plinth.message), plinth.resume_run(text, jsonb, text) from public;
+  plinth.is_outdated(plinth.message), plinth.resume_run(text, jsonb, text), plinth.shown_headers(jsonb) from public;
 grant execute on function plinth.step_number(jsonb), plinth.step_number(bytea), plinth.step_message(text, integer, text),
-  plinth.is_outdated(plinth.message), plinth.resume_run(text, jsonb, text) to @owner@;
+  plinth.is_outdated(plinth.message), plinth.resume_run(text, jsonb, text), plinth.shown_headers(jsonb) to @owner@;

@@ -40,7 +40,8 @@ async fn outdate(registry: &Registry, project: &Project) {
     let newest = "drop index plinth.run_parent_idx; \
         alter table plinth.message drop column step; \
         alter table plinth.run_step drop column step; \
-        drop function plinth.step_number(jsonb), plinth.step_number(bytea), plinth.step_message, plinth.is_outdated, plinth.resume_run; \
+        drop function plinth.step_number(jsonb), plinth.step_number(bytea), plinth.step_message, plinth.is_outdated, plinth.resume_run, \
+          plinth.shown_headers; \
         insert into plinth.run (id, url, settings, labels, body, message) values ('r', 'u', '{}', '{}', '', 'm'); \
         insert into plinth.run_step (run, message, body) values ('r', 'm', ''), ('r', 's', '{\"stepId\": 7}'), ('r', 'x', 'x'); \
         delete from plinth.migration where version = (select max(version) from plinth.migration)";

@@ -243,7 +243,8 @@ statements! {
     RUNS = with_filters("select jsonb_strip_nulls(jsonb_build_object(
               'workflowRunId', run.id, 'workflowUrl', run.url, 'workflowState', run.state,
               'workflowRunCreatedAt', plinth.message_ms(run.created_at), 'workflowRunCompletedAt', plinth.message_ms(run.ended_at),
-              'workflowRunResponse', run.result, 'dlqId', run.dead_id, 'label', run.labels[1],
+              'workflowRunResponse', case run.state when 'RUN_FAILED' then to_json(run.result)::text else run.result end,
+              'dlqId', run.dead_id, 'label', run.labels[1],
               'labels', case when run.labels <> '{}' then to_jsonb(run.labels) end,
               'invoker', (select jsonb_build_object('workflowRunId', parent.id, 'workflowUrl', parent.url,
                 'workflowRunCreatedAt', plinth.message_ms(parent.created_at)) from plinth.run as parent where parent.id = run.parent),
@@ -252,6 +253,7 @@ statements! {
                   'failResponse', plinth.message_text(decode(response ->> 'body', 'base64')))
                 from plinth.message where message.dead_id = run.dead_id), '{}'),
               'retries', run.settings -> 'retries', 'redacted', run.settings #> '{redact,body}',
+              'headers', plinth.shown_headers(run.settings),
               'cursor', (extract(epoch from run.created_at) * 1000000)::bigint || '-' || run.id,
               'entries', (
                 select coalesce(jsonb_agg(jsonb_build_object('messageId', step.message, 'body', plinth.message_text(step.body),
@@ -259,7 +261,8 @@ statements! {
                 from (select * from plinth.run_step where run_step.run = run.id order by place limit 1000) as step),
               'pending', (
                 select coalesce(jsonb_agg(jsonb_build_object('messageId', message.id, 'state', message.state, 'kind', message.kind,
-                  'retried', message.retried, 'due', plinth.message_ms(message.due_at)) order by message.place), '[]')
+                  'retried', message.retried, 'due', plinth.message_ms(message.due_at),
+                  'stepName', message.response #>> '{header,Upstash-Error-Step-Name,0}') order by message.place), '[]')
                 from plinth.message where message.run = run.id and message.kind <> 'f')))
             from plinth.run
             where @run@

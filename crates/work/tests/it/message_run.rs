@@ -383,3 +383,52 @@ fn the_end_of_a_failed_run_is_asked_for_again_when_it_goes_on() {
         post.close().await;
     });
 }
+
+#[test]
+fn logs_have_what_the_types_of_clients_say() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        let own = [
+            ("upstash-forward-x-own", "yes"),
+            ("upstash-forward-x-key", "k"),
+            ("upstash-redact-fields", "header[x-key]"),
+        ];
+        let run = Run::begin(&post, "wfr_1", "/w", &own).await;
+        post.endpoint.wait(1).await;
+        run.is_quiet(bench).await;
+        run.wait(1, "word").await;
+        post.ask("POST", "/v2/notify/word", &[], "data").await;
+        run.is_quiet(bench).await;
+        let broken =
+            [("upstash-nonretryable-error", "true"), ("upstash-error-step-name", "breaks")];
+        post.endpoint.says(489, &broken, "");
+        run.append(&step(2), &[]).await;
+        run.is_failed(bench).await;
+
+        let (_, logs) = post.ask("GET", "/v2/workflows/logs?workflowRunId=wfr_1", &[], "").await;
+        let found = &logs["runs"][0];
+        let response: Value =
+            serde_json::from_str(found["workflowRunResponse"].as_str().unwrap()).unwrap();
+        assert_eq!(response, "the endpoint answered 489");
+        let groups = found["steps"].as_array().unwrap();
+        let (next, done) = groups.split_last().unwrap();
+        for group in done {
+            assert_eq!(
+                group["steps"][0]["headers"],
+                json!({"x-own": ["yes"], "x-key": ["REDACTED"]})
+            );
+        }
+        let wait = &done[1]["steps"][0];
+        assert_eq!(
+            (&wait["waitTimeoutDuration"], &wait["waitTimeout"]),
+            (&json!("3600s"), &json!(false))
+        );
+        assert!(wait["waitTimeoutDeadline"].as_f64() > wait["createdAt"].as_f64(), "{wait}");
+        let failed = &next["steps"][0];
+        assert_eq!(
+            (&failed["state"], &failed["stepName"]),
+            (&json!("STEP_FAILED"), &json!("breaks"))
+        );
+        post.close().await;
+    });
+}

@@ -39,7 +39,7 @@ pub(super) async fn wait(asked: &Asked<'_>) -> Answered {
 }
 
 fn waiting(asked: &Asked<'_>) -> Result<Item, Refusal> {
-    let wait: Wait = asked.request.read()?;
+    let mut wait: Wait = asked.request.read()?;
     let event = asked.parameter(0);
     let seconds = match &wait.timeout {
         None | Some(Value::Null) => USUAL_WAIT,
@@ -49,10 +49,13 @@ fn waiting(asked: &Asked<'_>) -> Result<Item, Refusal> {
     let headers = asked.headers();
     let run = item::first(&headers, "upstash-workflow-runid").map(str::to_owned);
     let run = run.or_else(|| run_of(&wait.timeout_headers));
+    let deadline = jiff::Timestamp::now().as_millisecond() as f64 + seconds * 1000.0;
+    // For those who look at the run.
+    wait.step.insert("waitTimeoutDuration".to_owned(), json!(format!("{seconds}s")));
+    wait.step.insert("waitTimeoutDeadline".to_owned(), json!(deadline.floor()));
     let mut over = wait.step.clone();
     over.insert("waitEventId".to_owned(), json!(event));
     over.insert("waitTimeout".to_owned(), json!(true));
-    let deadline = jiff::Timestamp::now().as_millisecond() as f64 + seconds * 1000.0;
     let body = Value::Object(over).to_string();
     let mut step = Item::read(&wait.url, &own(&headers), body.as_bytes())?;
     step.kind = "s".to_owned();

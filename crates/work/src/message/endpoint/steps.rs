@@ -8,17 +8,18 @@ pub(super) fn run(mut run: Value) -> Value {
     fields.remove("cursor");
     let retries = fields.remove("retries").unwrap_or(json!(3));
     let redacted = fields.remove("redacted").is_some_and(|redacted| redacted == true);
+    let headers = fields.remove("headers").unwrap_or(json!({}));
     let entries = fields.remove("entries").unwrap_or_default();
     let pending = fields.remove("pending").unwrap_or_default();
     let failed = fields.get("workflowState").is_some_and(|state| state == "RUN_FAILED");
-    let mut groups = groups(&entries, &retries, redacted);
+    let mut groups = groups(&entries, &retries, &headers, redacted);
     groups.extend(next(&pending, &retries, failed));
     fields.insert("steps".to_owned(), Value::Array(groups));
     run
 }
 
 /// Steps that have a result. Those of one fan-out follow each other, whatever their order.
-fn groups(entries: &Value, retries: &Value, redacted: bool) -> Vec<Value> {
+fn groups(entries: &Value, retries: &Value, headers: &Value, redacted: bool) -> Vec<Value> {
     let mut groups: Vec<(bool, Vec<Value>)> = Vec::new();
     for (place, entry) in entries.as_array().into_iter().flatten().enumerate() {
         let step = if place == 0 { Some(first(entry)) } else { later(entry) };
@@ -29,6 +30,7 @@ fn groups(entries: &Value, retries: &Value, redacted: bool) -> Vec<Value> {
         step.insert("messageId".to_owned(), entry["messageId"].clone());
         step.insert("createdAt".to_owned(), entry["time"].clone());
         step.insert("retries".to_owned(), retries.clone());
+        step.insert("headers".to_owned(), headers.clone());
         step.insert("state".to_owned(), json!("STEP_SUCCESS"));
         step.insert("callType".to_owned(), json!("step"));
         let parallel = step.get("concurrent").and_then(Value::as_i64).is_some_and(|n| n > 1);
@@ -77,10 +79,14 @@ fn next(pending: &Value, retries: &Value, failed: bool) -> Option<Value> {
                 _ if message["retried"].as_i64().is_some_and(|retried| retried > 0) => "STEP_RETRY",
                 _ => "STEP_PROGRESS",
             };
-            json!({
+            let mut step = json!({
                 "messageId": message["messageId"], "state": state, "retries": retries, "retried": message["retried"],
                 "notBefore": message["due"],
-            })
+            });
+            if let Some(name) = message.get("stepName") {
+                step["stepName"] = name.clone();
+            }
+            step
         })
         .collect();
     (!steps.is_empty()).then(|| json!({"type": "next", "steps": steps}))
@@ -121,7 +127,8 @@ mod tests {
                 {"messageId": "m", "body": "{}", "time": 1}, entry(1, "one", 1), entry(0, "plan", 2),
                 entry(0, "plan", 2), entry(3, "right", 2), entry(2, "left", 2), entry(4, "last", 1)
             ],
-            "pending": [{"messageId": "p", "state": "q", "retried": 1, "due": 5}],
+            "pending": [{"messageId": "p", "state": "q", "retried": 1, "due": 5, "stepName": "next"}],
+            "headers": {"x-own": ["yes"]},
         });
         let run = run(found);
         let groups = run["steps"].as_array().unwrap();
@@ -137,6 +144,10 @@ mod tests {
         );
         assert_eq!(groups[0]["steps"][0]["stepType"], "Initial");
         assert_eq!(groups[4]["steps"][0]["state"], "STEP_RETRY");
+        assert_eq!(groups[4]["steps"][0]["stepName"], "next");
+        for group in &groups[..4] {
+            assert_eq!(group["steps"][0]["headers"], json!({"x-own": ["yes"]}));
+        }
         assert!(run.get("entries").is_none() && run.get("cursor").is_none());
     }
 }
