@@ -4,7 +4,6 @@
 //! call, and a name is looked at again after it was resolved, by the same resolver that the connection uses: there is no gap between
 //! the check and the use in which a name could change its address.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use url::{Host, Url};
 
 use super::BodyError;
 use super::address::{self, is_public};
+use super::hosts::{Hosts, name_of};
 
 /// The largest body that is read unless another limit is set, in bytes. A longer answer is an error, not a truncated text.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -24,20 +24,40 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 pub struct OutgoingPolicy {
     /// Development only: plain HTTP to this machine is allowed, and so are this machine's own addresses.
     pub allow_http_loopback: bool,
-    /// Host names and literal addresses that may be private, for example an identity provider inside the company.
-    /// Compared without case. TLS is required all the same.
-    pub private_hosts: BTreeSet<String>,
-    /// Host names and literal addresses that may be private and may be called by plain HTTP as well: people's own
-    /// programs in the same private network. Compared without case.
-    pub plain_hosts: BTreeSet<String>,
+    /// Hosts that may be private, for example an identity provider inside the company. TLS is required all the same.
+    pub private_hosts: Hosts,
+    /// Hosts that may be private and may be called by plain HTTP as well: people's own programs on this machine or in the
+    /// same private network.
+    pub plain_hosts: Hosts,
+    /// Where hosts are named, for those who are refused; `None`: nobody can.
+    pub settings: Option<HostSettings>,
+}
+
+/// The settings from which a policy has its hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostSettings {
+    /// That of [`OutgoingPolicy::private_hosts`].
+    pub private: &'static str,
+    /// That of [`OutgoingPolicy::plain_hosts`].
+    pub plain: &'static str,
+}
+
+/// A call that the policy does not allow, and what would.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("calls to {place} are not allowed{remedy}")]
+pub struct Refusal {
+    /// Scheme, host and port.
+    place: String,
+    /// Empty, or the rest of the sentence.
+    remedy: String,
 }
 
 /// Why an outgoing call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OutgoingError {
     /// The policy does not allow this URL.
-    #[error("calls to {0} are not allowed")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(Refusal),
     /// The other side could not be reached, or broke off.
     #[error("{host} could not be reached")]
     Unreachable {
@@ -72,7 +92,10 @@ pub struct Answer {
 /// A client that keeps an [`OutgoingPolicy`]. Cloning is cheap and shares the connections.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
+    /// Calls what nobody named.
     client: reqwest::Client,
+    /// Calls the hosts that are named, at their ports: a resolver does not know the port.
+    named: Option<reqwest::Client>,
     policy: Arc<OutgoingPolicy>,
     body_limit: usize,
 }
@@ -84,13 +107,19 @@ impl Outgoing {
     ///
     /// [`OutgoingError::Client`] if TLS cannot be set up.
     pub fn new(policy: OutgoingPolicy, timeout: Duration) -> Result<Self, OutgoingError> {
-        let policy = Arc::new(policy);
-        let client = super::builder()
-            .dns_resolver(Arc::new(Resolver(policy.clone())))
-            .timeout(timeout)
-            .build()
-            .map_err(OutgoingError::Client)?;
-        Ok(Self { client, policy, body_limit: BODY_LIMIT })
+        let client = |policy: OutgoingPolicy| {
+            super::builder()
+                .dns_resolver(Arc::new(Resolver(policy)))
+                .timeout(timeout)
+                .build()
+                .map_err(OutgoingError::Client)
+        };
+        let has_names = !policy.private_hosts.is_empty() || !policy.plain_hosts.is_empty();
+        let named = has_names.then(|| client(policy.clone())).transpose()?;
+        let nameless =
+            OutgoingPolicy { allow_http_loopback: policy.allow_http_loopback, ..Default::default() };
+        let client = client(nameless)?;
+        Ok(Self { client, named, policy: Arc::new(policy), body_limit: BODY_LIMIT })
     }
 
     /// The same client with answers of at most `bytes` instead of [`BODY_LIMIT`].
@@ -105,7 +134,21 @@ impl Outgoing {
     ///
     /// [`OutgoingError::Refused`] if it does not.
     pub fn check(&self, url: &Url) -> Result<(), OutgoingError> {
-        if self.policy.allows(url) { Ok(()) } else { Err(OutgoingError::Refused(place(url))) }
+        if self.policy.allows(url) {
+            return Ok(());
+        }
+        let refusal = match (url.username(), url.password()) {
+            ("", None) => self.policy.refusal(place(url)),
+            _ => Refusal { place: place(url), remedy: " with a user or a password".to_owned() },
+        };
+        Err(OutgoingError::Refused(refusal))
+    }
+
+    /// The client that judges by the right names what `url`'s host resolves to.
+    fn client(&self, url: &Url) -> &reqwest::Client {
+        let name = name_of(url).unwrap_or_default();
+        let is_named = self.policy.may_be_private(&name, url.port_or_known_default());
+        self.named.as_ref().filter(|_| is_named).unwrap_or(&self.client)
     }
 
     /// Sends `request` and reads the whole answer, whatever its status.
@@ -114,26 +157,42 @@ impl Outgoing {
     ///
     /// Every variant of [`OutgoingError`] but [`OutgoingError::Client`].
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer, OutgoingError> {
-        let url = Url::parse(&request.uri().to_string())
-            .map_err(|_| OutgoingError::Refused("an address that is no URL".to_owned()))?;
+        let url = Url::parse(&request.uri().to_string()).map_err(|_| {
+            OutgoingError::Refused(self.policy.refusal("an address that is no URL".to_owned()))
+        })?;
         self.check(&url)?;
         let host = place(&url);
         let request = reqwest::Request::try_from(request)
             .map_err(|source| OutgoingError::Unreachable { host: host.clone(), source })?;
         let mut response =
-            self.client.execute(request).await.map_err(|error| failure(&host, error))?;
+            self.client(&url).execute(request).await.map_err(|error| self.failure(&host, error))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match super::body(response, self.body_limit).await {
             Ok(body) => Ok(Answer { status, headers, body }),
             Err(BodyError::TooLarge(_)) => Err(OutgoingError::TooLong(host)),
-            Err(BodyError::Broken(error)) => Err(failure(&host, error)),
+            Err(BodyError::Broken(error)) => Err(self.failure(&host, error)),
         }
+    }
+
+    fn failure(&self, host: &str, error: reqwest::Error) -> OutgoingError {
+        if error.is_timeout() {
+            return OutgoingError::TimedOut(host.to_owned());
+        }
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            if inner.is::<NoAllowedAddress>() {
+                return OutgoingError::Refused(self.policy.refusal(host.to_owned()));
+            }
+            cause = inner.source();
+        }
+        OutgoingError::Unreachable { host: host.to_owned(), source: error.without_url() }
     }
 }
 
 impl OutgoingPolicy {
     fn allows(&self, url: &Url) -> bool {
-        let Some(host) = url.host() else { return false };
+        let (Some(host), Some(name)) = (url.host(), name_of(url)) else { return false };
+        let port = url.port_or_known_default();
         let loopback = match &host {
             Host::Domain(name) => is_localhost(name),
             Host::Ipv4(address) => address.is_loopback(),
@@ -141,38 +200,52 @@ impl OutgoingPolicy {
         };
         let scheme = match url.scheme() {
             "https" => true,
-            "http" => (self.allow_http_loopback && loopback) || self.is_plain(&host.to_string()),
+            "http" => {
+                (self.allow_http_loopback && loopback) || self.plain_hosts.contains(&name, port)
+            }
             _ => false,
         };
         let address = match host {
-            Host::Domain(name) => self.allows_name(name),
-            Host::Ipv4(address) => self.allows_address(&address.to_string(), address.into()),
-            Host::Ipv6(address) => self.allows_address(&address.to_string(), address.into()),
+            Host::Domain(name) => self.allows_name(name, port),
+            Host::Ipv4(address) => self.allows_address(&name, port, address.into()),
+            Host::Ipv6(address) => self.allows_address(&name, port, address.into()),
         };
         scheme && address && url.username().is_empty() && url.password().is_none()
     }
 
     /// Whether a name may be resolved at all. Not every system has addresses for the names below `localhost`.
-    fn allows_name(&self, name: &str) -> bool {
-        !is_localhost(name) || self.allow_http_loopback || self.may_be_private(name)
+    fn allows_name(&self, name: &str, port: Option<u16>) -> bool {
+        !is_localhost(name) || self.allow_http_loopback || self.may_be_private(name, port)
     }
 
-    /// Whether a connection to `address`, which `name` stands for, may be made.
-    fn allows_address(&self, name: &str, address: IpAddr) -> bool {
+    /// Whether a connection to `address`, which `name` stands for, may be made; without a port, to any that is named.
+    fn allows_address(&self, name: &str, port: Option<u16>, address: IpAddr) -> bool {
         let loopback = address::embedded(address).is_loopback();
         // A name that says it is this machine may be nothing else, or plain HTTP would leave it.
         if is_localhost(name) && !loopback {
             return false;
         }
-        is_public(address) || (self.allow_http_loopback && loopback) || self.may_be_private(name)
+        is_public(address)
+            || (self.allow_http_loopback && loopback)
+            || self.may_be_private(name, port)
     }
 
-    fn may_be_private(&self, name: &str) -> bool {
-        self.private_hosts.contains(&name.to_ascii_lowercase()) || self.is_plain(name)
+    fn may_be_private(&self, name: &str, port: Option<u16>) -> bool {
+        self.private_hosts.contains(name, port) || self.plain_hosts.contains(name, port)
     }
 
-    fn is_plain(&self, name: &str) -> bool {
-        self.plain_hosts.contains(&name.to_ascii_lowercase())
+    /// What is said of a call to `place`, a scheme with a host and a port.
+    fn refusal(&self, place: String) -> Refusal {
+        let remedy = match (self.settings, place.split_once("://")) {
+            (Some(settings), Some(("http", _))) => {
+                format!(": hosts that may be called without TLS are named in {}", settings.plain)
+            }
+            (Some(settings), Some(("https", _))) => {
+                format!(": hosts that may be private are named in {}", settings.private)
+            }
+            _ => String::new(),
+        };
+        Refusal { place, remedy }
     }
 }
 
@@ -186,22 +259,8 @@ fn place(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn failure(host: &str, error: reqwest::Error) -> OutgoingError {
-    if error.is_timeout() {
-        return OutgoingError::TimedOut(host.to_owned());
-    }
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        if inner.is::<NoAllowedAddress>() {
-            return OutgoingError::Refused(host.to_owned());
-        }
-        cause = inner.source();
-    }
-    OutgoingError::Unreachable { host: host.to_owned(), source: error.without_url() }
-}
-
 /// The system's resolver without the addresses that the policy refuses.
-struct Resolver(Arc<OutgoingPolicy>);
+struct Resolver(OutgoingPolicy);
 
 /// A name has addresses, and none of them may be called.
 #[derive(Debug, thiserror::Error)]
@@ -214,7 +273,7 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
                 .await?
-                .filter(|address| policy.allows_address(name.as_str(), address.ip()))
+                .filter(|address| policy.allows_address(name.as_str(), None, address.ip()))
                 .collect();
             if found.is_empty() {
                 return Err(NoAllowedAddress.into());
@@ -227,6 +286,10 @@ impl Resolve for Resolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hosts(names: &[&str]) -> Hosts {
+        Hosts::parse(names).unwrap()
+    }
 
     fn refused(policy: &OutgoingPolicy, url: &str) -> bool {
         !policy.allows(&Url::parse(url).unwrap())
@@ -267,17 +330,17 @@ mod tests {
         for url in ["http://example.com/", "http://10.0.0.1/", "https://10.0.0.1/"] {
             assert!(refused(&policy, url), "{url} must be refused");
         }
-        assert!(!policy.allows_address("a.localhost", [93, 184, 216, 34].into()));
+        assert!(!policy.allows_address("a.localhost", None, [93, 184, 216, 34].into()));
     }
 
     #[test]
     fn a_host_may_be_private_when_it_is_named() {
         let policy = OutgoingPolicy {
-            private_hosts: ["id.corp.example".to_owned(), "10.0.0.7".to_owned()].into(),
+            private_hosts: hosts(&["id.corp.example", "10.0.0.7"]),
             ..Default::default()
         };
-        assert!(policy.allows_address("ID.corp.example", [10, 0, 0, 1].into()));
-        assert!(!policy.allows_address("other.example", [10, 0, 0, 1].into()));
+        assert!(policy.allows_address("ID.corp.example", None, [10, 0, 0, 1].into()));
+        assert!(!policy.allows_address("other.example", None, [10, 0, 0, 1].into()));
         assert!(!refused(&policy, "https://10.0.0.7/"));
         assert!(refused(&policy, "http://10.0.0.7/"));
         assert!(refused(&policy, "https://10.0.0.8/"));
@@ -286,7 +349,7 @@ mod tests {
     #[test]
     fn a_host_may_be_called_without_tls_when_it_is_named() {
         let policy = OutgoingPolicy {
-            plain_hosts: ["worker".to_owned(), "10.0.0.7".to_owned()].into(),
+            plain_hosts: hosts(&["worker", "10.0.0.7"]),
             ..Default::default()
         };
         for url in ["http://worker:3000/", "https://WORKER/", "http://10.0.0.7/x"] {
@@ -295,8 +358,74 @@ mod tests {
         for url in ["http://other:3000/", "http://10.0.0.8/", "ftp://worker/"] {
             assert!(refused(&policy, url), "{url} must be refused");
         }
-        assert!(policy.allows_address("worker", [172, 18, 0, 3].into()));
-        assert!(!policy.allows_address("other", [172, 18, 0, 3].into()));
+        assert!(policy.allows_address("worker", None, [172, 18, 0, 3].into()));
+        assert!(!policy.allows_address("other", None, [172, 18, 0, 3].into()));
+    }
+
+    #[test]
+    fn a_host_that_is_named_with_a_port_is_private_at_that_port_only() {
+        let policy = OutgoingPolicy {
+            private_hosts: hosts(&["10.0.0.7:8443", "localhost:8443"]),
+            plain_hosts: hosts(&["127.0.0.1:3000", "[::1]:3000", "worker:3000"]),
+            ..Default::default()
+        };
+        for url in [
+            "https://10.0.0.7:8443/",
+            "https://localhost:8443/",
+            "http://127.0.0.1:3000/",
+            "http://[::1]:3000/",
+            "http://worker:3000/",
+            // What it resolves to is looked at as for any other name.
+            "https://worker/",
+        ] {
+            assert!(!refused(&policy, url), "{url} must be allowed");
+        }
+        for url in [
+            "https://10.0.0.7/",
+            "https://localhost/",
+            "http://10.0.0.7:8443/",
+            "http://127.0.0.1:5432/",
+            "http://[::1]/",
+            "http://worker/",
+        ] {
+            assert!(refused(&policy, url), "{url} must be refused");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_named_for_another_port_may_not_be_private() {
+        let policy =
+            OutgoingPolicy { private_hosts: hosts(&["localhost:8443"]), ..Default::default() };
+        let outgoing = Outgoing::new(policy, Duration::from_secs(5)).unwrap();
+        // Past the check of the URL, as a name would be that looks public.
+        let url = Url::parse("https://localhost:9/").unwrap();
+        let error = outgoing.client(&url).get(url).send().await.unwrap_err();
+        let error = outgoing.failure("https://localhost:9", error);
+        assert!(matches!(error, OutgoingError::Refused(_)), "{error:?}");
+        let url = Url::parse("https://localhost:8443/").unwrap();
+        let error = outgoing.client(&url).get(url).send().await.unwrap_err();
+        let error = outgoing.failure("https://localhost:8443", error);
+        assert!(matches!(error, OutgoingError::Unreachable { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting_that_would_allow_the_host() {
+        let settings = HostSettings { private: "a.private", plain: "a.plain" };
+        let policy = OutgoingPolicy { settings: Some(settings), ..Default::default() };
+        let outgoing = Outgoing::new(policy, Duration::from_secs(5)).unwrap();
+        for (url, error) in [
+            (
+                "http://127.0.0.1:9/x?y",
+                "calls to http://127.0.0.1:9 are not allowed: hosts that may be called without TLS are named in a.plain",
+            ),
+            (
+                "https://10.0.0.7/x",
+                "calls to https://10.0.0.7 are not allowed: hosts that may be private are named in a.private",
+            ),
+        ] {
+            let refusal = outgoing.check(&Url::parse(url).unwrap()).unwrap_err();
+            assert_eq!(refusal.to_string(), error);
+        }
     }
 
     #[tokio::test]
@@ -306,10 +435,10 @@ mod tests {
         // Past the check of the URL, as a name of somebody else's that resolves to this machine would be.
         let request = outgoing.client.get("https://localhost/").build().unwrap();
         let error = outgoing.client.execute(request).await.unwrap_err();
-        let error = failure("https://localhost", error);
+        let error = outgoing.failure("https://localhost", error);
         assert!(matches!(error, OutgoingError::Refused(_)), "{error:?}");
         let open = OutgoingPolicy { allow_http_loopback: true, ..Default::default() };
-        let found = Resolver(Arc::new(open)).resolve("localhost".parse().unwrap()).await.unwrap();
+        let found = Resolver(open).resolve("localhost".parse().unwrap()).await.unwrap();
         assert!(found.map(|address| address.ip()).all(|address| address.is_loopback()));
     }
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod guarded;
+mod hosts;
 
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ pub use reqwest::{Client, Error as ClientError};
 use reqwest::{ClientBuilder, Response};
 
 pub use address::is_public;
-pub use guarded::{Answer, BODY_LIMIT, Outgoing, OutgoingError, OutgoingPolicy};
+pub use guarded::{
+    Answer, BODY_LIMIT, HostSettings, Outgoing, OutgoingError, OutgoingPolicy, Refusal,
+};
+pub use hosts::{HostError, Hosts};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

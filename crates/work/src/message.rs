@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 pub use answer::{Request, Response};
 pub use courier::{Courier, Options, is_used};
 pub use item::BODY_BYTES;
-pub use outside::{Outside, Reply, Sending, ToSend};
+pub use outside::{NoReply, Outside, Reply, Sending, ToSend};
 pub use routes::{Guard, ROUTES, Route};
 pub use sign::Keys;
 

@@ -7,11 +7,13 @@ mod auth;
 mod layers;
 mod raw;
 mod units;
+mod work;
 
 pub use auth::{AuthSettings, RawAuth, RawProject, Surroundings, sources as auth_sources};
 pub use layers::{Layers, config_file, unknown_environment};
-pub use raw::{KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgres, RawRest};
+pub use raw::{KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgres, RawRest, RawWork};
 pub use units::{ByteSize, Span};
+pub use work::WorkConfig;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +46,8 @@ pub struct Config {
     pub rest: plinth_rest::Config,
     /// Connections.
     pub pool: PoolConfig,
+    /// Where jobs and messages may go.
+    pub work: WorkConfig,
     /// Sign-in, project by project.
     pub auth: AuthSettings,
     /// What is logged.
@@ -214,6 +218,7 @@ impl TryFrom<RawConfig> for Config {
                 acquire_timeout: raw.pool.acquire_timeout.duration(),
                 idle_timeout: raw.pool.idle_timeout.duration(),
             },
+            work: WorkConfig::try_from(&raw.work)?,
             auth,
             log: LogConfig { filter: raw.log.filter, json: raw.log.json },
         })

@@ -31,6 +31,8 @@ pub struct RawConfig {
     pub rest: RawRest,
     /// Connections.
     pub pool: RawPool,
+    /// Where jobs and messages may go.
+    pub work: RawWork,
     /// What is logged.
     pub log: RawLog,
     /// Sign-in, for every project.
@@ -127,6 +129,16 @@ pub struct RawPool {
     pub idle_timeout: Span,
 }
 
+/// `[work]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWork {
+    /// Hosts that jobs and messages may call by TLS though their addresses are private, each with or without a port.
+    pub private_hosts: Vec<String>,
+    /// Hosts that they may call by plain HTTP as well, such as an app on this machine.
+    pub plain_hosts: Vec<String>,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -150,6 +162,7 @@ impl Default for RawConfig {
             keys: RawKeys::default(),
             rest: RawRest::default(),
             pool: RawPool::default(),
+            work: RawWork::default(),
             log: RawLog::default(),
             auth: RawAuth::default(),
             project: BTreeMap::new(),
@@ -286,6 +299,8 @@ pub const KEYS: &[Key] = &[
     key("pool.max_projects", Kind::Number, "projects open at once, one more connection each"),
     key("pool.acquire_timeout", Kind::Text, "time a request waits for a connection; above it 504"),
     key("pool.idle_timeout", Kind::Text, "time after which an unused project's connections close"),
+    key("work.private_hosts", Kind::List, "private hosts that jobs and messages may call by TLS"),
+    key("work.plain_hosts", Kind::List, "hosts that they may call by plain HTTP: apps beside it"),
     key(
         "log.filter",
         Kind::Text,

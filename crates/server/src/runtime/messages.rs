@@ -30,8 +30,8 @@ pub struct MessageParts {
     pub owner: Arc<str>,
     /// What the project's token and signing keys follow from.
     pub secret: Secret,
-    /// Development only: endpoints may be on this machine.
-    pub allow_http_loopback: bool,
+    /// Where endpoints may be.
+    pub policy: OutgoingPolicy,
 }
 
 /// The messages of a project that is registered, whether or not it has any.
@@ -105,9 +105,7 @@ impl MessageDesk {
     }
 
     fn courier(&self, store: Arc<Store>, keys: Keys, wake: Arc<Notify>) -> Option<Courier> {
-        let allow_http_loopback = self.parts.allow_http_loopback;
-        let policy = OutgoingPolicy { allow_http_loopback, ..OutgoingPolicy::default() };
-        let outgoing = Outgoing::new(policy, DELIVERY_TIMEOUT)
+        let outgoing = Outgoing::new(self.parts.policy.clone(), DELIVERY_TIMEOUT)
             .inspect_err(|error| tracing::error!(error = %error, "messages cannot be delivered"))
             .ok()?;
         let _entered = self.background.as_ref()?.enter();

@@ -201,7 +201,7 @@ impl Projects {
                 budget.clone(),
                 most,
                 options,
-                desk.allows_http_loopback(),
+                config.work.policy(desk.allows_http_loopback()),
             )
         });
     }
@@ -396,7 +396,7 @@ impl Factory {
             },
             owner: Arc::from(project.owner_role.as_str()),
             secret: project.keys.jwt_secret.clone(),
-            allow_http_loopback: self.desk.allows_http_loopback(),
+            policy: self.config.work.policy(self.desk.allows_http_loopback()),
         }
     }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use plinth_auth::outgoing::OutgoingPolicy;
 use plinth_postgres::{Endpoint, Project};
 use plinth_wire::{Budget, Pool, PoolOptions};
 use plinth_work::{Counters, Store};
@@ -71,13 +72,13 @@ struct Source {
 }
 
 impl Workers {
-    /// Nobody's work yet, in the cluster at `endpoint`. With `allow_http_loopback`, people's own code may be on this machine.
+    /// Nobody's work yet, in the cluster at `endpoint`. Requests go where `policy` allows.
     pub fn new(
         endpoint: Endpoint,
         budget: Arc<Budget>,
         max_connections: usize,
         options: WorkOptions,
-        allow_http_loopback: bool,
+        policy: OutgoingPolicy,
     ) -> Arc<Self> {
         let max_connections = max_connections.div_ceil(4).clamp(1, MAX_CONNECTIONS);
         Arc::new(Self {
@@ -85,7 +86,7 @@ impl Workers {
             budget,
             max_connections,
             options,
-            kit: Kit::new(allow_http_loopback),
+            kit: Kit::new(policy),
             projects: Mutex::default(),
             counters: Mutex::default(),
             leaving: Mutex::default(),

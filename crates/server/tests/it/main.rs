@@ -5,6 +5,7 @@ mod support;
 mod abuse;
 mod access;
 mod auth_import;
+mod beside;
 mod catalog;
 mod cli;
 mod faults;

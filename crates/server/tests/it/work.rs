@@ -34,12 +34,12 @@ const TABLES: &str = "create table orders (
     create table stuck (id bigint primary key, status text);";
 
 /// A folder with a blueprint, and a data folder, of one test.
-struct Shop {
-    data: DataDir,
+pub(crate) struct Shop {
+    pub(crate) data: DataDir,
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let shop = Self { data: DataDir::new() };
         std::fs::create_dir_all(shop.folder().join("migrations")).unwrap();
         let first = shop.folder().join("migrations/20260101000000_orders.sql");
@@ -56,11 +56,11 @@ impl Shop {
         self.folder().to_str().unwrap().to_owned()
     }
 
-    fn write(&self, manifest: &str) {
+    pub(crate) fn write(&self, manifest: &str) {
         std::fs::write(self.folder().join("blueprint.toml"), manifest).unwrap();
     }
 
-    fn up(&self) -> (Child, Api) {
+    pub(crate) fn up(&self) -> (Child, Api) {
         let up = self.data.up(&["--blueprint", &self.path()]);
         let api = Api::new(address(&up.ready()));
         (up, api)
@@ -74,16 +74,16 @@ impl Shop {
         format!("postgres://{role}:{}@127.0.0.1:{port}/postgres", read("postgres.password").trim())
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         self.data.stdout(&["psql", "shop", "--", "-Atc", sql]).trim().to_owned()
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let all = [arguments, &["-o", "json"]].concat();
         serde_json::from_str(&self.data.stdout(&all)).unwrap()
     }
 
-    async fn until(&self, sql: &str, wanted: &str) {
+    pub(crate) async fn until(&self, sql: &str, wanted: &str) {
         until(&format!("{sql} is {wanted}"), async || (self.sql(sql) == wanted).then_some(()))
             .await;
     }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::outside::Outside;
+use super::outside::{NoReply, Outside};
 use super::sign::Keys;
 use super::work::Work;
 use super::{deliver, statements};
@@ -330,9 +330,9 @@ async fn deliver(shared: Arc<Shared>, work: Work) {
         Ok(request) => {
             let limit = request.timeout;
             let sent = timeout(limit, shared.outside.send(request)).await;
-            sent.unwrap_or_else(|_late| Err(format!("no answer within {limit:?}")))
+            sent.unwrap_or_else(|_late| Err(NoReply::passing(format!("no answer within {limit:?}"))))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(NoReply::lasting(error)),
     };
     let outcome = deliver::outcome(&work, reply, Timestamp::now());
     write(&shared, &work, worker, outcome).await;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::item::MAX_TIMEOUT;
-use super::outside::{Reply, ToSend};
+use super::outside::{NoReply, Reply, ToSend};
 use super::sign::{self, Keys};
 use super::work::Work;
 use super::{delay, follow};
@@ -109,8 +109,9 @@ fn own(work: &Work, signature: String) -> Vec<(&'static str, String)> {
 }
 
 /// What a delivery came to, for `plinth.finish_message`.
-pub(super) fn outcome(work: &Work, reply: Result<Reply, String>, now: Timestamp) -> Value {
-    let reply = reply.unwrap_or_else(|error| unreachable(&error));
+pub(super) fn outcome(work: &Work, reply: Result<Reply, NoReply>, now: Timestamp) -> Value {
+    let is_final = reply.as_ref().is_err_and(|none| none.is_final);
+    let reply = reply.unwrap_or_else(|none| unreachable(&none.why));
     let response = json!({
         "status": reply.status.as_u16(),
         "header": listed(&reply.headers),
@@ -126,7 +127,7 @@ pub(super) fn outcome(work: &Work, reply: Result<Reply, String>, now: Timestamp)
         NOWHERE => String::from_utf8_lossy(&reply.body).into_owned(),
         status => format!("the endpoint answered {status}"),
     };
-    if let Some(wait) = again(work, &reply, now) {
+    if let Some(wait) = again(work, &reply, now).filter(|_| !is_final) {
         let items = follow::after(work, &response, None);
         return json!({
             "state": "retry", "delay": wait.as_secs_f64(), "error": error, "response": response, "items": items,
@@ -185,4 +186,29 @@ fn canonical(name: &str) -> String {
         first.to_ascii_uppercase() + rest
     };
     name.split('-').map(part).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work() -> Work {
+        let work = json!({
+            "id": "msg_1", "kind": "p", "attempt": 1, "retried": 0, "url": "http://10.0.0.7/x", "body": "",
+            "settings": {"method": "POST", "header": {}, "retries": 3}, "created": 0, "due": 0, "signing": 1,
+        });
+        serde_json::from_value(work).unwrap()
+    }
+
+    fn came_to(reply: Result<Reply, NoReply>) -> Value {
+        outcome(&work(), reply, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let passing = came_to(Err(NoReply::passing("app could not be reached")));
+        assert_eq!(passing["state"], "retry");
+        let lasting = came_to(Err(NoReply::lasting("calls to app are not allowed")));
+        assert_eq!((&lasting["state"], &lasting["error"]), (&json!("dead"), &json!("calls to app are not allowed")));
+    }
 }

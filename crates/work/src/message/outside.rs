@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use plinth_outgoing::Outgoing;
+use plinth_outgoing::{Outgoing, OutgoingError};
 use url::Url;
 
 /// A request on its way.
-pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Reply, String>> + Send + 'a>>;
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Reply, NoReply>> + Send + 'a>>;
 
 /// A request that is to be made.
 #[derive(Debug, Clone)]
@@ -38,23 +38,49 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoReply {
+    /// In words.
+    pub why: String,
+    /// Whether trying again would come to the same.
+    pub is_final: bool,
+}
+
+impl NoReply {
+    /// For a reason that may pass.
+    pub fn passing(why: impl Into<String>) -> Self {
+        Self { why: why.into(), is_final: false }
+    }
+
+    /// For one that will not.
+    pub fn lasting(why: impl Into<String>) -> Self {
+        Self { why: why.into(), is_final: true }
+    }
+}
+
 /// Makes requests under a policy for addresses. It follows no redirects.
 pub trait Outside: Send + Sync {
-    /// Makes one request; an error says in words why there is no answer.
+    /// Makes one request.
     fn send(&self, request: ToSend) -> Sending<'_>;
 }
 
 impl Outside for Outgoing {
     fn send(&self, request: ToSend) -> Sending<'_> {
         Box::pin(async move {
-            let sent = self.send(plain(request)?).await;
-            let answer = sent.map_err(|error| match std::error::Error::source(&error) {
-                Some(cause) => format!("{error}: {cause}"),
-                None => error.to_string(),
-            })?;
+            let request = plain(request).map_err(NoReply::lasting)?;
+            let answer = self.send(request).await.map_err(unanswered)?;
             Ok(Reply { status: answer.status, headers: answer.headers, body: answer.body.into() })
         })
     }
+}
+
+fn unanswered(error: OutgoingError) -> NoReply {
+    let why = match std::error::Error::source(&error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    NoReply { why, is_final: matches!(error, OutgoingError::Refused(_)) }
 }
 
 /// The request as [`Outgoing`] takes it, without what only browsers understand of its URL.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use plinth_wire::Secret;
 use plinth_work::message::{
-    Courier, Keys, Messages, Options, Outside, Reply, Request, Sending, ToSend,
+    Courier, Keys, Messages, NoReply, Options, Outside, Reply, Request, Sending, ToSend,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -31,9 +31,9 @@ impl Outside for Direct {
                 .headers(request.headers)
                 .body(request.body)
                 .send();
-            let answer = sent.await.map_err(|error| error.to_string())?;
+            let answer = sent.await.map_err(|error| NoReply::passing(error.to_string()))?;
             let (status, headers) = (answer.status(), answer.headers().clone());
-            let body = answer.bytes().await.map_err(|error| error.to_string())?;
+            let body = answer.bytes().await.map_err(|error| NoReply::passing(error.to_string()))?;
             Ok(Reply { status, headers, body })
         })
     }

@@ -15,7 +15,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The actions, for those who only ask for their names and whether settings will do.
 pub fn actions() -> Actions {
-    Kit::new(false).of_secret(&Secret::new(String::new())).with_flow()
+    Kit::new(OutgoingPolicy::default()).of_secret(&Secret::new(String::new())).with_flow()
 }
 
 /// What the actions of all projects share.
@@ -24,9 +24,8 @@ pub(super) struct Kit {
 }
 
 impl Kit {
-    /// With `allow_http_loopback`, people's own code may be on this machine: for development.
-    pub(super) fn new(allow_http_loopback: bool) -> Self {
-        let policy = OutgoingPolicy { allow_http_loopback, ..OutgoingPolicy::default() };
+    /// Whose requests go where `policy` allows.
+    pub(super) fn new(policy: OutgoingPolicy) -> Self {
         let outgoing = Outgoing::new(policy, REQUEST_TIMEOUT)
             .inspect_err(|error| tracing::error!(error = %error, "there is no `http.request`"));
         Self { outgoing: outgoing.ok() }
