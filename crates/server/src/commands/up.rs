@@ -170,7 +170,8 @@ async fn serve_cluster(
     let mut tasks = JoinSet::new();
     tasks.spawn(projects.clone().sweep());
     tasks.spawn(supervise(cluster.clone()));
-    let serving = tokio::spawn(serve(server, gateway, stop.clone()));
+    let (close, closed) = watch::channel(false);
+    let mut serving = tokio::spawn(serve(server, gateway, closed));
     let prepared = tokio::select! {
         prepared = prepare(&registry, &projects, plan, output) => prepared,
         () = stopped(&mut stop) => Ok(()),
@@ -184,10 +185,20 @@ async fn serve_cluster(
     tasks.spawn(projects.clone().follow(registry.clone()));
     let admin = Admin::serving(cluster.clone(), registry.clone(), address);
     announce(&admin, config, plan, begun, output).await?;
-    serving.await.context("the server ended unexpectedly")??;
+    let served = tokio::select! {
+        served = &mut serving => Some(served),
+        () = stopped(&mut stop) => None,
+    };
+    tracing::info!("stopping; no more jobs and messages are taken");
     projects.stop_work().await;
+    // Only now: what was under way may have had to tell us what it came to.
+    close.send_replace(true);
+    let served = match served {
+        Some(served) => served,
+        None => serving.await,
+    };
     projects.close();
-    Ok(())
+    served.context("the server ended unexpectedly")?
 }
 
 /// For a managed cluster, the note that commands beside this process find it by.

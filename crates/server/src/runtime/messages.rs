@@ -1,6 +1,7 @@
 //! What messages of a project need while it is served: connections of the owner's login, what answers, and the courier
 //! that delivers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) struct MessageDesk {
     state: RwLock<State>,
     /// Where the courier runs: delivering must not hold up a thread that serves clients.
     background: Option<Handle>,
+    /// Whether it only answers any more.
+    is_stopping: AtomicBool,
 }
 
 enum State {
@@ -58,7 +61,8 @@ struct Used {
 impl MessageDesk {
     pub(super) fn new(parts: MessageParts, budget: Arc<Budget>) -> Self {
         let background = Handle::try_current().ok();
-        Self { parts, budget, state: RwLock::new(State::Unused), background }
+        let is_stopping = AtomicBool::new(false);
+        Self { parts, budget, state: RwLock::new(State::Unused), background, is_stopping }
     }
 
     /// What answers, made when somebody asks for the first time, with the courier; `None` when the project was dropped.
@@ -100,7 +104,10 @@ impl MessageDesk {
         let store = Arc::new(Store::new(Arc::new(pool.clone()), self.parts.owner.clone()));
         let keys = Keys::new(&*self.parts.name, self.parts.secret.clone());
         let wake = Arc::new(Notify::new());
-        let courier = self.courier(store.clone(), keys.clone(), wake.clone());
+        let courier = match self.is_stopping.load(Ordering::Acquire) {
+            true => None,
+            false => self.courier(store.clone(), keys.clone(), wake.clone()),
+        };
         Used { pool, messages: Arc::new(Messages::new(store, keys, wake)), courier }
     }
 
@@ -129,10 +136,19 @@ impl MessageDesk {
         }
     }
 
-    /// Ends deliveries, and gives back those that take too long.
-    pub(super) async fn stop(&self) {
-        if let Some(used) = self.end() {
-            used.stop().await;
+    /// Ends deliveries, and gives back those that take too long. Whoever asks is answered all the same: steps that are
+    /// under way say here what they came to.
+    pub(super) async fn stop_delivering(&self) {
+        let courier = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            self.is_stopping.store(true, Ordering::Release);
+            match &mut *state {
+                State::Used(used) => used.courier.take(),
+                State::Unused | State::Closed => None,
+            }
+        };
+        if let Some(courier) = courier {
+            courier.stop().await;
         }
     }
 

@@ -206,10 +206,11 @@ impl Projects {
         });
     }
 
-    /// Stops all work, and delivers no more messages, in good order.
+    /// Takes no more jobs and messages, and waits, for a bounded time, until those under way have ended. Requests are
+    /// answered meanwhile.
     pub async fn stop_work(&self) {
         let projects = self.all();
-        let couriers = projects.iter().map(|project| project.stop_messages());
+        let couriers = projects.iter().map(|project| project.stop_delivering());
         let workers = async {
             if let Some(workers) = self.workers.get() {
                 workers.stop().await;

@@ -207,9 +207,9 @@ impl Project {
     }
 
     /// Delivers no more messages; waits for those under way, for a while.
-    pub(super) async fn stop_messages(&self) {
+    pub(super) async fn stop_delivering(&self) {
         if let Some(messages) = &self.messages {
-            messages.stop().await;
+            messages.stop_delivering().await;
         }
     }
 

@@ -8,6 +8,7 @@ mod stream;
 mod tally;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,8 @@ pub struct Workers {
     counters: Mutex<BTreeMap<String, Arc<Counters>>>,
     /// What was told to stop.
     leaving: Mutex<Vec<JoinHandle<()>>>,
+    /// Whether nothing begins any more.
+    is_stopping: AtomicBool,
 }
 
 /// Who looks after one project.
@@ -90,6 +93,7 @@ impl Workers {
             projects: Mutex::default(),
             counters: Mutex::default(),
             leaving: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
         })
     }
 
@@ -97,6 +101,8 @@ impl Workers {
     /// of webhooks that made jobs.
     pub fn sync(&self, registered: &[Project], delivered: impl Fn(&str) -> Option<Arc<Notify>>) {
         let mut workers = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        let registered =
+            if self.is_stopping.load(Ordering::Acquire) { &[] } else { registered };
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         leaving.retain(|task| !task.is_finished());
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,8 +129,9 @@ impl Workers {
         }
     }
 
-    /// Stops all engines in good order: jobs that run may end, the others are given back.
+    /// Stops all engines in good order: jobs that run may end, the others are given back. None starts again.
     pub async fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         self.sync(&[], |_| None);
         let tasks =
             std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use http::Method;
 use plinth_testkit::api::Api;
@@ -23,21 +23,31 @@ with = { url = "env:APP_URL" }
 done = "update orders set status = 'told' where id = $row"
 "#;
 
-/// An app that answers every request with 200, and keeps the paths.
+const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// An app that answers every request with 200, one after the other, and keeps the paths. That of `/held` it answers when
+/// it is told.
 struct App {
     address: SocketAddr,
     paths: Arc<Mutex<Vec<String>>>,
+    go_on: mpsc::Sender<()>,
 }
 
 impl App {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let app = Self { address: listener.local_addr().unwrap(), paths: Arc::default() };
+        let (go_on, told) = mpsc::channel();
+        let app = Self { address: listener.local_addr().unwrap(), paths: Arc::default(), go_on };
         let paths = app.paths.clone();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let path = answer(&mut stream);
+                let path = read(&mut stream);
+                let is_held = path == "/held";
                 paths.lock().unwrap().push(path);
+                if is_held {
+                    told.recv().unwrap();
+                }
+                stream.write_all(FINE).unwrap();
             }
         });
         app
@@ -48,7 +58,8 @@ impl App {
     }
 }
 
-fn answer(stream: &mut TcpStream) -> String {
+/// The path of a request, which is read to its end.
+fn read(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -61,7 +72,6 @@ fn answer(stream: &mut TcpStream) -> String {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let length = length.map_or(0, |length| length.parse().unwrap());
     stream.read_exact(&mut vec![0; length]).unwrap();
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
     head.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
@@ -117,4 +127,31 @@ async fn an_app_beside_it_is_called_when_it_is_named_and_else_its_key_is() {
     api.json(Method::POST, &publish, &json!({})).await.unwrap();
     until("both arrive", async || (app.paths() == ["/x", "/x"]).then_some(())).await;
     assert!(serve.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_ends_while_requests_are_still_answered() {
+    let (shop, app) = (Shop::new(), App::start());
+    let (up, _) = shop.up();
+    assert!(up.stop().success());
+    let host = app.address.to_string();
+    let environment = [("PLINTH_WORK_PLAIN_HOSTS", host.as_str())];
+    let publish = |path: &str| format!("/publish/http://{host}{path}");
+
+    let (mut serve, api) = shop.serve(&environment);
+    api.json(Method::POST, &publish("/held"), &json!({})).await.unwrap();
+    until("it is under way", async || (app.paths() == ["/held"]).then_some(())).await;
+    serve.signal("TERM");
+    serve.wait_for("no more jobs and messages are taken");
+    // As a step does that says what it came to.
+    let answer = api.json(Method::POST, &publish("/next"), &json!({})).await.unwrap();
+    assert!(answer.status.is_success(), "{}", answer.text());
+    app.go_on.send(()).unwrap();
+    assert!(serve.wait().success());
+    assert_eq!(app.paths(), ["/held"], "nothing more is taken");
+
+    let (serve, _) = shop.serve(&environment);
+    until("the next is delivered", async || (app.paths().len() > 1).then_some(())).await;
+    assert!(serve.stop().success());
+    assert_eq!(app.paths(), ["/held", "/next"], "what had ended did not begin again");
 }

@@ -82,6 +82,13 @@ impl Child {
         panic!("no address: {said}");
     }
 
+    /// Waits until a line of standard error has this in it.
+    pub(crate) fn wait_for(&self, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let line = || self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        while !line().unwrap_or_else(|_| panic!("never said: {part}")).contains(part) {}
+    }
+
     fn said(&self) -> String {
         self.stderr.try_iter().collect::<Vec<_>>().join("\n")
     }
@@ -98,7 +105,7 @@ impl Child {
         self.wait()
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
