@@ -12,7 +12,6 @@ use http::{HeaderMap, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::BodyError;
 use super::address::{self, is_public};
 use super::hosts::{Hosts, name_of};
 
@@ -87,6 +86,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Vec<u8>,
+    /// Whether it went on behind that. Only [`Outgoing::send_cut`] gives such answers.
+    pub is_cut: bool,
 }
 
 /// A client that keeps an [`OutgoingPolicy`]. Cloning is cheap and shares the connections.
@@ -116,8 +117,10 @@ impl Outgoing {
         };
         let has_names = !policy.private_hosts.is_empty() || !policy.plain_hosts.is_empty();
         let named = has_names.then(|| client(policy.clone())).transpose()?;
-        let nameless =
-            OutgoingPolicy { allow_http_loopback: policy.allow_http_loopback, ..Default::default() };
+        let nameless = OutgoingPolicy {
+            allow_http_loopback: policy.allow_http_loopback,
+            ..Default::default()
+        };
         let client = client(nameless)?;
         Ok(Self { client, named, policy: Arc::new(policy), body_limit: BODY_LIMIT })
     }
@@ -157,6 +160,19 @@ impl Outgoing {
     ///
     /// Every variant of [`OutgoingError`] but [`OutgoingError::Client`].
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer, OutgoingError> {
+        let url = Url::parse(&request.uri().to_string());
+        let answer = self.send_cut(request).await?;
+        let host = url.map(|url| place(&url)).unwrap_or_default();
+        if answer.is_cut { Err(OutgoingError::TooLong(host)) } else { Ok(answer) }
+    }
+
+    /// As [`Outgoing::send`], for those to whom the status of a longer answer says enough: of its body they get as much as
+    /// the limit allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outgoing::send`], without [`OutgoingError::TooLong`].
+    pub async fn send_cut(&self, request: http::Request<Vec<u8>>) -> Result<Answer, OutgoingError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|_| {
             OutgoingError::Refused(self.policy.refusal("an address that is no URL".to_owned()))
         })?;
@@ -164,14 +180,12 @@ impl Outgoing {
         let host = place(&url);
         let request = reqwest::Request::try_from(request)
             .map_err(|source| OutgoingError::Unreachable { host: host.clone(), source })?;
-        let mut response =
-            self.client(&url).execute(request).await.map_err(|error| self.failure(&host, error))?;
+        let sent = self.client(&url).execute(request).await;
+        let mut response = sent.map_err(|error| self.failure(&host, error))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        match super::body(response, self.body_limit).await {
-            Ok(body) => Ok(Answer { status, headers, body }),
-            Err(BodyError::TooLarge(_)) => Err(OutgoingError::TooLong(host)),
-            Err(BodyError::Broken(error)) => Err(self.failure(&host, error)),
-        }
+        let read = super::beginning(response, self.body_limit).await;
+        let (body, is_cut) = read.map_err(|error| self.failure(&host, error))?;
+        Ok(Answer { status, headers, body, is_cut })
     }
 
     fn failure(&self, host: &str, error: reqwest::Error) -> OutgoingError {
@@ -285,6 +299,8 @@ impl Resolve for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     fn hosts(names: &[&str]) -> Hosts {
@@ -348,10 +364,8 @@ mod tests {
 
     #[test]
     fn a_host_may_be_called_without_tls_when_it_is_named() {
-        let policy = OutgoingPolicy {
-            plain_hosts: hosts(&["worker", "10.0.0.7"]),
-            ..Default::default()
-        };
+        let policy =
+            OutgoingPolicy { plain_hosts: hosts(&["worker", "10.0.0.7"]), ..Default::default() };
         for url in ["http://worker:3000/", "https://WORKER/", "http://10.0.0.7/x"] {
             assert!(!refused(&policy, url), "{url} must be allowed");
         }
@@ -426,6 +440,32 @@ mod tests {
             let refusal = outgoing.check(&Url::parse(url).unwrap()).unwrap_err();
             assert_eq!(refusal.to_string(), error);
         }
+    }
+
+    /// Where a server answers two requests with 2000 bytes.
+    fn long_answers() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().take(2).flatten() {
+                let _request = stream.read(&mut [0; 4096]);
+                let head = "HTTP/1.1 203 Fine\r\ncontent-length: 2000\r\nconnection: close\r\n\r\n";
+                let _gone = stream.write_all(format!("{head}{}", "x".repeat(2000)).as_bytes());
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn of_an_answer_that_is_too_long_the_beginning_can_be_had() {
+        let policy = OutgoingPolicy { allow_http_loopback: true, ..Default::default() };
+        let outgoing = Outgoing::new(policy, Duration::from_secs(60)).unwrap().with_body_limit(999);
+        let url = long_answers();
+        let request = || http::Request::get(&url).body(Vec::new()).unwrap();
+        let answer = outgoing.send_cut(request()).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body.len(), answer.is_cut), (203, 999, true));
+        let error = outgoing.send(request()).await.unwrap_err();
+        assert!(matches!(error, OutgoingError::TooLong(_)), "{error:?}");
     }
 
     #[tokio::test]

@@ -55,13 +55,23 @@ pub enum BodyError {
 /// # Errors
 ///
 /// [`BodyError`].
-pub async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
-        if body.len() + chunk.len() > limit {
-            return Err(BodyError::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
+pub async fn body(response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
+    match beginning(response, limit).await {
+        Ok((body, false)) => Ok(body),
+        Ok((_, true)) => Err(BodyError::TooLarge(limit)),
+        Err(error) => Err(BodyError::Broken(error)),
     }
-    Ok(body)
+}
+
+/// The first `limit` bytes of a body, and whether there are more. What is behind them is not read.
+async fn beginning(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), ClientError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = limit - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok((body, true));
+        }
+    }
+    Ok((body, false))
 }

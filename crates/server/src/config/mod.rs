@@ -11,7 +11,9 @@ mod work;
 
 pub use auth::{AuthSettings, RawAuth, RawProject, Surroundings, sources as auth_sources};
 pub use layers::{Layers, config_file, unknown_environment};
-pub use raw::{KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgres, RawRest, RawWork};
+pub use raw::{
+    KEYS, Key, RawConfig, RawHttp, RawKeys, RawLog, RawPool, RawPostgres, RawRest, RawWork,
+};
 pub use units::{ByteSize, Span};
 pub use work::WorkConfig;
 

@@ -45,7 +45,6 @@ impl TryFrom<&RawWork> for WorkConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::{Config, RawConfig};
 
     #[test]

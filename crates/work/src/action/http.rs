@@ -73,7 +73,7 @@ impl HttpRequest {
             let steps = finished(call, &scope).await?;
             let request = self.request(call, &with, steps).map_err(Outcome::Never)?;
             let host = request.uri().host().unwrap_or_default().to_owned();
-            let answer = self.outgoing.send(request).await.map_err(unanswered)?;
+            let answer = self.outgoing.send_cut(request).await.map_err(unanswered)?;
             if let Some(outcome) = follow(call, &scope, &host, &answer).await? {
                 return Ok(outcome);
             }

@@ -21,6 +21,9 @@ const LIST_BYTES: usize = 1 << 20;
 /// An answer's body that is longer than this is kept up to here only, in bytes.
 const KEPT_BYTES: usize = 1 << 20;
 
+/// The header by which whoever is told of an answer sees that its body went on.
+pub(super) const CUT: &str = "Plinth-Body-Truncated";
+
 /// The status by which an endpoint says that trying again will not help, with the header below.
 const NOT_RETRYABLE: u16 = 489;
 
@@ -112,11 +115,7 @@ fn own(work: &Work, signature: String) -> Vec<(&'static str, String)> {
 pub(super) fn outcome(work: &Work, reply: Result<Reply, NoReply>, now: Timestamp) -> Value {
     let is_final = reply.as_ref().is_err_and(|none| none.is_final);
     let reply = reply.unwrap_or_else(|none| unreachable(&none.why));
-    let response = json!({
-        "status": reply.status.as_u16(),
-        "header": listed(&reply.headers),
-        "body": STANDARD.encode(&reply.body[..reply.body.len().min(KEPT_BYTES)]),
-    });
+    let response = kept(work, &reply);
     if reply.status.is_success() {
         let items = follow::after(work, &response, None);
         // Lists of runs show what the word of a failure came to.
@@ -137,6 +136,17 @@ pub(super) fn outcome(work: &Work, reply: Result<Reply, NoReply>, now: Timestamp
     let dead = format!("{:013}-{:08x}", now.as_millisecond(), rand::random::<u32>());
     let items = follow::after(work, &response, Some(&dead));
     json!({"state": "dead", "deadId": dead, "error": error, "response": response, "items": items})
+}
+
+/// What is kept and told of an answer.
+fn kept(work: &Work, reply: &Reply) -> Value {
+    let body = &reply.body[..reply.body.len().min(KEPT_BYTES)];
+    let mut header = listed(&reply.headers);
+    if reply.is_cut || reply.body.len() > KEPT_BYTES {
+        tracing::warn!(message.id = work.id, limit.bytes = KEPT_BYTES, "only the beginning of a long answer is kept");
+        header[CUT] = json!(["true"]);
+    }
+    json!({"status": reply.status.as_u16(), "header": header, "body": STANDARD.encode(body)})
 }
 
 /// How long to wait for the next try; `None` when that was the last.
@@ -163,6 +173,7 @@ fn unreachable(error: &str) -> Reply {
         status: StatusCode::SERVICE_UNAVAILABLE,
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(error.as_bytes()),
+        is_cut: false,
     }
 }
 
@@ -191,6 +202,7 @@ fn canonical(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::item::{Callback, Headers, Item};
 
     fn work() -> Work {
         let work = json!({
@@ -202,6 +214,50 @@ mod tests {
 
     fn came_to(reply: Result<Reply, NoReply>) -> Value {
         outcome(&work(), reply, Timestamp::UNIX_EPOCH)
+    }
+
+    fn answered(bytes: usize, is_cut: bool) -> Reply {
+        let (status, headers, body) = (StatusCode::OK, HeaderMap::new(), vec![b'x'; bytes].into());
+        Reply { status, headers, body, is_cut }
+    }
+
+    /// The callback that follows from an answer.
+    fn told(mut work: Work, reply: Reply) -> Value {
+        work.settings.callback =
+            Some(Callback { url: "https://a.test/cb".to_owned(), header: Headers::new() });
+        let mut came_to = outcome(&work, Ok(reply), Timestamp::UNIX_EPOCH);
+        assert_eq!(came_to["state"], "done");
+        let item: Item = serde_json::from_value(came_to["items"][0].take()).unwrap();
+        serde_json::from_slice(&STANDARD.decode(item.body).unwrap()).unwrap()
+    }
+
+    fn length(told: &Value, part: &str) -> usize {
+        STANDARD.decode(told[part].as_str().unwrap()).unwrap().len()
+    }
+
+    #[test]
+    fn an_answer_of_the_greatest_length_is_told_whole() {
+        let source = STANDARD.encode(vec![b'y'; KEPT_BYTES]);
+        let told = told(Work { body: source, ..work() }, answered(KEPT_BYTES, false));
+        assert_eq!((length(&told, "body"), length(&told, "sourceBody")), (KEPT_BYTES, KEPT_BYTES));
+        assert_eq!(told["header"], json!({}));
+    }
+
+    #[test]
+    fn a_longer_answer_is_cut_and_says_so() {
+        for reply in [answered(KEPT_BYTES, true), answered(KEPT_BYTES + 1, false)] {
+            let told = told(work(), reply);
+            assert_eq!(length(&told, "body"), KEPT_BYTES);
+            assert_eq!(told["header"][CUT], json!(["true"]));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_says_so() {
+        let source = STANDARD.encode(vec![b'y'; 4 * KEPT_BYTES]);
+        let told = told(Work { body: source, ..work() }, answered(5, false));
+        assert_eq!((length(&told, "body"), length(&told, "sourceBody")), (5, 0));
+        assert_eq!(told["sourceBodyTruncated"], true);
     }
 
     #[test]

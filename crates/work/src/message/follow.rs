@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::item::{Callback, Item};
+use super::item::{BODY_BYTES, Callback, Item};
 use super::work::Work;
+
+/// Most bytes of a callback. Base64 makes four bytes of three.
+const TOLD_BYTES: usize = 4 * BODY_BYTES;
 
 /// The messages that follow from a delivery; `dead` is the dead letter that it became.
 pub(super) fn after(work: &Work, response: &Value, dead: Option<&str>) -> Vec<Item> {
@@ -20,16 +23,7 @@ pub(super) fn after(work: &Work, response: &Value, dead: Option<&str>) -> Vec<It
 fn item(callback: &Callback, body: Value) -> Option<Item> {
     let mut header = callback.header.clone();
     header.entry("content-type".to_owned()).or_insert_with(|| vec!["application/json".to_owned()]);
-    // An answer of the greatest length does not fit into a message with what is told beside it.
-    let mut body = body;
-    let mut text = body.to_string();
-    for part in ["sourceBody", "body"] {
-        if text.len() > super::BODY_BYTES {
-            body[part] = json!("");
-            text = body.to_string();
-        }
-    }
-    match Item::read(&callback.url, &header, text.as_bytes()) {
+    match Item::read_long(&callback.url, &header, fitting(body).as_bytes()) {
         // Its run may have ended meanwhile.
         Ok(item) => Some(Item { late: true, ..item }),
         Err(refusal) => {
@@ -37,6 +31,21 @@ fn item(callback: &Callback, body: Value) -> Option<Item> {
             None
         }
     }
+}
+
+/// The text of a callback, which has room for two bodies of the greatest length; one that is longer, as a callback of a
+/// callback may have, is left out.
+fn fitting(mut body: Value) -> String {
+    let mut text = body.to_string();
+    for part in ["sourceBody", "body"] {
+        if text.len() > TOLD_BYTES {
+            tracing::warn!(message.id = %body["sourceMessageId"], part, "what a callback tells is too long");
+            body[part] = json!("");
+            body[format!("{part}Truncated")] = json!(true);
+            text = body.to_string();
+        }
+    }
+    text
 }
 
 /// The body of a callback.

@@ -16,6 +16,9 @@ pub(super) use header::{first, is_name, is_step, queue, span};
 /// Most bytes of a message.
 pub const BODY_BYTES: usize = 1 << 20;
 
+/// Most bytes of a step, which may hold the answer of a call, twice quoted.
+const STEP_BYTES: usize = 8 * BODY_BYTES;
+
 /// Longest time that a delivery may take, in seconds.
 pub(super) const MAX_TIMEOUT: f64 = 900.0;
 
@@ -145,9 +148,20 @@ impl Item {
     }
 
     fn checked(destination: &str, headers: &Headers, body: &[u8]) -> Result<Self, Refusal> {
-        if body.len() > BODY_BYTES {
-            return Err(Refusal::too_large(BODY_BYTES));
+        let item = Self::read_long(destination, headers, body)?;
+        let most = if item.kind == "s" { STEP_BYTES } else { BODY_BYTES };
+        if body.len() > most {
+            return Err(Refusal::too_large(most));
         }
+        Ok(item)
+    }
+
+    /// As [`Item::read`], with a body that somebody else bounds.
+    pub(super) fn read_long(
+        destination: &str,
+        headers: &Headers,
+        body: &[u8],
+    ) -> Result<Self, Refusal> {
         let one = |name: &str| first(headers, name);
         let mut item = Self { body: STANDARD.encode(body), ..Self::default() };
         item.address(destination)?;
@@ -294,6 +308,20 @@ mod tests {
         }
         let large = vec![0; BODY_BYTES + 1];
         assert!(Item::read("https://a.test", &Headers::new(), &large).is_err());
+    }
+
+    #[test]
+    fn a_step_may_hold_an_answer_of_the_greatest_length() {
+        let headers = |init: &str| {
+            let run = ("upstash-workflow-runid".to_owned(), vec!["wfr_1".to_owned()]);
+            Headers::from([run, ("upstash-workflow-init".to_owned(), vec![init.to_owned()])])
+        };
+        let answer = serde_json::json!({"status": 200, "body": "\"".repeat(BODY_BYTES)});
+        let step = serde_json::json!({"stepId": 1, "out": answer.to_string()}).to_string();
+        assert!(Item::read("https://a.test", &headers("false"), step.as_bytes()).is_ok());
+        assert!(Item::read("https://a.test", &headers("true"), step.as_bytes()).is_err());
+        let larger = vec![0; STEP_BYTES + 1];
+        assert!(Item::read("https://a.test", &headers("false"), &larger).is_err());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Body, bounded by whoever read it.
     pub body: Bytes,
+    /// Whether it went on behind that.
+    pub is_cut: bool,
 }
 
 /// Why there is no answer.
@@ -69,8 +71,9 @@ impl Outside for Outgoing {
     fn send(&self, request: ToSend) -> Sending<'_> {
         Box::pin(async move {
             let request = plain(request).map_err(NoReply::lasting)?;
-            let answer = self.send(request).await.map_err(unanswered)?;
-            Ok(Reply { status: answer.status, headers: answer.headers, body: answer.body.into() })
+            let answer = self.send_cut(request).await.map_err(unanswered)?;
+            let (status, headers, is_cut) = (answer.status, answer.headers, answer.is_cut);
+            Ok(Reply { status, headers, body: answer.body.into(), is_cut })
         })
     }
 }

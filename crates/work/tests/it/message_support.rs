@@ -34,7 +34,7 @@ impl Outside for Direct {
             let answer = sent.await.map_err(|error| NoReply::passing(error.to_string()))?;
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = answer.bytes().await.map_err(|error| NoReply::passing(error.to_string()))?;
-            Ok(Reply { status, headers, body })
+            Ok(Reply { status, headers, body, is_cut: false })
         })
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::MAX_ANSWER;
 use crate::action::Outcome;
 use crate::journal::Until;
 use crate::manifest::parse_millis;
@@ -103,6 +104,9 @@ struct Call {
 
 /// What the answer says, and what it used. `host` is for errors.
 pub(super) fn understand(host: &str, answer: &Answer) -> (Said, Option<Value>) {
+    if answer.is_cut {
+        return (Said::Outcome(by_status(host, answer, Value::Null)), None);
+    }
     let mut value = value_of(&answer.headers, &answer.body);
     let Some(fields) = value.as_object_mut() else {
         return (Said::Outcome(by_status(host, answer, value)), None);
@@ -124,6 +128,10 @@ pub(super) fn understand(host: &str, answer: &Answer) -> (Said, Option<Value>) {
 
 fn by_status(host: &str, answer: &Answer, value: Value) -> Outcome {
     let status = answer.status;
+    if status.is_success() && answer.is_cut {
+        // Another one would be as long.
+        return Outcome::Never(format!("the answer of {host} is longer than {MAX_ANSWER} bytes"));
+    }
     if status.is_success() {
         return Outcome::Done(value);
     }
@@ -281,7 +289,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec() };
+        let answer = Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec(), is_cut: false };
         understand("https://a.example", &answer).0
     }
 
@@ -360,11 +368,25 @@ mod tests {
     }
 
     #[test]
+    fn the_status_of_an_answer_that_is_too_long_counts() {
+        let cut = |status| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let body = br#"{"plinth": {"outcome": "done"#.to_vec();
+            let answer = Answer { status, headers: HeaderMap::new(), body, is_cut: true };
+            understand("a.example", &answer).0
+        };
+        let never = "the answer of a.example is longer than 8388608 bytes";
+        assert_eq!(cut(200), Said::Outcome(Outcome::Never(never.to_owned())));
+        assert!(matches!(cut(500), Said::Outcome(Outcome::Failed(_))));
+        assert!(matches!(cut(404), Said::Outcome(Outcome::Never(_))));
+    }
+
+    #[test]
     fn what_was_used_is_said_beside_everything_else_or_alone() {
         let said = |status, body: Value| {
             let status = StatusCode::from_u16(status).unwrap();
             let answer =
-                Answer { status, headers: HeaderMap::new(), body: body.to_string().into_bytes() };
+                Answer { status, headers: HeaderMap::new(), body: body.to_string().into_bytes(), is_cut: false };
             understand("a.example", &answer)
         };
         let usage = json!({"tokens": 3});
