@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plinth_wire::WireError;
+use plinth_wire::{Secret, WireError};
 use serde_json::Value;
 
 pub use flow::Flow;
@@ -42,6 +42,12 @@ pub trait Action: Send + Sync {
     /// Where it wants sealed values opened in its input, with these settings: paths such as `account.access_token`, besides
     /// those that the manifest names.
     fn opens(&self, _with: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Values that these settings name, such as variables of the environment, and that must not come back: they are taken
+    /// out of what it says and journals.
+    fn conceals(&self, _project: &str, _with: &Value) -> Vec<Secret> {
         Vec::new()
     }
 
@@ -198,7 +204,10 @@ impl Actions {
         };
         let paths = [open, &action.opens(&call.with)].concat();
         match sealed::open_at(self.opener.as_deref(), &mut call.input, &paths).await {
-            Ok(secrets) => call.journal.hide(secrets),
+            Ok(mut secrets) => {
+                secrets.extend(action.conceals(&call.project, &call.with));
+                call.journal.hide(secrets);
+            }
             Err(Unopened::Never(error)) => return Outcome::Never(error),
             Err(Unopened::NoKey(error)) => return Outcome::Failed(error),
         }

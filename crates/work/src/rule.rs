@@ -2,13 +2,14 @@
 
 mod of_spec;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plinth_wire::{Format, Statement};
 use serde_json::Value;
 
-use crate::manifest::{Name, Step};
+use crate::manifest::{Name, Step, variables};
 use crate::meter::{Meter, Used};
 use crate::store::Claimed;
 use crate::value::{self, text};
@@ -70,6 +71,12 @@ impl Rule {
     /// Whether its jobs are taken one taker at a time, because they must be counted.
     pub fn is_limited(&self) -> bool {
         self.rate.is_some() || self.seats.is_some() || self.fair
+    }
+
+    /// The environment variables that its settings name.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        let of_steps = self.steps.iter().flat_map(Step::variables);
+        variables(&self.with).into_iter().chain(of_steps).collect()
     }
 }
 

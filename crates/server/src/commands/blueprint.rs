@@ -16,7 +16,7 @@ use super::admin::{Admin, Need};
 use crate::blueprints::Blueprint;
 use crate::cli::{BlueprintCommand, BlueprintTarget, GlobalArgs, Output, WorkFormat, hinted};
 use crate::config::Config;
-use crate::runtime::actions;
+use crate::runtime::{actions, variable};
 
 /// The manifest's file in a folder.
 const FILE: &str = "blueprint.toml";
@@ -72,6 +72,7 @@ async fn execute(
         BlueprintCommand::Apply { .. } => {
             let changes = install(&admin.registry, &project, &text).await;
             let changes = changes.map_err(|error| as_json(error, target.output, output))?;
+            warn_of_missing(&parse(&text)?, output);
             print(&project, &changes, target.output, false, output)
         }
     }
@@ -187,6 +188,7 @@ async fn check(
             let connection = admin.connect_as_owner(project).await?;
             let found = problems(&connection, project, &manifest).await;
             connection.close().await;
+            warn_of_missing(&manifest, output);
             found?
         }
     };
@@ -202,6 +204,13 @@ async fn check(
         return Ok(());
     }
     Err(Unsound { place: text.place.clone(), problems: found }.into())
+}
+
+/// The instance that runs the jobs may have them all the same: it warns of its own.
+fn warn_of_missing(manifest: &Manifest, output: Output) {
+    for name in manifest.variables().into_iter().filter(|name| variable(name).is_none()) {
+        output.warn(format!("the manifest names the variable {name}, which is not set here"));
+    }
 }
 
 /// The same error; in JSON on standard output first, if that was wanted.

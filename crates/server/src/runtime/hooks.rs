@@ -90,7 +90,7 @@ impl HookDesk {
 }
 
 /// A variable of the environment that manifests may name.
-pub(super) fn variable(name: &str) -> Option<Secret> {
+pub fn variable(name: &str) -> Option<Secret> {
     let is_own = OWN.iter().any(|own| name.starts_with(own));
     if is_own { None } else { std::env::var(name).ok().map(Secret::new) }
 }

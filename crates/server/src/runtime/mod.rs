@@ -15,7 +15,7 @@ mod work;
 
 pub use backoff::Backoff;
 pub use desk::{Desk, DeskError, SIGNING_KEY_PURPOSE};
-pub use hooks::HookParts;
+pub use hooks::{HookParts, variable};
 pub use live::{Health, Live, LiveError, Reload, Target};
 pub use messages::MessageParts;
 pub use project::{Project, ProjectParts};

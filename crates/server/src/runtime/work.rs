@@ -101,8 +101,7 @@ impl Workers {
     /// of webhooks that made jobs.
     pub fn sync(&self, registered: &[Project], delivered: impl Fn(&str) -> Option<Arc<Notify>>) {
         let mut workers = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
-        let registered =
-            if self.is_stopping.load(Ordering::Acquire) { &[] } else { registered };
+        let registered = if self.is_stopping.load(Ordering::Acquire) { &[] } else { registered };
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         leaving.retain(|task| !task.is_finished());
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,6 +170,7 @@ impl Workers {
             actions: self.kit.actions(project),
             options: self.options,
             tally: tally.clone(),
+            missing: Mutex::default(),
         };
         let task = tokio::spawn(driver.run(revisions, stopping));
         Worker { source: source(project), revision, stop, task, tally }

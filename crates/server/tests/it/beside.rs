@@ -100,6 +100,10 @@ async fn an_app_beside_it_is_called_when_it_is_named_and_else_its_key_is() {
     let (shop, app) = (Shop::new(), App::start());
     shop.write(BINDING);
     let (up, _) = shop.up();
+    up.wait_for("variable=\"APP_URL\"");
+    let applied = shop.data.run(&["blueprint", "apply", &shop.path(), "--project", "shop"]);
+    let warned = String::from_utf8(applied.stderr).unwrap();
+    assert!(warned.contains("the variable APP_URL, which is not set here"), "{warned}");
     assert!(up.stop().success());
     let url = format!("http://{}/x", app.address);
     let publish = format!("/publish/{url}");

@@ -52,7 +52,7 @@ impl Shop {
         self.data.0.join("shop")
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.folder().to_str().unwrap().to_owned()
     }
 

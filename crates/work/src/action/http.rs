@@ -27,6 +27,9 @@ pub const MAX_ANSWER: usize = 8 << 20;
 /// Requests of one attempt: an answer may have the job go on at once.
 const MAX_REQUESTS: usize = 1000;
 
+/// From this length on, a part of an address that a variable has is taken for a key.
+const KEY_BYTES: usize = 16;
+
 /// Headers that are the connection's.
 const NOT_SETTABLE: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
 
@@ -71,7 +74,7 @@ impl HttpRequest {
         let scope = call.step.as_ref().map(|step| format!("{step}/")).unwrap_or_default();
         for _ in 0..MAX_REQUESTS {
             let steps = finished(call, &scope).await?;
-            let request = self.request(call, &with, steps).map_err(Outcome::Never)?;
+            let request = self.request(call, &with, steps)?;
             let host = request.uri().host().unwrap_or_default().to_owned();
             let answer = self.outgoing.send_cut(request).await.map_err(unanswered)?;
             if let Some(outcome) = follow(call, &scope, &host, &answer).await? {
@@ -86,12 +89,12 @@ impl HttpRequest {
         call: &Call,
         with: &With,
         steps: Map<String, Value>,
-    ) -> Result<Request<Vec<u8>>, String> {
+    ) -> Result<Request<Vec<u8>>, Outcome> {
         let resolve = |text: &str| self.resolve(&call.project, text);
         let address = resolve(&with.url)?;
-        let uri: Uri = address.expose().parse().map_err(|_| "`url` is no address".to_owned())?;
+        let uri: Uri = address.expose().parse().map_err(|_| never("`url` is no address"))?;
         let method = with.method.as_deref().unwrap_or("POST");
-        let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(never)?;
         let id = idempotency_key(call, steps.len());
         let body = match method {
             Method::GET => Vec::new(),
@@ -103,9 +106,9 @@ impl HttpRequest {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &with.headers {
-            let name = header_name(name)?;
+            let name = header_name(name).map_err(Outcome::Never)?;
             let mut value = HeaderValue::from_str(resolve(value)?.expose())
-                .map_err(|_| format!("header `{name}` has a value that cannot be sent"))?;
+                .map_err(|_| never(format!("header `{name}` has a value that cannot be sent")))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -118,7 +121,7 @@ impl HttpRequest {
             ("idempotency-key", id.clone()),
         ] {
             if !value.is_empty() {
-                headers.insert(name, header_value(&value)?);
+                headers.insert(name, header_value(&value).map_err(Outcome::Never)?);
             }
         }
         self.sign(call, with, &id, &mut request)?;
@@ -132,33 +135,38 @@ impl HttpRequest {
         with: &With,
         id: &str,
         request: &mut Request<Vec<u8>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Outcome> {
         let secret = match &with.secret {
             Some(secret) => Some(self.resolve(&call.project, secret)?),
             None => self.secrets.signing_key(&call.project),
         };
         let time = Timestamp::now().as_second();
         let signature = match secret {
-            Some(secret) => Some(sign::sign(&secret, id, time, request.body())?),
+            Some(secret) => {
+                sign::sign(&secret, id, time, request.body()).map(Some).map_err(never)?
+            }
             None => None,
         };
         let headers = request.headers_mut();
-        headers.insert("webhook-id", header_value(id)?);
-        headers.insert("webhook-timestamp", header_value(&time.to_string())?);
-        if let Some(signature) = signature {
-            headers.insert("webhook-signature", header_value(&signature)?);
+        let (id, time) = (Some(id.to_owned()), Some(time.to_string()));
+        for (name, value) in
+            [("webhook-id", id), ("webhook-timestamp", time), ("webhook-signature", signature)]
+        {
+            if let Some(value) = value {
+                headers.insert(name, header_value(&value).map_err(Outcome::Never)?);
+            }
         }
         Ok(())
     }
 
-    /// A setting, which may name a variable.
-    fn resolve(&self, project: &str, text: &str) -> Result<Secret, String> {
+    /// A setting, which may name a variable. One that is not set may be after the next start.
+    fn resolve(&self, project: &str, text: &str) -> Result<Secret, Outcome> {
         match text.strip_prefix(ENV) {
             None => Ok(Secret::new(text)),
             Some(name) => self
                 .secrets
                 .variable(project, name)
-                .ok_or_else(|| format!("there is no variable `{name}`")),
+                .ok_or_else(|| Outcome::Failed(format!("there is no variable `{name}`"))),
         }
     }
 }
@@ -176,9 +184,34 @@ impl Action for HttpRequest {
         Ok(())
     }
 
+    fn conceals(&self, project: &str, with: &Value) -> Vec<Secret> {
+        let Ok(with) = With::deserialize(with) else { return Vec::new() };
+        let value = |text: &str| self.secrets.variable(project, text.strip_prefix(ENV)?);
+        let headers = with.headers.values().chain(&with.secret).filter_map(|text| value(text));
+        headers.map(token).chain(value(&with.url).into_iter().flat_map(keys)).collect()
+    }
+
     fn run<'a>(&'a self, call: &'a Call) -> Work<'a> {
         Box::pin(async { self.work(call).await.unwrap_or_else(|outcome| outcome) })
     }
+}
+
+/// What of a header's value is secret: of `Bearer …` and the like not the scheme, which stands in ordinary texts.
+fn token(value: Secret) -> Secret {
+    match value.expose().split_once(' ') {
+        Some((scheme, token)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            Secret::new(token.trim())
+        }
+        _ => value,
+    }
+}
+
+/// What of an address is probably secret: values of its query, and parts of its path as long as keys are.
+fn keys(address: Secret) -> Vec<Secret> {
+    let Ok(uri) = address.expose().parse::<Uri>() else { return vec![address] };
+    let values = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let parts = uri.path().split('/').filter(|part| part.len() >= KEY_BYTES);
+    values.map(|(_name, value)| value).chain(parts).map(Secret::new).collect()
 }
 
 /// What the steps so far came to; one that failed is the attempt's failure, and is done again in the next.
@@ -237,6 +270,10 @@ async fn follow(
     Ok((!is_further).then(stuck))
 }
 
+fn never(error: impl ToString) -> Outcome {
+    Outcome::Never(error.to_string())
+}
+
 fn unanswered(error: OutgoingError) -> Outcome {
     match error {
         OutgoingError::Refused(_) | OutgoingError::TooLong(_) => Outcome::Never(error.to_string()),
@@ -266,4 +303,29 @@ fn header_name(name: &str) -> Result<HeaderName, String> {
 fn header_value(value: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(value)
         .map_err(|_| format!("`{}` is no header's value", value.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_of_a_variable_is_secret() {
+        for (value, secret) in
+            [("Bearer abc.def", "abc.def"), ("abc.def", "abc.def"), ("a-b c", "a-b c")]
+        {
+            assert_eq!(token(Secret::new(value)).expose(), secret);
+        }
+        for (address, secrets) in [
+            ("http://127.0.0.1:8099/work/items", vec![]),
+            (
+                "https://a.example/hook/abcdefghijklmnop?key=k1&plain",
+                vec!["k1", "abcdefghijklmnop"],
+            ),
+            ("no address", vec!["no address"]),
+        ] {
+            let found = keys(Secret::new(address));
+            assert_eq!(found.iter().map(Secret::expose).collect::<Vec<_>>(), secrets, "{address}");
+        }
+    }
 }

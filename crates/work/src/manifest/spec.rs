@@ -438,7 +438,8 @@ impl Step {
         }
     }
 
-    fn variables(&self) -> Vec<&str> {
+    /// The environment variables that its actions read.
+    pub fn variables(&self) -> Vec<&str> {
         match &self.deed {
             Deed::Act { with, .. } => with.values().flat_map(variables).collect(),
             Deed::Parallel(steps) => steps.iter().flat_map(Self::variables).collect(),

@@ -330,7 +330,9 @@ async fn deliver(shared: Arc<Shared>, work: Work) {
         Ok(request) => {
             let limit = request.timeout;
             let sent = timeout(limit, shared.outside.send(request)).await;
-            sent.unwrap_or_else(|_late| Err(NoReply::passing(format!("no answer within {limit:?}"))))
+            sent.unwrap_or_else(|_late| {
+                Err(NoReply::passing(format!("no answer within {limit:?}")))
+            })
         }
         Err(error) => Err(NoReply::lasting(error)),
     };

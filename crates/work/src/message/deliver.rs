@@ -143,7 +143,11 @@ fn kept(work: &Work, reply: &Reply) -> Value {
     let body = &reply.body[..reply.body.len().min(KEPT_BYTES)];
     let mut header = listed(&reply.headers);
     if reply.is_cut || reply.body.len() > KEPT_BYTES {
-        tracing::warn!(message.id = work.id, limit.bytes = KEPT_BYTES, "only the beginning of a long answer is kept");
+        tracing::warn!(
+            message.id = work.id,
+            limit.bytes = KEPT_BYTES,
+            "only the beginning of a long answer is kept"
+        );
         header[CUT] = json!(["true"]);
     }
     json!({"status": reply.status.as_u16(), "header": header, "body": STANDARD.encode(body)})
@@ -265,6 +269,9 @@ mod tests {
         let passing = came_to(Err(NoReply::passing("app could not be reached")));
         assert_eq!(passing["state"], "retry");
         let lasting = came_to(Err(NoReply::lasting("calls to app are not allowed")));
-        assert_eq!((&lasting["state"], &lasting["error"]), (&json!("dead"), &json!("calls to app are not allowed")));
+        assert_eq!(
+            (&lasting["state"], &lasting["error"]),
+            (&json!("dead"), &json!("calls to app are not allowed"))
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Looks after the work of one project: now and then while nothing happens, with an engine while something does.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use plinth_replication::{Pace, PaceOptions, Serve};
@@ -16,7 +17,7 @@ use tokio::time::sleep_until;
 use super::WorkOptions;
 use super::stream::Stream;
 use super::tally::ProjectTally;
-use crate::runtime::Backoff;
+use crate::runtime::{Backoff, variable};
 
 /// The first wait after an engine had nothing to do any more.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -55,6 +56,8 @@ pub(super) struct Driver {
     pub(super) delivered: Arc<Notify>,
     pub(super) options: WorkOptions,
     pub(super) tally: Arc<ProjectTally>,
+    /// What was said to be missing.
+    pub(super) missing: Mutex<BTreeSet<String>>,
 }
 
 /// What ended a time of waiting.
@@ -154,7 +157,25 @@ impl Driver {
         revisions.borrow_and_update();
         let rules = self.store.rules().await?;
         self.tally.set_bindings(rules.rules.len());
+        self.warn_of_missing(&rules);
         Ok(rules)
+    }
+
+    /// Says once of each variable that jobs will ask for it in vain.
+    fn warn_of_missing(&self, rules: &Rules) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        for rule in &rules.rules {
+            for name in rule.variables().into_iter().filter(|name| variable(name).is_none()) {
+                if missing.insert(name.to_owned()) {
+                    tracing::warn!(
+                        project.name = %self.name,
+                        binding.name = %rule.name,
+                        variable = name,
+                        "a variable that the manifest names is not set; jobs that need it fail"
+                    );
+                }
+            }
+        }
     }
 
     /// Runs an engine until it has found nothing for a while.

@@ -8,7 +8,7 @@ use plinth_postgres::{Project, Secret};
 use plinth_work::action::{Actions, HttpRequest, Noop, Secrets, SqlStatement, signing_secret};
 
 use super::opener::ProjectKey;
-use crate::runtime::hooks::variable;
+use crate::runtime::variable;
 
 /// Longest time that one request may take, whatever its attempt may.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3600);

@@ -289,7 +289,12 @@ mod tests {
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec(), is_cut: false };
+        let answer = Answer {
+            status,
+            headers: headers.collect(),
+            body: body.as_bytes().to_vec(),
+            is_cut: false,
+        };
         understand("https://a.example", &answer).0
     }
 
@@ -385,8 +390,12 @@ mod tests {
     fn what_was_used_is_said_beside_everything_else_or_alone() {
         let said = |status, body: Value| {
             let status = StatusCode::from_u16(status).unwrap();
-            let answer =
-                Answer { status, headers: HeaderMap::new(), body: body.to_string().into_bytes(), is_cut: false };
+            let answer = Answer {
+                status,
+                headers: HeaderMap::new(),
+                body: body.to_string().into_bytes(),
+                is_cut: false,
+            };
             understand("a.example", &answer)
         };
         let usage = json!({"tokens": 3});
