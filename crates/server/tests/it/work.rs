@@ -236,9 +236,21 @@ done = "update stuck set status = (1 / (id - id))::text where id = $row"
 retry = { attempts = 1 }
 "#;
     shop.write(&format!("{MANIFEST}{broken}"));
-    let (up, _) = shop.up();
+    let (up, api) = shop.up();
     shop.sql("insert into stuck values (1, 'go'), (2, 'go'), (3, 'go')");
     shop.until("select count(*) from plinth.job where state = 'd'", "3").await;
+    let labels = "{project=\"shop\",binding=\"stick\",state=\"dead\"}";
+    until("they are counted", async || {
+        let scraped = api.get("/metrics").await.unwrap().text();
+        let sample = |name: &str| {
+            let begin = format!("{name}{labels} ");
+            let value = scraped.lines().find_map(|line| line.strip_prefix(&begin))?;
+            value.parse::<f64>().ok()
+        };
+        let oldest = sample("plinth_work_oldest_seconds")?;
+        (sample("plinth_work_jobs")? == 3.0 && oldest > 0.0).then_some(())
+    })
+    .await;
     let dead = shop.json(&["work", "dead", "--binding", "stick", "--project", "shop"]);
     let error = dead["jobs"][0]["error"].as_str().unwrap();
     assert!(error.contains("division by zero"), "{error}");

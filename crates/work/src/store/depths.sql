@@ -1,6 +1,6 @@
 -- Unfinished jobs by binding and state, with the age of the oldest. The bindings with the most, up to a bound.
 select coalesce(binding.name, '?'),
-  case state when 'q' then 'queued' when 'w' then 'waiting' when 'r' then 'running' else 'dead' end,
+  case counted.state when 'q' then 'queued' when 'w' then 'waiting' when 'r' then 'running' else 'dead' end,
   jobs, oldest
 from (
   select job.binding, job.state, count(*) as jobs, extract(epoch from clock_timestamp() - min(job.enqueued_at)) as oldest

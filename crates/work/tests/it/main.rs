@@ -7,6 +7,7 @@ mod check;
 mod engine;
 mod flow;
 mod hook;
+mod inspect;
 mod limited;
 mod message_dead;
 mod message_limits;

@@ -24,6 +24,8 @@ pub struct ProjectTally {
     awake: AtomicBool,
     bindings: RwLock<usize>,
     counted: Mutex<Option<(Instant, Vec<Depth>)>>,
+    /// Whether it was told that the jobs cannot be counted, and they could not be counted since.
+    told: AtomicBool,
 }
 
 /// The same at one moment.
@@ -50,6 +52,7 @@ impl ProjectTally {
             awake: AtomicBool::new(false),
             bindings: RwLock::new(0),
             counted: Mutex::default(),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -95,7 +98,14 @@ impl ProjectTally {
             .await
             .unwrap_or(Err(WireError::AnswerTimeout(COUNT_TIMEOUT)));
         match found {
-            Ok(depths) => *counted = Some((Instant::now(), depths)),
+            Ok(depths) => {
+                self.told.store(false, Ordering::Relaxed);
+                *counted = Some((Instant::now(), depths));
+            }
+            // Each scrape tries again: only the first failure is told.
+            Err(error) if !self.told.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(project.name = %self.project, error = %error, "cannot count jobs");
+            }
             Err(error) => {
                 tracing::debug!(project.name = %self.project, error = %error, "cannot count jobs");
             }
