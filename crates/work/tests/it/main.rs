@@ -21,3 +21,4 @@ mod schedule;
 mod sealed;
 mod support;
 mod trigger;
+mod walkthrough;
