@@ -4,16 +4,17 @@
 //! at the letter of the file.
 
 mod relation;
+mod sealing;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_postgres::quote::ident;
 use tokio_postgres::Client;
 
 use self::relation::Table;
 use crate::manifest::{
-    BindingSpec, Call, Declared, Deed, Manifest, Problem, Relation, Role, SqlText, Step,
+    BindingSpec, Call, Declared, Deed, Manifest, MeterSpec, Problem, Relation, Role, SqlText, Step,
     did_you_mean,
 };
 
@@ -61,6 +62,7 @@ impl Checker<'_> {
         let mut problems = Vec::new();
         let tables = self.find_tables(manifest, &mut problems).await?;
         self.check_sealed(manifest, &mut problems).await?;
+        sealing::check_keys(manifest, &mut problems);
         let keys = Keys { manifest, tables: &tables };
         for one in &manifest.bindings {
             let spec = &one.spec;
@@ -90,6 +92,7 @@ impl Checker<'_> {
                 .await?;
         }
         for one in &manifest.meters {
+            self.check_meter(manifest, one, &mut problems);
             let texts = one.spec.sql_texts();
             self.check_texts(manifest, one, texts, None, &BTreeMap::new(), &mut problems).await?;
         }
@@ -110,7 +113,8 @@ impl Checker<'_> {
         let mut tables = Tables::new();
         for one in &manifest.bindings {
             match relation::find(self.client, &one.spec.on, one.spec.key.as_deref()).await? {
-                Ok(table) => {
+                Ok(mut table) => {
+                    table.sealed = sealing::columns(manifest, &one.spec.on).to_vec();
                     if !table.takes_triggers {
                         let message = format!("no trigger can be made on `{}`", one.spec.on.name);
                         let hint = format!("the role {} needs the right TRIGGER", self.owner_role);
@@ -163,6 +167,12 @@ impl Checker<'_> {
                         ),
                     };
                     problems.push(manifest.sealed_problem(sealed, Some(column), message, None));
+                    continue;
+                }
+                if let Some(how) = sealing::compared(self.client, &sealed.on, column).await? {
+                    let message = format!("`{column}` {how} and cannot be sealed");
+                    let hint = Some(sealing::WHY.to_owned());
+                    problems.push(manifest.sealed_problem(sealed, Some(column), message, hint));
                 }
             }
         }
@@ -181,6 +191,34 @@ impl Checker<'_> {
             let near = did_you_mean(action, self.actions.iter().copied());
             let message = format!("there is no action `{action}`{near}");
             problems.push(manifest.problem(declared, path, message, None));
+        }
+    }
+
+    /// That a meter is for actions that there are.
+    fn check_meter(
+        &self,
+        manifest: &Manifest,
+        meter: &Declared<MeterSpec>,
+        problems: &mut Vec<Problem>,
+    ) {
+        for pattern in &meter.spec.actions {
+            let is_for = |action: &&str| MeterSpec::matches(pattern, action);
+            if self.actions.iter().any(is_for) {
+                continue;
+            }
+            let (message, names): (_, BTreeSet<String>) = match pattern.strip_suffix(".*") {
+                Some(connector) => {
+                    let connectors = self.actions.iter().filter_map(|name| name.split_once('.'));
+                    let all = connectors.map(|(connector, _)| format!("{connector}.*")).collect();
+                    (format!("there is no action of `{connector}`"), all)
+                }
+                None => {
+                    let all = self.actions.iter().map(|name| (*name).to_owned()).collect();
+                    (format!("there is no action `{pattern}`"), all)
+                }
+            };
+            let near = did_you_mean(pattern, names.iter().map(String::as_str));
+            problems.push(manifest.problem(meter, "actions", message + &near, None));
         }
     }
 
@@ -227,7 +265,7 @@ impl Checker<'_> {
             self.enter(text.role).await?;
             let key = calls.get(&text.path).copied();
             let Some(wrong) = text::check(self.client, &text, table, key).await? else { continue };
-            let message = format!("`{}`: {}", text.path, wrong.message);
+            let message = format!("`{}`: {}", declared.path_in_file(&text.path), wrong.message);
             problems.push(manifest.sql_problem(
                 declared,
                 &text.path,

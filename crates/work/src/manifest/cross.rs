@@ -108,6 +108,14 @@ impl<T> Declared<T> {
         self.keys.get("name").unwrap_or(&self.at).start
     }
 
+    /// What the file calls the value with this path: what a schedule runs is `done` in its normal form.
+    pub(crate) fn path_in_file(&self, path: &str) -> String {
+        match path.strip_prefix("done[") {
+            Some(rest) if self.keys.contains_key("run") => format!("run[{rest}"),
+            _ => path.to_owned(),
+        }
+    }
+
     /// The place of a value with a path, or of the nearest key around it.
     pub(super) fn place_of(&self, path: &str) -> usize {
         match self.places.get(path) {

@@ -451,10 +451,15 @@ impl Step {
 impl MeterSpec {
     /// Whether calls of the action are recorded.
     pub fn covers(&self, action: &str) -> bool {
-        self.actions.iter().any(|pattern| match pattern.strip_suffix('*') {
+        self.actions.iter().any(|pattern| Self::matches(pattern, action))
+    }
+
+    /// Whether one of its patterns is for calls of this action.
+    pub(crate) fn matches(pattern: &str, action: &str) -> bool {
+        match pattern.strip_suffix('*') {
             Some(connector) => action.starts_with(connector),
             None => pattern == action,
-        })
+        }
     }
 }
 

@@ -7,9 +7,12 @@ use plinth_work::manifest::Manifest;
 
 const TABLES: &str = "
     create table tweets (id uuid primary key, content text, status text not null, retries integer);
+    create table parent (name text primary key);
     create table pairs (a integer, b integer, note text, primary key (a, b));
     create table heap (note text, twice text generated always as (note || note) stored);
     create table parted (a text) partition by list (a);
+    create table account (id bigint primary key, handle text unique, token text, spare text, hashed text, owner text references parent (name));
+    create unique index hashed_once on account (md5(hashed));
     create view shown as select * from tweets;
     create schema app;
     create domain app.name as text;
@@ -205,6 +208,90 @@ fn sql_that_postgresql_refuses_is_shown_at_its_letter() {
             let found = case.binding(more).await;
             assert!(found.len() == 1 && found[0].starts_with(wanted), "{more}: {found:?}");
         }
+    });
+}
+
+#[test]
+fn what_is_compared_cannot_be_sealed() {
+    with_tables(async |case| {
+        let sealed =
+            "[sealed]\naccount = ['handle', 'hashed', 'owner', 'token']\nparent = ['name']";
+        assert_eq!(
+            case.problems(sealed).await,
+            [
+                "2:12: `handle` is in the unique index `account_handle_key` and cannot be sealed",
+                "2:22: `hashed` is in the unique index `hashed_once` and cannot be sealed",
+                "2:32: `owner` is in the foreign key `account_owner_fkey` and cannot be sealed",
+                "3:11: `name` is in the primary key and cannot be sealed",
+            ]
+        );
+        let about = |more: &str| {
+            format!(
+                "[sealed]\naccount = ['token', 'spare']\n[[binding]]\nname = 'a'\non = 'account'\naction = 'noop'\n{more}"
+            )
+        };
+        let when = "when = 'id > 0'\n";
+        for (more, wanted) in [
+            ("when = \"id > 0 and token = 'x'\"", "7:20: `when`: `token` is sealed"),
+            (&format!("{when}fair = 'account.spare'"), "8:9: `fair`: `spare` is sealed"),
+            (
+                &format!("{when}limit = {{ key = 'lower(token)', per = '1m', max = 1 }}"),
+                "8:24: `limit.key`: `token` is sealed",
+            ),
+            (&format!("{when}key = 'token'"), "8:7: `token` is sealed and cannot be the key"),
+        ] {
+            assert_eq!(case.problems(&about(more)).await, [wanted]);
+        }
+        let sound = format!("{when}cancel_when = 'account.handle is null'");
+        assert_eq!(case.problems(&about(&sound)).await, [""; 0]);
+    });
+}
+
+#[test]
+fn expressions_on_the_row_have_no_queries() {
+    with_tables(async |case| {
+        let query = "(select 1 from pairs limit 1)";
+        for (more, wanted) in [
+            (format!("cancel_when = 'exists {query}'"), "5:16: `cancel_when`"),
+            (format!("priority = '1 + {query}'"), "5:17: `priority`"),
+            (format!("fair = '{query}'"), "5:9: `fair`"),
+            (
+                format!("concurrency = {{ key = 'content || {query}', max = 1 }}"),
+                "5:35: `concurrency.key`",
+            ),
+        ] {
+            let wanted = format!("{wanted}: is about the row alone: it cannot have a query in it");
+            assert_eq!(case.binding(&more).await, [wanted]);
+        }
+        // Names may have the table before them.
+        assert_eq!(case.binding("cancel_when = 'tweets.status is null'").await, [""; 0]);
+    });
+}
+
+#[test]
+fn a_meter_is_for_actions_that_there_are() {
+    with_tables(async |case| {
+        let meter = |actions: &str| {
+            format!("[[meter]]\nname = 'm'\nactions = {actions}\nrecord = 'select 1'")
+        };
+        for sound in ["'*'", "['x.*', 'flow', 'http.request']"] {
+            assert_eq!(case.problems(&meter(sound)).await, [""; 0]);
+        }
+        assert_eq!(
+            case.problems(&meter("['http.reqest', 'openai.*']")).await,
+            [
+                "3:11: there is no action `http.reqest`; did you mean `http.request`?",
+                "3:11: there is no action of `openai`",
+            ]
+        );
+    });
+}
+
+#[test]
+fn what_a_schedule_runs_is_called_so() {
+    with_tables(async |case| {
+        let text = "[[schedule]]\nname = 's'\ncron = '0 3 * * *'\nrun = 'select nope'";
+        assert_eq!(case.problems(text).await, ["4:15: `run[0]`: column \"nope\" does not exist"]);
     });
 }
 

@@ -23,6 +23,26 @@ pub(super) struct Table {
     pub stands_alone: bool,
     /// Whether PostgreSQL computes the key.
     pub key_generated: bool,
+    /// Columns that the manifest seals.
+    pub sealed: Vec<String>,
+}
+
+impl Table {
+    /// A query in its place that has all columns but one.
+    pub(super) async fn without(
+        &self,
+        client: &Client,
+        column: &str,
+    ) -> Result<String, CheckError> {
+        const OTHERS: &str = "
+            select coalesce(pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' order by attnum), ''),
+              (select pg_catalog.quote_ident(relname) from pg_catalog.pg_class where oid = $1::text::pg_catalog.regclass)
+            from pg_catalog.pg_attribute
+            where attrelid = $1::text::pg_catalog.regclass and attnum > 0 and not attisdropped and attname <> $2";
+        let row = client.query_one(OTHERS, &[&self.quoted, &column]).await?;
+        let (others, name): (String, String) = (row.get(0), row.get(1));
+        Ok(format!("(select {others} from {}) as {name}", self.quoted))
+    }
 }
 
 /// Why a table cannot have a binding.
@@ -91,6 +111,7 @@ pub(super) async fn find(
         takes_triggers,
         stands_alone,
         key_generated: row.get(2),
+        sealed: Vec::new(),
     }))
 }
 

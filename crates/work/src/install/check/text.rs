@@ -45,12 +45,68 @@ pub(super) async fn check(
     if let Some(wrong) = wrong_result(text.wants, &columns, key) {
         return Ok(Some(wrong));
     }
+    if let Some(table) = table.filter(|_| text.wants.has_columns())
+        && let Some(wrong) = beyond_the_row(client, &rendered, table).await?
+    {
+        return Ok(Some(wrong));
+    }
     match frames.first() {
         // A trigger reads the row that it is given, which takes no rights.
         Some(frame) if !text.wants.has_columns() => {
             lacks_rights(client, &frame.around(&text.sql.render_nulls(row_type))).await
         }
         _ => Ok(None),
+    }
+}
+
+/// That the expression asks for nothing but the row's columns, and for none that is sealed.
+async fn beyond_the_row(
+    client: &Client,
+    rendered: &Rendered,
+    table: &Table,
+) -> Result<Option<Wrong>, CheckError> {
+    // No queries, like the `when` of a trigger: this only prepares. What else it refuses are names with the table before
+    // them, which a trigger may have.
+    let row_only = Frame {
+        before: format!("insert into {} default values on conflict ((1)) where (", table.quoted),
+        after: "\n) is null do nothing".to_owned(),
+    };
+    let is_query = |refusal: &DbError| *refusal.code() == SqlState::FEATURE_NOT_SUPPORTED;
+    if let Some(refusal) = refused(client, &row_only.around(&rendered.text), is_query).await? {
+        return Ok(Some(Wrong {
+            offset: row_only.wrong(rendered, &refusal).offset,
+            message: "is about the row alone: it cannot have a query in it".to_owned(),
+            hint: Some("keep what it depends on in a column of the row".to_owned()),
+        }));
+    }
+    for column in &table.sealed {
+        // The row without the column.
+        let without = Frame {
+            before: "select (".to_owned(),
+            after: format!("\n) from {}", table.without(client, column).await?),
+        };
+        let is_it = |refusal: &DbError| *refusal.code() == SqlState::UNDEFINED_COLUMN;
+        if let Some(refusal) = refused(client, &without.around(&rendered.text), is_it).await? {
+            return Ok(Some(Wrong {
+                offset: without.wrong(rendered, &refusal).offset,
+                message: format!("`{column}` is sealed"),
+                hint: Some(super::sealing::WHY.to_owned()),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// What PostgreSQL says of a statement, if it is that.
+async fn refused(
+    client: &Client,
+    statement: &str,
+    is_meant: impl Fn(&DbError) -> bool,
+) -> Result<Option<DbError>, CheckError> {
+    let Err(error) = client.prepare(statement).await else { return Ok(None) };
+    match error.as_db_error() {
+        Some(refusal) => Ok(Some(refusal.clone()).filter(is_meant)),
+        None => Err(error.into()),
     }
 }
 

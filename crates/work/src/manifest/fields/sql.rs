@@ -79,14 +79,25 @@ impl Fields<'_> {
         match Sql::parse(&text, names) {
             Ok(sql) => Some((sql, value.span())),
             Err(errors) => {
-                errors.into_iter().for_each(|error| self.reader.sql_problem(name, &place, error));
+                errors
+                    .into_iter()
+                    .for_each(|error| self.reader.sql_problem(&self.shown(name), &place, error));
                 None
             }
         }
     }
 
+    /// What messages call the key: that of a limit is `limit.key`, since a binding has a `key` as well.
+    fn shown(&self, name: &str) -> String {
+        let table = self.path.trim_end_matches('.').rsplit('.').next();
+        match table.filter(|table| name == "key" && !table.ends_with(']')) {
+            Some(table) => format!("{table}.{name}"),
+            None => name.to_owned(),
+        }
+    }
+
     fn is_fine(&self, name: &str, at: &Range<usize>, checked: Result<(), SqlError>) -> bool {
         let place = TextPlace { raw: at.clone(), skipped: 0 };
-        checked.map_err(|error| self.reader.sql_problem(name, &place, error)).is_ok()
+        checked.map_err(|error| self.reader.sql_problem(&self.shown(name), &place, error)).is_ok()
     }
 }
