@@ -88,6 +88,8 @@ enum Refusal {
     NoSecret,
     /// It changes faster than deliveries are verified.
     Unsteady,
+    /// It says that it is JSON, and is not.
+    BrokenJson,
     Database(WireError),
 }
 
@@ -150,6 +152,10 @@ impl Hooks {
                 hook = self.newer(&hook, false).await?.ok_or(refusal)?;
                 continue;
             }
+            let kind = content_type(request);
+            if delivery::is_broken_json(kind, &request.body) {
+                return Err(Refusal::BrokenJson);
+            }
             match self.keep(&hook, request).await? {
                 Kept::Outdated => {
                     hook = self.newer(&hook, true).await?.ok_or(Refusal::Unsteady)?;
@@ -169,8 +175,8 @@ impl Hooks {
         let (verify, body) = (&hook.spec.verify, &request.body);
         let event = delivery::event_id(hook.spec.event_id.as_ref(), request.headers, body);
         let headers = delivery::kept_headers(verify, request.headers);
-        let kind = request.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let (json, body_hex) = (delivery::body_json(kind, body), verify::hex(body));
+        let json = delivery::body_json(content_type(request), body);
+        let body_hex = verify::hex(body);
         let new = |body| NewEvent { event: &event, headers: &headers, body_hex: &body_hex, body };
         match self.store.event_store(&hook.stored, &new(&json)).await {
             // JSON that is beyond the bounds of `jsonb`, such as a number with twenty thousand places.
@@ -266,11 +272,19 @@ fn split(path: &str) -> Option<(&str, Option<&str>)> {
     sound.then_some((name, token))
 }
 
+fn content_type<'a>(request: &Request<'a>) -> Option<&'a str> {
+    request.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok())
+}
+
 fn refuse(name: &str, refusal: &Refusal) -> Response {
     match refusal {
         Refusal::Unproved(doubt) => {
             tracing::info!(hook.name = name, reason = %doubt, "refused a delivery");
             return respond(StatusCode::UNAUTHORIZED, "not authorised");
+        }
+        Refusal::BrokenJson => {
+            tracing::info!(hook.name = name, "refused a delivery that says that it is JSON");
+            return respond(StatusCode::BAD_REQUEST, "the body is no JSON");
         }
         Refusal::Database(error) => {
             tracing::warn!(hook.name = name, error = %error, "cannot keep a delivery");
@@ -317,7 +331,7 @@ pub struct StoredEvent {
     pub hook: String,
     /// The sender's id of it, or the hash of its body.
     pub event: String,
-    /// When it came, as PostgreSQL writes it.
+    /// When it came, in ISO 8601.
     pub received_at: String,
     /// The job that it made last.
     pub job: i64,

@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 
@@ -74,17 +75,35 @@ fn is_secret(rule: &Verify, name: &HeaderName) -> bool {
         || SECRET_PARTS.iter().any(|part| name.as_str().contains(part))
 }
 
+/// Whether the body says that it is JSON, and is not. An empty one is taken: some providers ask so whether anybody is there.
+pub(super) fn is_broken_json(content_type: Option<&str>, body: &[u8]) -> bool {
+    let says_so = media_type(content_type).eq_ignore_ascii_case("application/json");
+    let text = std::str::from_utf8(body);
+    says_so
+        && !body.trim_ascii().is_empty()
+        // Numbers and depths that are beyond us are JSON all the same.
+        && text.is_err() | text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_err())
+}
+
+fn media_type(content_type: Option<&str>) -> &str {
+    content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
+}
+
 /// The body as JSON text that PostgreSQL takes as `jsonb`: JSON as it came, the fields of a form, or a text as a JSON
 /// string; bytes that are no text in base64.
 pub(super) fn body_json(content_type: Option<&str>, body: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(body) else {
         return Value::String(STANDARD.encode(body)).to_string();
     };
-    let kind = content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let json = serde_json::from_str::<Value>(text);
+    // `curl -d` and others call whatever they send a form; no form is an object or a list in JSON.
+    let is_no_form = json.as_ref().is_ok_and(|json| json.is_object() || json.is_array());
+    let is_form =
+        media_type(content_type).eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    if is_form && !is_no_form {
         return form(body).to_string();
     }
-    match serde_json::from_str::<Value>(text) {
+    match json {
         Ok(value) if !has_nul(&value) => text.to_owned(),
         _ if text.contains('\0') => Value::String(STANDARD.encode(body)).to_string(),
         _ => Value::String(text.to_owned()).to_string(),
@@ -190,9 +209,33 @@ mod tests {
             body("application/x-www-form-urlencoded; charset=utf-8", b"a=1&b=x+y&b=%C3%A9"),
             json!({"a": "1", "b": ["x y", "é"]})
         );
-        assert_eq!(body("application/json", b"{broken"), json!("{broken"));
+        assert_eq!(body("text/plain", b"{broken"), json!("{broken"));
         assert_eq!(body("text/plain", b""), json!(""));
         assert_eq!(body("text/plain", &[0xff, 0xfe]), json!("//4="));
+    }
+
+    #[test]
+    fn json_that_is_called_a_form_is_json() {
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(body(form, br#"{"id": "e1", "a": 1}"#), json!({"id": "e1", "a": 1}));
+        assert_eq!(body(form, b"[1]"), json!([1]));
+        assert_eq!(body(form, b"{x}=1"), json!({"{x}": "1"}));
+        assert_eq!(body(form, b"7"), json!({"7": ""}));
+    }
+
+    #[test]
+    fn what_says_that_it_is_json_must_be() {
+        let broken = |body: &[u8]| is_broken_json(Some("application/json; charset=utf-8"), body);
+        for body in [&b"{broken"[..], b"{\"a\": }", b"{} {}", b"\xff", b"a=1"] {
+            assert!(broken(body), "{body:?}");
+        }
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for body in [&b"{}"[..], b" [1]\n", b"null", b"", b"1e400", br#""\ud800""#, deep.as_bytes()]
+        {
+            assert!(!broken(body), "{:?}", String::from_utf8_lossy(&body[..body.len().min(20)]));
+        }
+        assert!(!is_broken_json(Some("text/plain"), b"{broken"));
+        assert!(!is_broken_json(None, b"{broken"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ static BODY: Shared = LazyLock::new(|| {
 });
 static LIST: Shared = LazyLock::new(|| {
     Arc::from(
-        "select event.id, binding.name, event.event, event.received_at::text, event.job, length(event.body)
+        "select event.id, binding.name, event.event, to_jsonb(event.received_at)#>>'{}', event.job, length(event.body)
          from plinth.event join plinth.binding on binding.id = event.binding
          where ($1::text is null or binding.name = $1) and ($2::text is null or event.event = $2)
            and ($3::bigint is null or event.id < $3)

@@ -116,6 +116,7 @@ fn a_delivery_is_kept_once_and_becomes_one_job() {
         let listed = events(&store, &filter).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!((listed[0].event.as_str(), listed[0].body_bytes), ("delivery-1", 16));
+        assert_eq!(listed[0].received_at.as_bytes()[10], b'T', "{}", listed[0].received_at);
         assert!(replay(&store, listed[0].id).await.unwrap().is_some());
         bench
             .until("select count(*) from got where event = 'delivery-1' and kind = 'push'", "2")
@@ -177,6 +178,9 @@ fn strangers_learn_nothing_and_change_nothing() {
         for path in ["/unset", "/unset/x"] {
             assert_eq!(status(&hooks, path, &right, "{}").await, 503, "{path}");
         }
+        let broken = "{\"kind\": ";
+        assert_eq!(status(&hooks, "/github", &headers(broken, "secret", "1"), broken).await, 400);
+        assert_eq!(status(&hooks, "/github", &headers(broken, "guess", "1"), broken).await, 401);
         let long = "x".repeat((1 << 20) + 1);
         assert_eq!(status(&hooks, "/github", &headers(&long, "secret", "1"), &long).await, 413);
         let (headers, body) = (&right, Bytes::new());
