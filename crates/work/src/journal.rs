@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub struct Journal {
     job: Claimed,
     worker: i64,
     steps: Arc<Mutex<BTreeMap<String, Step>>>,
+    /// The place of the next step at least: those beside each other are journaled at the same time.
+    next_place: Arc<AtomicUsize>,
     /// Whether there are steps, or the answer to one was lost.
     journaled: Arc<AtomicBool>,
     ledger: Ledger,
@@ -109,7 +111,8 @@ impl Journal {
     ) -> Self {
         let ledger = Ledger::new(&rule.action, Arc::clone(&rule.meters));
         let (steps, hidden) = (Arc::new(Mutex::new(steps)), Arc::default());
-        Self { store, rule, job, worker, steps, journaled, ledger, hidden }
+        let next_place = Arc::default();
+        Self { store, rule, job, worker, steps, next_place, journaled, ledger, hidden }
     }
 
     /// The same journal, for a step that calls an action.
@@ -155,7 +158,7 @@ impl Journal {
     pub async fn record(&self, name: &str, mut value: Value) -> Result<(), JournalError> {
         self.room_for(name)?;
         sealed::hide(&mut value, &self.hidden);
-        let step = json!({"name": name, "index": self.len(), "out": value});
+        let step = json!({"name": name, "index": self.take_place(), "out": value});
         let values = Values { step: Some(step), used: self.ledger.take_own(), ..self.named(None) };
         let job = (&self.job, self.worker);
         let written = self.store.step_record(job, &self.rule, name, &values).await;
@@ -240,7 +243,8 @@ impl Journal {
         }
         let values = Values { used: self.ledger.take_own(), ..self.named(Some(input)) };
         let script = self.script(sql);
-        let run = StepRun { name, index: self.len(), role, script: &script, values: &values };
+        let run =
+            StepRun { name, index: self.take_place(), role, script: &script, values: &values };
         let out = self.store.step_run((&self.job, self.worker), &self.rule, &run).await;
         let out = self.written(out, values.used)?;
         self.remember(name, Step::Done(out.clone()));
@@ -294,8 +298,13 @@ impl Journal {
         values
     }
 
-    fn len(&self) -> usize {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// A place among the steps that are done, which no other step of this attempt is given.
+    fn take_place(&self) -> usize {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = steps.values().filter(|step| !matches!(step, Step::Waiting)).count();
+        let place = done.max(self.next_place.load(Ordering::Relaxed));
+        self.next_place.store(place + 1, Ordering::Relaxed);
+        place
     }
 
     fn room_for(&self, name: &str) -> Result<(), JournalError> {

@@ -227,6 +227,28 @@ fn a_step_that_is_done_is_not_done_again_after_a_crash() {
 }
 
 #[test]
+fn steps_beside_each_other_have_places_of_their_own() {
+    with_bench(TASKS, async |bench| {
+        let id = bench.binding("task").await;
+        bench.install(&pending(id)).await.unwrap();
+        let with = json!({"steps": [
+            effect("first"),
+            {"name": "both", "do": {"parallel": [effect("own"), effect("web"), {"name": "nap", "do": {"sleep": {"ms": 20}}}]}},
+            effect("last"),
+        ]});
+        let each = "insert into effect (what, step) values ('each', $1::jsonb)";
+        let rule =
+            Rule { each_step: vec![Script::new(each, [Name::Step])], ..keeping(id, "flow", with) };
+        let engine = Engine::start("test", bench.store(), actions(Gate), vec![rule], options());
+        bench.run("insert into task (id) values (1)").await;
+        bench.until("select status from task", "done").await;
+        let places = "select string_agg(step->>'index', ',' order by (step->>'index')::int) from effect where what = 'each'";
+        assert_eq!(bench.text(places).await, "0,1,2,3,4,5");
+        engine.stop().await;
+    });
+}
+
+#[test]
 fn waits_that_are_over_have_their_each_step_once() {
     with_bench(TASKS, async |bench| {
         let id = bench.binding("task").await;
