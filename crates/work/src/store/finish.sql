@@ -29,7 +29,8 @@ with given as (
   insert into plinth.job_done
     (id, binding, outcome, key, input, attempts, failures, parent, error, out, steps, enqueued_at, started_at)
   select id, binding, 'done', key, input, attempt, failures, parent, error, out,
-    (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', name, 'out', result, 'error', journal.error, 'at', at)) order by at)
+    (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', name, 'error', journal.error, 'at', at))
+      || case when result is null then '{}' else jsonb_build_object('out', result) end order by at)
      from journal where journal.job = finished.id),
     enqueued_at, started_at
   from finished
