@@ -35,6 +35,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0019_sealed",
     "0020_limits",
     "0021_runs",
+    "0022_messages",
 ];
 
 #[cfg(test)]

@@ -33,18 +33,19 @@ async fn caught(registry: &Registry, project: &Project) -> String {
     .await
 }
 
-/// As if the last file of the platform came with a new version of Plinth.
+/// As if the last two files of the platform came with a new version of Plinth.
 async fn outdate(registry: &Registry, project: &Project) {
     let admin = registry.cluster().connect(&project.database).await.unwrap();
-    // What the newest file made goes with it, and what it found is as it was.
-    let newest = "drop index plinth.run_parent_idx; \
+    // What the newest files made goes with them, and what they found is as it was.
+    let newest = "alter table plinth.message_event drop column caller_ip; \
+        drop index plinth.run_parent_idx; \
         alter table plinth.message drop column step; \
         alter table plinth.run_step drop column step; \
         drop function plinth.step_number(jsonb), plinth.step_number(bytea), plinth.step_message, plinth.is_outdated, plinth.resume_run, \
           plinth.shown_headers; \
         insert into plinth.run (id, url, settings, labels, body, message) values ('r', 'u', '{}', '{}', '', 'm'); \
         insert into plinth.run_step (run, message, body) values ('r', 'm', ''), ('r', 's', '{\"stepId\": 7}'), ('r', 'x', 'x'); \
-        delete from plinth.migration where version = (select max(version) from plinth.migration)";
+        delete from plinth.migration where version in (select version from plinth.migration order by version desc limit 2)";
     admin.batch_execute(newest).await.unwrap();
     let control = registry.cluster().connect("plinth").await.unwrap();
     let forget = "update plinth.project set platform = null where name = $1";

@@ -70,6 +70,7 @@ const EVENT: &[(&str, About)] = &[
     ("scheduleId", Text("message_event.schedule")),
     ("flowControlKey", Text("message_event.flow")),
     ("label", List("message_event.labels")),
+    ("callerIp", Text("message_event.caller_ip")),
     ("workflowRunId", Text("message_event.run")),
     ("fromDate", From("message_event.at")),
     ("toDate", To("message_event.at")),

@@ -41,8 +41,8 @@ statements! {
                   order by place limit $2 for update skip locked)
                 returning *
               ), logged as (
-                insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run)
-                select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run from gone
+                insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run, caller_ip)
+                select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run, settings ->> 'callerIP' from gone
               )
               select to_jsonb(count(*)) from gone");
     DEAD_LIST = with_filters("select plinth.message_view(message) from plinth.message
@@ -77,8 +77,8 @@ statements! {
                       order by dead_id desc limit $2 for update skip locked)
                     returning *
                   ), logged as (
-                    insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run, next_at)
-                    select id, 'CREATED', url, topic, endpoint, queue, flow, schedule, labels, run, due_at from back
+                    insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run, next_at, caller_ip)
+                    select id, 'CREATED', url, topic, endpoint, queue, flow, schedule, labels, run, due_at, settings ->> 'callerIP' from back
                   )
                   select jsonb_build_object('messageId', id) from back");
     EVENTS = with_filters("select jsonb_strip_nulls(jsonb_build_object(
@@ -110,8 +110,8 @@ statements! {
                     messages as (
                       delete from plinth.message using gone where queue = gone.name and state = 'q' returning message.*
                     ), logged as (
-                      insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run)
-                      select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run from messages
+                      insert into plinth.message_event (message, state, url, topic, endpoint, queue, flow, schedule, labels, run, caller_ip)
+                      select id, 'CANCELED', url, topic, endpoint, queue, flow, schedule, labels, run, settings ->> 'callerIP' from messages
                     )
                     select to_jsonb(count(*)) from gone";
 

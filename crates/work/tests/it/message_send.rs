@@ -290,3 +290,23 @@ fn headers_that_cannot_be_sent_are_refused() {
         post.close().await;
     });
 }
+
+#[test]
+fn logs_are_asked_for_by_who_published() {
+    with_bench("", async |bench| {
+        let post = Post::open(bench).await;
+        post.publish("/x", &[], "").await;
+        let id = post.publish("/x", &[("upstash-delay", "1h")], "").await;
+        post.endpoint.wait(1).await;
+        bench.until(NOTHING_LEFT, "1").await;
+        post.ask("DELETE", &format!("/v2/messages/{id}"), &[], "").await;
+        let count = async |target: &str| {
+            let (_, log) = post.ask("GET", target, &[], "").await;
+            log["events"].as_array().unwrap().len()
+        };
+        assert_eq!(count("/v2/events?callerIp=127.0.0.1").await, 5);
+        assert_eq!(count("/v2/logs?callerIp=10.0.0.1&callerIp=127.0.0.1").await, 5);
+        assert_eq!(count("/v2/events?callerIp=10.0.0.1").await, 0);
+        post.close().await;
+    });
+}
