@@ -285,6 +285,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: body.to_string().into(),
+            is_cut: false,
         };
         normalised(answer).map(|response| serde_json::from_slice(response.body()).unwrap())
     }
