@@ -68,6 +68,7 @@ statements! {
             where state = 'r' and started_at < statement_timestamp() - $2 * interval '1 second'
               and (worker = $1 or worker <> all (array(select id from plinth.worker)))";
     ORPHANS = include_str!("store/orphans.sql");
+    REHOME = include_str!("store/rehome.sql");
     STEP_RECORD = include_str!("store/step_record.sql");
     STEP_WAIT = include_str!("store/step_wait.sql");
     STEP_CALL = include_str!("store/step_call.sql");

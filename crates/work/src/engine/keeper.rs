@@ -31,6 +31,9 @@ const BEATS: u32 = 5;
 /// Surveys of queues are so far apart at least.
 const SURVEY: Duration = Duration::from_secs(1);
 
+/// Most jobs that are moved at once to where they are looked for.
+const MOST_MOVED: usize = 10_000;
+
 /// What may read all jobs, or all that remains of them, takes at most this part of the time.
 const SHARE: u32 = 30;
 
@@ -150,7 +153,8 @@ pub(super) async fn sweep(shared: &Shared) {
     }
 }
 
-/// Queues jobs that are this worker's and that it does not know of, and those of workers that nobody knows.
+/// Queues jobs that are this worker's and that it does not know of, and those of workers that nobody knows. Jobs that are
+/// queued where nobody looks come to where somebody does.
 async fn settle(shared: &Shared) -> Result<(), WireError> {
     // What was taken before the look that is under way runs here by now, or never will.
     let looking = shared.looking().map(|since| since.elapsed()).unwrap_or_default();
@@ -165,6 +169,12 @@ async fn settle(shared: &Shared) -> Result<(), WireError> {
         let orphans = shared.store.worker_orphans(&lost).await?;
         shared.counters.orphans.fetch_add(orphans as u64, Ordering::Relaxed);
         shared.wake.notify_one();
+    }
+    let rules = shared.rules();
+    let astray = shared.store.job_rehome(rules.values().map(|rule| &**rule), MOST_MOVED).await?;
+    if astray > 0 {
+        tracing::info!(project.name = %shared.project, jobs = astray, "moved jobs that nobody would have looked for");
+        shared.changed.notify_one();
     }
     Ok(())
 }

@@ -241,16 +241,26 @@ fn refused(manifest: &Manifest, wanted: &Wanted, error: &TriggerError) -> ApplyE
     ApplyError::Problems(vec![problem(manifest, wanted, key, message, None)])
 }
 
-/// Moves the jobs that somebody held while the others were moved.
+/// Moves the jobs that somebody held while the others were moved. Those that are held for longer are moved by engines.
 async fn settle(client: &Client, made: Vec<trigger::Installed>) -> Result<(), ApplyError> {
     for made in made {
+        let mut left = 0;
         for _ in 0..SETTLE_ROUNDS {
-            match made.settle(client).await {
-                Ok(0) => break,
-                Ok(_) => tokio::time::sleep(SETTLE_PAUSE).await,
+            left = match made.settle(client).await {
+                Ok(left) => left,
                 Err(TriggerError::Trigger(error)) => return Err(error.into()),
                 Err(_) => break,
+            };
+            if left == 0 {
+                break;
             }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        if left > 0 {
+            tracing::warn!(
+                jobs = left,
+                "jobs that run keep their turn and priority until they end"
+            );
         }
     }
     Ok(())

@@ -3,21 +3,15 @@
 //! People write conditions on bare columns; a trigger's `when` needs `new.status` and `old.status`. PostgreSQL itself
 //! rewrites them: its deparser qualifies every column of a view that reads more than one relation.
 
+mod columns;
 mod maker;
+mod queued;
 
-use plinth_postgres::quote::{ident, literal};
+use plinth_postgres::quote::ident;
 use tokio_postgres::{GenericClient, Transaction};
 
+use self::columns::{EMPTY, NULL, bounded, clamped};
 use crate::manifest::{BindingSpec, Priority, Sql};
-
-/// SQL of a key that is not there.
-const NULL: &str = "null::text";
-
-/// SQL of the turn of jobs that take none.
-const EMPTY: &str = "''::text";
-
-/// Bytes of a key of limits or turns beyond which a digest takes its place: longer ones fit into no index.
-const LONGEST_KEY: usize = 500;
 
 /// Why the triggers cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -133,11 +127,11 @@ pub async fn install_triggers(
     transaction.batch_execute(&maker).await.map_err(failed)?;
     // From here to the end of the transaction nobody writes to the table, so no row is missed and none comes twice.
     transaction.batch_execute(&triggers(binding, &table, &rewritten)).await.map_err(failed)?;
-    let settle = settle(binding, &table, &key, &rewritten);
+    let settle = queued::settle(binding, &table, &key, &rewritten);
     let mut installed = Installed { backfilled: 0, settle };
     installed.settle(transaction).await?;
     if binding.backfill {
-        let backfill = backfill(binding, &table, &key, &rewritten);
+        let backfill = queued::backfill(binding, &table, &key, &rewritten);
         installed.backfilled = transaction.execute(&backfill, &[]).await.map_err(failed)?;
     }
     Ok(installed)
@@ -273,24 +267,6 @@ async fn rewrite_all(
     Ok(Rewritten { when, cancel_when, priority, fair, rate_key, seat_key })
 }
 
-/// A key, or its digest when it is too long. The text is evaluated once, for it may be expensive.
-fn bounded(sql: &str) -> String {
-    format!(
-        "(select case when octet_length(whole) > {LONGEST_KEY} then md5(whole) else whole end from (values (({sql})::text)) as given (whole))"
-    )
-}
-
-/// The priority that is nearest to a number of that type, and the lowest for what is none. It is cast when it is small: a row
-/// must not be refused for the value of its priority.
-fn clamped(sql: &str, kind: &str) -> String {
-    if sql.parse::<u8>().is_ok_and(|priority| priority <= 9) {
-        return sql.to_owned();
-    }
-    // A truth value is a number only as an integer.
-    let number = if kind == "boolean" { format!("({sql})::integer") } else { sql.to_owned() };
-    format!("least(9, greatest(0, nullif(({number})::numeric, 'NaN')))::smallint")
-}
-
 /// An expression on a row's columns, as one on those of `row` (`new`, `old`), and its type.
 async fn rewrite(
     transaction: &Transaction<'_>,
@@ -388,45 +364,4 @@ fn triggers(binding: &RowBinding, table: &str, rewritten: &Rewritten) -> String 
         all += &trigger("cancel", "update", &cancels, &format!("leave_{id}('true')"));
     }
     all + &trigger("delete", "delete", "", &format!("leave_{id}('true')"))
-}
-
-fn settle(binding: &RowBinding, table: &str, key: &str, rewritten: &Rewritten) -> String {
-    let Rewritten { priority, fair, rate_key, seat_key, .. } = rewritten;
-    let (id, key) = (literal(&binding.id.to_string()), ident(key));
-    format!(
-        "with stale as (
-           select job.id, wanted.priority, wanted.fair, wanted.rate_key, wanted.seat_key
-           from plinth.job
-           join (
-             select (new.{key})::text collate \"C\" as key, {priority} as priority, {fair} collate \"C\" as fair,
-               {rate_key} collate \"C\" as rate_key, {seat_key} collate \"C\" as seat_key
-             from {table} as new
-             where (select exists (select from plinth.job where job.binding = {id}::integer))) as wanted
-           on wanted.key = job.key
-           where job.binding = {id}::integer
-             and (job.priority, job.fair, job.rate_key collate \"C\", job.seat_key collate \"C\")
-               is distinct from (wanted.priority, wanted.fair, wanted.rate_key, wanted.seat_key)
-         ), free as (
-           select id from plinth.job where id in (select id from stale) for update skip locked
-         ), settled as (
-           update plinth.job
-           set priority = stale.priority, fair = stale.fair, rate_key = stale.rate_key, seat_key = stale.seat_key
-           from stale join free using (id) where job.id = stale.id
-           returning job.id
-         )
-         select (select count(distinct id) from stale) - (select count(*) from settled)"
-    )
-}
-
-fn backfill(binding: &RowBinding, table: &str, key: &str, rewritten: &Rewritten) -> String {
-    let Rewritten { when: [when, _], priority, fair, rate_key, seat_key, .. } = rewritten;
-    let (id, key) = (literal(&binding.id.to_string()), ident(key));
-    format!(
-        "insert into plinth.job (binding, key, priority, fair, rate_key, seat_key)
-         select {id}::integer, (new.{key})::text, {priority}, {fair}, {rate_key}, {seat_key}
-         from {table} as new
-         where ({when}) and not exists (
-           select from plinth.job where job.binding = {id}::integer and job.key = (new.{key})::text)
-         order by new.{key}"
-    )
 }

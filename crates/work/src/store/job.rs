@@ -10,8 +10,8 @@ use super::read::{claimed, json_at, number, text_at, turn};
 use super::{
     CANCEL, CANCEL_CHILDREN, CANCEL_LEAVING, CLAIM, CLOSE_RATE, Claimed, FAIL, FINISH,
     FINISH_PLAIN, Finish, HASTE, HOLD, LIMIT, Limited, Look, MAY_COUNT, MINE, NEWS, OWNER, PARK,
-    PROMOTE, ROLE, STILL_MINE, SURVEY, SURVEY_END, SURVEY_TURNS, Shared, Source, Store, Survey,
-    TAKE_LIMITED, Turn, lost_or, statement,
+    PROMOTE, REHOME, ROLE, STILL_MINE, SURVEY, SURVEY_END, SURVEY_TURNS, Shared, Source, Store,
+    Survey, TAKE_LIMITED, Turn, WHOLE, lost_or, statement,
 };
 use crate::journal::JournalError;
 use crate::rule::{Rule, Script, Values};
@@ -23,6 +23,20 @@ impl Store {
         let leaving = statement(&CANCEL_LEAVING, Vec::new());
         let rows = self.run(vec![leaving, statement(&PROMOTE, vec![text(most)])]).await?.pop();
         Ok(turns(rows))
+    }
+
+    /// Has at most `most` queued jobs wait where these rules look for them; says how many. Reads all jobs.
+    pub(crate) async fn job_rehome(
+        &self,
+        rules: impl Iterator<Item = &Rule>,
+        most: usize,
+    ) -> Result<u64, WireError> {
+        let known: Vec<Value> = rules
+            .map(|rule| json!({"id": rule.id, "priorities": rule.priorities, "limited": rule.is_limited()}))
+            .collect();
+        let rehome = statement(&REHOME, vec![text(Value::Array(known)), text(most)]);
+        let rows = self.run(vec![statement(&WHOLE, Vec::new()), rehome]).await?.pop();
+        Ok(rows.and_then(|rows| number(rows.text().first()?, 0)).unwrap_or_default())
     }
 
     pub(crate) async fn job_claim(

@@ -1,5 +1,7 @@
 //! Manifests that are put into a project, and changed, and taken out.
 
+use std::time::Duration;
+
 use plinth_testkit::{Template, TestDatabase, with_database};
 use plinth_work::action::{Actions, Noop};
 use plinth_work::engine::{Engine, Options};
@@ -45,7 +47,8 @@ impl Bench<'_> {
     async fn engine(&self) -> Engine {
         let store = self.store();
         let rules = store.rules().await.unwrap().rules;
-        let options = Options { poll: std::time::Duration::from_millis(20), ..Options::default() };
+        let (poll, lease) = (Duration::from_millis(20), Duration::from_secs(2));
+        let options = Options { poll, lease, ..Options::default() };
         Engine::start("test", store, Actions::default().with(Noop), rules, options)
     }
 }
@@ -81,6 +84,40 @@ fn a_changed_manifest_loses_no_job_and_moves_them_to_where_they_are_looked_for()
         let places = "select string_agg(concat_ws('/', key, priority, fair), ',' order by key) from plinth.job";
         assert_eq!(bench.text(places).await, "1/1/,2/2/");
         let engine = bench.engine().await;
+        bench.until("select count(*) from task where status = 'done'", "2").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn jobs_about_no_row_move_as_well_when_the_priority_of_all_changes() {
+    with_bench(TASKS, async |bench| {
+        bench
+            .apply(&format!("{MOVE}priority = 3\nconcurrency = {{ key = 'tenant', max = 1 }}"))
+            .await;
+        bench.run("select plinth.enqueue('move')").await;
+        bench.apply(&format!("{MOVE}priority = 5")).await;
+        assert_eq!(bench.text("select priority from plinth.job").await, "5");
+        let engine = bench.engine().await;
+        bench.until("select count(*) from plinth.job_done", "1").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
+fn a_job_that_is_held_while_a_manifest_changes_is_found_when_it_is_free() {
+    with_bench(TASKS, async |bench| {
+        bench.apply(&format!("{MOVE}fair = 'tenant'\npriority = 3")).await;
+        bench.run("insert into task (id, tenant) values (1, 'a'), (2, 'b')").await;
+        let held = bench.session().await;
+        held.batch_execute("begin; select from plinth.job where key = '2' for update")
+            .await
+            .unwrap();
+        bench.apply(&format!("{MOVE}priority = 5")).await;
+        let engine = bench.engine().await;
+        bench.until("select count(*) from task where status = 'done'", "1").await;
+        held.batch_execute("rollback").await.unwrap();
+        held.close().await;
         bench.until("select count(*) from task where status = 'done'", "2").await;
         engine.stop().await;
     });
