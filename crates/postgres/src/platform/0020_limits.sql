@@ -3,7 +3,7 @@
 set local search_path = '';
 
 -- Engines know now whose turn it is, and the beginnings of a key are rows of their own.
-drop table plinth.rate, plinth.turn;
+drop table plinth.turn;
 drop function plinth.take_limited(bigint, integer, integer, interval, integer, integer);
 
 -- Who counts need not step over what remains of those before the first one.
@@ -30,6 +30,17 @@ create table plinth.closed (
   primary key (binding, key)
 );
 comment on table plinth.closed is 'Keys of which a provider said that no job may begin for a time';
+
+-- What counts still goes on to count: a rate may be for days.
+insert into plinth.beginning (binding, key, at, until)
+select rate.binding, rate.key, begun.at, begun.at + per.length
+from plinth.rate
+join plinth.binding on binding.id = rate.binding
+cross join lateral (select (spec #>> '{limit,per_ms}')::bigint * interval '1 millisecond' as length) as per
+cross join lateral unnest(rate.begun) as begun (at)
+where begun.at + per.length > now();
+insert into plinth.closed (binding, key, until) select binding, key, closed_until from plinth.rate where closed_until > now();
+drop table plinth.rate;
 
 -- Takes up to `most` jobs of one binding in turns across `fair`, as far as its limits leave room: at most `rate` beginnings
 -- of a key in any `per`, at most `seats` jobs of a key at once (null: no such limit). Priority counts as ten minutes of
