@@ -430,7 +430,7 @@ impl TakingLook<'_> {
         if look.is_empty() || room == 0 {
             return Ok(());
         }
-        let claim = shared.store.job_claim(shared.worker(), &look, room);
+        let claim = shared.store.job_claim(shared.worker(), &look, room, self.patience);
         let taken = soon(self.patience, claim).await?;
         shared.sources().passed(&look, &taken);
         self.start(taken);
@@ -489,16 +489,18 @@ impl TakingLook<'_> {
             self.pause = self.pause.min(rest);
             return Ok(true);
         }
-        let (mut asked, mut stays) = (0, false);
+        let (mut asked, mut stays, mut cut) = (0, false, false);
         while asked < keys.min(MOST_KEYS) {
             let most = free.min(room.saturating_sub(self.taken));
             let look = shared.turns().next(rule.id, most, asked > 0);
             if most == 0 || look.turns.is_empty() {
                 break;
             }
-            let take = shared.store.job_take_limited(shared.worker(), rule, most, &look);
-            let limited = soon(self.patience, take).await?;
+            let (store, patience) = (&shared.store, self.patience);
+            let take = store.job_take_limited(shared.worker(), rule, most, &look, patience);
+            let limited = soon(patience, take).await?;
             shared.turns().passed(rule.id, &look, &limited);
+            cut |= limited.taken.is_empty() && !limited.cuts.is_empty();
             stays |= limited.no_room || !limited.stays.is_empty();
             if !limited.looked {
                 self.pause = self.pause.min(GIVE_WAY);
@@ -511,7 +513,7 @@ impl TakingLook<'_> {
             self.start(limited.taken.into_iter().map(|(job, _)| job).collect());
         }
         let mut turns = shared.turns();
-        if asked < keys {
+        if asked < keys || cut {
             // The others come after a rest, which many keys without room must not make one long look.
             self.pause = self.pause.min(turns.take_rest(rule.id, begun.into()));
         }

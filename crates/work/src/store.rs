@@ -44,7 +44,7 @@ pub(crate) use statements;
 statements! {
     CLAIM = include_str!("store/claim.sql");
     TAKE_LIMITED = include_str!("store/take_limited.sql");
-    MAY_COUNT = "select pg_try_advisory_xact_lock(hashtext('plinth.take'), $1)";
+    MAY_COUNT = "select pg_try_advisory_xact_lock(hashtext('plinth.take'), $1), set_config('statement_timeout', $2, true)";
     NEWS = include_str!("store/news.sql");
     SURVEY_TURNS = include_str!("store/survey_turns.sql");
     FINISH = include_str!("store/finish.sql");
@@ -105,7 +105,8 @@ statements! {
     GLANCE = include_str!("store/glance.sql");
     ROTATE = "select plinth.rotate_history($1 * interval '1 second')";
     // A claim that is lost in a crash of the server has done nothing: its job is queued as before.
-    HASTE = "set local synchronous_commit = off";
+    // Nor does one go on for which nobody waits any more.
+    HASTE = "select set_config('synchronous_commit', 'off', true), set_config('statement_timeout', $1, true)";
     // What people write is planned as PostgreSQL sees fit, and so is what reads whole tables.
     LIMIT = "select set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'on', true)";
     WHOLE = "set local enable_seqscan = on";
@@ -177,6 +178,8 @@ pub(crate) struct Limited {
     pub(crate) taken: Vec<(Claimed, String)>,
     /// Turns of which jobs stayed behind, beginning with the first of these.
     pub(crate) stays: Vec<Turn>,
+    /// Turns that were too long for one look, beginning with the first job that was not seen.
+    pub(crate) cuts: Vec<Turn>,
     /// Whether no other key has room either.
     pub(crate) no_room: bool,
     /// The number of the first seat.

@@ -47,9 +47,13 @@ drop table plinth.rate;
 -- waiting a level, so that nothing waits for ever.
 --
 -- `fairs`, `priorities` and `places` say where to look, in the order of their turns, and from which place on: nothing steps
--- over what remains of the jobs before it. `depth` jobs of each are looked at. Where a job stays behind, the first one that
--- does is returned as well, still queued, with no more than its place. Seats are counted from the number `first_seat` on; a
--- row in the state s has the number of the first one in its place. One in the state x says that no key has room.
+-- over what remains of the jobs before it. `depth` jobs of each are looked at, and more where keys are full that others may
+-- be behind, in a few laps: who takes jobs keeps others from it, and must not do so for long. Seats are counted from the
+-- number `first_seat` on.
+--
+-- Beside the jobs that were taken, rows with no more than a place say what was found: in the state q, the first job of a
+-- turn that stays behind; in the state c, from where on those of a turn were not looked at; in the state s, the number of
+-- the first seat; in the state x, that no key has room.
 create function plinth.take_limited(
   taker bigint, of_binding integer, most integer, per interval, rate integer, seats integer,
   fairs text[], priorities smallint[], places bigint[], depth integer, first_seat bigint)
@@ -58,6 +62,9 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+  most_laps constant integer := 8;
+  -- Jobs of a turn that one lap looks at.
+  most_looked_at constant integer := greatest(depth, 1000 / greatest(1, pg_catalog.cardinality(fairs)));
   asked_at  timestamptz;
   begins_at timestamptz;
   candidate record;
@@ -68,39 +75,47 @@ declare
   rate_turns constant boolean := coalesce(not known ? 'fair', true);
   seat_turns constant boolean := rate_turns
     and (not rate_is_keyed or known #> '{limit,key}' = known #> '{concurrency,key}');
-  -- Keys that have no room, and turns of which nothing can be taken. Jobs whose key is null share one, the empty text.
-  full_rate text[] := '{}';
-  full_seat text[] := '{}';
+  nothing   constant bigint[] := pg_catalog.array_fill(null::bigint, array[pg_catalog.cardinality(fairs)]);
+  -- Turns of which nothing can be taken.
   full_fair text[] := '{}';
   -- There are enough, or no key has room.
   full_up   boolean := false;
   no_room   boolean := false;
-  -- Jobs of this round, and their keys.
+  -- Jobs of this lap, and their keys. Those whose key is null share one, the empty text.
   chosen     bigint[];
   rate_keys  text[];
   seat_keys  text[];
-  -- Whether there may be jobs of other keys behind those of a full one.
-  behind    boolean;
+  -- Where the turns go on after this lap, how many of their jobs it read, and whether one stayed for its key, behind which
+  -- others may be.
+  go_on     bigint[] := places;
+  read      bigint[];
+  last      bigint[];
+  behind    bigint[];
   taken     integer := 0;
   got       integer;
-  stays     bigint[] := pg_catalog.array_fill(null::bigint, array[pg_catalog.cardinality(fairs)]);
-  stayed    plinth.job;
+  -- The first job of each turn that stays, and the first one that was not looked at.
+  stays     bigint[] := nothing;
+  unseen    bigint[] := nothing;
+  said      plinth.job;
 begin
   -- Counting and taking of two takers must not interleave. Who comes second finds nothing this time.
   if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('plinth.take'), of_binding) then
     return;
   end if;
 
-  loop
+  for lap in 1 .. most_laps loop
     asked_at := pg_catalog.clock_timestamp();
     chosen := '{}';
     rate_keys := '{}';
     seat_keys := '{}';
-    behind := false;
+    read := nothing;
+    last := nothing;
+    behind := nothing;
 
     for candidate in
       with source as (
-        select * from unnest(fairs, priorities, places) with ordinality as source (fair, priority, place, number)
+        select * from unnest(fairs, priorities, go_on) with ordinality as source (fair, priority, place, number)
+        where source.place is not null
       ), found as materialized (
         select source.number, source.fair, queued.id, queued.place, queued.rate_key, queued.seat_key,
           pg_catalog.row_number() over (
@@ -111,38 +126,44 @@ begin
           from plinth.job
           where binding = of_binding and fair = source.fair and priority = source.priority and place >= source.place
             and state = 'q'
-            and coalesce(rate_key, '') <> all (full_rate)
-            and coalesce(seat_key, '') <> all (full_seat)
           order by place limit depth
         ) as queued
-        where source.fair <> all (full_fair)
+      ), counted as (
+        -- No join: the statement is planned for a few jobs and would count again for each pair of them.
+        select found.*, pg_catalog.row_number() over (partition by found.rate_key) as nth from found
       ), rated as (
-        select wanted.rate_key, case when closed.until > asked_at then 0 else rate - (
-            select pg_catalog.count(*) from plinth.beginning
-            where beginning.binding = of_binding and beginning.key = wanted.rate_key and beginning.at > asked_at - per) end as room
-        from (select distinct found.rate_key from found where rate is not null) as wanted
-        left join plinth.closed on closed.binding = of_binding and closed.key = wanted.rate_key
+        select counted.*, pg_catalog.max(
+            case when rate is null or counted.nth > 1 then null
+              when exists (
+                select from plinth.closed
+                where closed.binding = of_binding and closed.key = counted.rate_key and closed.until > asked_at) then 0
+              else rate - (
+                select pg_catalog.count(*) from plinth.beginning
+                where beginning.binding = of_binding and beginning.key = counted.rate_key and beginning.at > asked_at - per) end
+          ) over (partition by counted.rate_key) as rate_room
+        from counted
       ), seated as materialized (
         select seat.key, pg_catalog.count(*) as jobs from plinth.seat
         where seat.binding = of_binding and seat.number >= first_seat and seats is not null group by seat.key
       )
-      select found.*, rated.room as rate_room, seats - coalesce(seated.jobs, 0) as seat_room
-      from found
-      left join rated on rated.rate_key = found.rate_key
-      left join seated on seated.key = found.seat_key
-      order by found.round, found.number
+      select rated.*, seats - coalesce(seated.jobs, 0) as seat_room
+      from rated
+      left join seated on seated.key = rated.seat_key
+      order by rated.round, rated.number
     loop
+      read[candidate.number] := coalesce(read[candidate.number], 0) + 1;
+      last[candidate.number] := greatest(last[candidate.number], candidate.place);
       if full_up or taken + pg_catalog.cardinality(chosen) >= most then
         full_up := true;
+        unseen[candidate.number] := least(unseen[candidate.number], candidate.place);
       elsif candidate.rate_room <= pg_catalog.cardinality(pg_catalog.array_positions(rate_keys, candidate.rate_key)) then
         if candidate.rate_key = '' and not rate_is_keyed then
           full_up := true;
           no_room := true;
         elsif rate_turns and candidate.fair = candidate.rate_key then
           full_fair := full_fair || candidate.fair;
-        elsif candidate.rate_key <> all (full_rate) then
-          full_rate := full_rate || candidate.rate_key;
-          behind := true;
+        else
+          behind[candidate.number] := 1;
         end if;
       elsif candidate.seat_room <= pg_catalog.cardinality(pg_catalog.array_positions(seat_keys, candidate.seat_key)) then
         if candidate.seat_key = '' and not seat_is_keyed then
@@ -150,9 +171,8 @@ begin
           no_room := true;
         elsif seat_turns and candidate.fair = candidate.seat_key then
           full_fair := full_fair || candidate.fair;
-        elsif candidate.seat_key <> all (full_seat) then
-          full_seat := full_seat || candidate.seat_key;
-          behind := true;
+        else
+          behind[candidate.number] := 1;
         end if;
       else
         chosen := chosen || candidate.id;
@@ -185,28 +205,38 @@ begin
       get diagnostics got = row_count;
       taken := taken + got;
     end if;
-    exit when full_up or not behind;
+
+    for turn in 1 .. pg_catalog.cardinality(fairs) loop
+      go_on[turn] := case when behind[turn] = 1 and read[turn] >= depth and fairs[turn] <> all (full_fair) then last[turn] + 1 end;
+    end loop;
+    depth := least(2 * depth, most_looked_at);
+    exit when full_up or pg_catalog.cardinality(pg_catalog.array_remove(go_on, null)) = 0;
   end loop;
 
-  stayed.id := 0;
-  stayed.binding := of_binding;
+  said.id := 0;
+  said.binding := of_binding;
   for turn in 1 .. pg_catalog.cardinality(fairs) loop
     continue when stays[turn] is null;
-    stayed.state := 'q';
-    stayed.fair := fairs[turn];
-    stayed.priority := priorities[turn];
-    stayed.place := stays[turn];
-    return next stayed;
+    said.fair := fairs[turn];
+    said.priority := priorities[turn];
+    said.state := 'q';
+    said.place := stays[turn];
+    return next said;
+    said.place := least(unseen[turn], go_on[turn]);
+    if said.place is not null and not no_room then
+      said.state := 'c';
+      return next said;
+    end if;
   end loop;
   if no_room then
-    stayed.state := 'x';
-    return next stayed;
+    said.state := 'x';
+    return next said;
   end if;
   if seats is not null then
-    stayed.state := 's';
-    stayed.place := coalesce(
+    said.state := 's';
+    said.place := coalesce(
       (select number from plinth.seat where binding = of_binding and number >= first_seat order by number limit 1), first_seat);
-    return next stayed;
+    return next said;
   end if;
 end
 $$;

@@ -58,6 +58,24 @@ struct Begin {
     place: i64,
     /// Somebody has seen a job of it since the look that is under way began.
     heard: bool,
+    /// There are more of them than one look sees.
+    cut: Option<Cut>,
+}
+
+/// How far looks have come in a turn whose first jobs stay behind. Every other look goes on there, until the turn ends; those
+/// between see whether the first ones can be taken by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    place: i64,
+    /// Whether the next look begins there.
+    is_next: bool,
+}
+
+impl Begin {
+    /// Where the next look begins.
+    fn next(&self) -> i64 {
+        self.cut.filter(|cut| cut.is_next).map_or(self.place, |cut| cut.place)
+    }
 }
 
 impl Ring {
@@ -94,7 +112,7 @@ impl Turns {
             binding,
             fair: fair.clone(),
             priority,
-            place: begin.place,
+            place: begin.next(),
         };
         let turns =
             keys.into_iter().flat_map(|(fair, begins)| begins.iter().map(move |it| turn(fair, it)));
@@ -119,8 +137,7 @@ impl Turns {
             let (jobs, last) = taken.entry((fair, job.priority)).or_insert((0, job.place));
             (*jobs, *last) = (*jobs + 1, job.place.max(*last));
         }
-        let stays: HashMap<(&str, u8), i64> =
-            limited.stays.iter().map(|turn| ((&*turn.fair, turn.priority), turn.place)).collect();
+        let (stays, cuts) = (places(&limited.stays), places(&limited.cuts));
         if !limited.taken.is_empty() {
             ring.begun.truncate(MOST_BEGUN - 1);
             ring.begun.push_back(Instant::now());
@@ -134,15 +151,23 @@ impl Turns {
                 // The last one in the last round.
                 (most, ring.last) = (jobs, turn.fair.clone());
             }
-            match ring.begin(turn) {
+            let (cut, Some(begin)) = (cuts.get(&of).copied(), ring.begin(turn)) else { continue };
+            if begin.cut == Some(Cut { place: turn.place, is_next: true }) {
+                begin.cut = cut.or(last).map(|place| Cut { place, is_next: false });
+                continue;
+            }
+            let stays = stays.get(&of).copied();
+            let far = begin.cut.map_or(i64::MIN, |cut| cut.place);
+            let cut = cut.filter(|cut| stays.is_none_or(|stays| stays < *cut));
+            begin.cut = cut.map(|cut| Cut { place: cut.max(far), is_next: true });
+            if begin.place != turn.place {
                 // Somebody learned meanwhile of a job before that.
-                Some(begin) if begin.place != turn.place => {}
-                Some(begin) => match stays.get(&of).copied().or(last) {
-                    Some(next) => begin.place = next,
-                    None if begin.heard => {}
-                    None => ring.forget(turn),
-                },
-                None => {}
+                continue;
+            }
+            match stays.or(last) {
+                Some(next) => begin.place = next,
+                None if begin.heard => {}
+                None => ring.forget(turn),
             }
         }
     }
@@ -186,10 +211,10 @@ impl Turns {
             return false;
         }
         let begins = ring.begins.entry(turn.fair).or_default();
-        let unknown = Begin { place: i64::MAX, heard: false };
+        let unknown = Begin { place: i64::MAX, heard: false, cut: None };
         let begin = begins.entry(turn.priority).or_insert(unknown);
         let earlier = turn.place < begin.place;
-        *begin = Begin { place: turn.place.min(begin.place), heard: true };
+        *begin = Begin { place: turn.place.min(begin.place), heard: true, ..*begin };
         earlier
     }
 
@@ -225,6 +250,11 @@ impl Turns {
         news.read_to((end + 1).min(from + MOST_NEWS));
         end >= from + MOST_NEWS
     }
+}
+
+/// Their places, by key and priority.
+fn places(turns: &[Turn]) -> HashMap<(&str, u8), i64> {
+    turns.iter().map(|turn| ((turn.fair.as_str(), turn.priority), turn.place)).collect()
 }
 
 #[cfg(test)]
@@ -266,7 +296,28 @@ mod tests {
     }
 
     fn came_to(taken: Vec<(Claimed, String)>, stays: Vec<Turn>) -> Limited {
-        Limited { looked: true, taken, stays, no_room: false, first_seat: Some(7) }
+        Limited { looked: true, taken, stays, first_seat: Some(7), ..Limited::default() }
+    }
+
+    #[test]
+    fn every_other_look_at_a_turn_that_is_too_long_for_one_goes_on_where_the_last_one_ended() {
+        let mut turns = turns(&[("a", 1)]);
+        let mut look = |wanted: i64, cut: Option<i64>| {
+            let look = turns.next(1, 2, false);
+            assert_eq!(look.turns, [turn("a", wanted)]);
+            let cuts = cut.map(|place| turn("a", place)).into_iter().collect();
+            let limited = Limited { cuts, ..came_to(Vec::new(), vec![turn("a", wanted)]) };
+            turns.passed(1, &look, &limited);
+        };
+        look(1, Some(500));
+        look(500, Some(900));
+        look(1, Some(500));
+        look(900, None);
+        // It has ended.
+        look(1, Some(500));
+        look(500, Some(900));
+        look(1, None);
+        look(1, None);
     }
 
     #[test]

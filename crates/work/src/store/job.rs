@@ -44,6 +44,7 @@ impl Store {
         worker: i64,
         sources: &[Source],
         most: usize,
+        patience: Duration,
     ) -> Result<Vec<Claimed>, WireError> {
         let params = vec![
             text(worker),
@@ -54,7 +55,8 @@ impl Store {
             numbers(sources.iter().map(|source| source.most)),
             text(most),
         ];
-        let claim = vec![statement(&HASTE, Vec::new()), statement(&CLAIM, params)];
+        let haste = statement(&HASTE, vec![limit(patience)]);
+        let claim = vec![haste, statement(&CLAIM, params)];
         let rows = self.run(claim).await?.pop().map(Rows::into_text).unwrap_or_default();
         Ok(rows.iter().filter_map(claimed).collect())
     }
@@ -122,6 +124,7 @@ impl Store {
         rule: &Rule,
         most: usize,
         look: &Look,
+        patience: Duration,
     ) -> Result<Limited, WireError> {
         let rate = rule.rate;
         let params = vec![
@@ -137,7 +140,7 @@ impl Store {
             text(look.depth),
             text(look.first_seat),
         ];
-        let may = statement(&MAY_COUNT, vec![text(rule.id)]);
+        let may = statement(&MAY_COUNT, vec![text(rule.id), limit(patience)]);
         let mut rows = self.run(vec![may, statement(&TAKE_LIMITED, params)]).await?;
         let (Some(rows), Some(may)) = (rows.pop(), rows.pop()) else {
             return Err(WireError::Closed);
@@ -148,6 +151,7 @@ impl Store {
             let fair = text_at(row, 11).unwrap_or_default();
             match text_at(row, 12).as_deref() {
                 Some("r") => limited.taken.extend(claimed(row).map(|job| (job, fair))),
+                Some("c") => limited.cuts.extend(turn(row, [1, 11, 2, 3])),
                 Some("x") => limited.no_room = true,
                 Some("s") => limited.first_seat = number(row, 3),
                 _ => limited.stays.extend(turn(row, [1, 11, 2, 3])),
@@ -320,8 +324,8 @@ impl Store {
         if own.is_empty() {
             return own;
         }
-        let limit = text(rule.timeout.as_millis());
-        let mut statements = vec![statement(&LIMIT, vec![limit])];
+        let within = text(rule.timeout.as_millis());
+        let mut statements = vec![statement(&LIMIT, vec![within])];
         if let Some(role) = role {
             statements.push(statement(&ROLE, vec![text(role)]));
         }
@@ -329,6 +333,11 @@ impl Store {
         statements.push(statement(&OWNER, vec![text(&self.owner)]));
         statements
     }
+}
+
+/// What a statement may take that nobody waits for longer than that: it ends before.
+fn limit(patience: Duration) -> crate::value::Value {
+    text((patience * 4 / 5).as_millis())
 }
 
 /// Turns of rows with binding, key, priority and place.

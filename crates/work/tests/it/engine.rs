@@ -654,6 +654,30 @@ pub(crate) fn read_little(change: fn(&mut Rule)) {
 }
 
 #[test]
+fn a_claim_that_nobody_waits_for_does_not_go_on() {
+    with_bench(TASKS, async |bench| {
+        let engine = engine(bench, Actions::default(), |_| {}).await;
+        bench.until("select count(*) from plinth.worker", "1").await;
+        bench.run("begin; select from plinth.worker for update").await;
+        let admin = bench.database.connect().await.unwrap();
+        admin.batch_execute("insert into task (id) values (1)").await.unwrap();
+        let waits = "select pid, query_start::text from pg_stat_activity where application_name = 'plinth work'
+                     and datname = current_database() and wait_event_type = 'Lock' and query like '-- Takes%'";
+        let (pid, since): (i32, String) = loop {
+            if let Some(row) = admin.query_opt(&format!("{waits} limit 1"), &[]).await.unwrap() {
+                break (row.get(0), row.get(1));
+            }
+        };
+        let still = format!("{waits} and pid = {pid} and query_start::text = '{since}'");
+        while !admin.query(&still, &[]).await.unwrap().is_empty() {}
+        admin.close().await;
+        bench.run("commit").await;
+        bench.until(STATES, "done:1").await;
+        engine.stop().await;
+    });
+}
+
+#[test]
 fn a_claim_that_was_written_long_after_it_was_given_up_is_found() {
     with_bench(TASKS, async |bench| {
         let engine = engine(bench, Actions::default(), |_| {}).await;

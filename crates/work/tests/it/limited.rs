@@ -332,3 +332,36 @@ fn a_binding_whose_looks_fail_is_in_the_way_of_no_other() {
         engine.stop().await;
     });
 }
+
+#[test]
+fn a_look_at_a_turn_with_many_full_keys_ends_and_others_go_on_from_there() {
+    let tasks = "create table task (id bigint primary key, status text not null default 'pending', tenant text, provider text)";
+    with_bench(tasks, async |bench| {
+        let spec = r#"{"fair": "tenant", "limit": {"key": "provider"}}"#;
+        bench
+            .run(&format!(
+                "insert into plinth.binding (name, kind, spec) values ('task', 'row', '{spec}')"
+            ))
+            .await;
+        let text = |sql: &str| Some(sql.to_owned());
+        let binding = RowBinding { fair: text("tenant"), rate_key: text("provider"), ..pending(1) };
+        bench.install(&binding).await.unwrap();
+        bench.run("insert into plinth.beginning (binding, key, at, until)
+                     select 1, n::text, now(), now() + interval '1 day' from generate_series(1, 3000) as n;
+                   insert into task (id, tenant, provider) select n, 'a', n % 3000 + 1 from generate_series(1, 6000) as n;
+                   insert into task (id, tenant, provider) values (7000, 'a', 'free');
+                   insert into plinth.worker (name, alive_until) values ('other', now() + interval '1 hour')").await;
+        let look = "select string_agg(state::text || (place > 100), ',') from plinth.take_limited(
+            (select id from plinth.worker), 1, 64, interval '1 day', 1, null, '{a}', '{0}', '{1}', 64, 0)";
+        assert_eq!(bench.text(look).await, "qfalse,ctrue");
+        let rate = Some(Rate { max: 1, per: Duration::from_secs(24 * 3600) });
+        let rules = vec![Rule { fair: true, rate, ..rule(1, "noop") }];
+        let actions = Actions::default().with(Noop);
+        let engine = Engine::start("test", bench.store(), actions, rules, options());
+        bench.until(STATES, "done:1,pending:6000").await;
+        // The first ones are not forgotten meanwhile.
+        bench.run("delete from plinth.beginning where key = '2'").await;
+        bench.until(STATES, "done:2,pending:5999").await;
+        engine.stop().await;
+    });
+}
