@@ -9,7 +9,14 @@ use super::ClusterError;
 /// Held while a Plinth manages the cluster of a data folder. The operating system gives it back however the process ends.
 #[derive(Debug)]
 pub(crate) struct DataLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started at this moment has it too, until it is its own.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DataLock {
@@ -35,7 +42,7 @@ impl DataLock {
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
         writeln!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -44,4 +51,22 @@ fn in_use(data_dir: PathBuf, file: &mut File) -> ClusterError {
     // The number is only for the message; an empty file is one that is being written this moment.
     let _ = file.read_to_string(&mut holder);
     ClusterError::InUse { data_dir, holder: holder.trim().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_given_back_though_somebody_else_has_the_file_open() {
+        let folder = std::env::temp_dir().join(format!("plinth-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let lock = DataLock::take(&folder).unwrap();
+        let of_a_child = lock.file.try_clone().unwrap();
+        assert!(matches!(DataLock::take(&folder), Err(ClusterError::InUse { .. })));
+        drop(lock);
+        drop(DataLock::take(&folder).unwrap());
+        drop(of_a_child);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
