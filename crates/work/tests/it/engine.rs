@@ -499,7 +499,8 @@ fn jobs_that_wait_for_a_time_are_not_looked_at_before() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         engine.stop().await;
         let indexes = reads(bench).await[0] - before[0];
-        assert!(indexes < JOBS, "{indexes}");
+        // Who goes reads all once, to give back what is his.
+        assert!(indexes < 2 * JOBS, "{indexes}");
     });
 }
 
