@@ -72,9 +72,12 @@ impl Scene {
         std::fs::remove_dir_all(self.folder).unwrap();
     }
 
+    /// Writes a file, or puts another in its place: a process that reads it meanwhile sees the one or the other whole.
     fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.join(name);
-        std::fs::write(&path, text).unwrap();
+        let draft = path.with_extension("draft");
+        std::fs::write(&draft, text).unwrap();
+        std::fs::rename(draft, &path).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
@@ -170,7 +173,7 @@ fn a_file_the_environment_and_the_database_configure_the_api() {
         .await;
 
         // Another secret ends the tokens of the first one, remembered or not.
-        std::fs::write(&secret, OTHER_SECRET).unwrap();
+        scene.file("secret", OTHER_SECRET);
         child.signal("USR1");
         assert_eq!(scene.author(&api, SECRET).get("/todo").await.unwrap().status, 200);
         child.signal("USR2");
@@ -182,10 +185,10 @@ fn a_file_the_environment_and_the_database_configure_the_api() {
         assert_eq!(scene.author(&api, OTHER_SECRET).get("/todo").await.unwrap().status, 200);
 
         // A file that is broken changes nothing.
-        std::fs::write(&file, "db-schemas = \"private").unwrap();
+        scene.file("api.conf", "db-schemas = \"private");
         child.signal("USR2");
         assert_eq!(api.get("/todo").await.unwrap().status, 200);
-        std::fs::write(&file, format!("{text}db-tx-end = \"never\"\n")).unwrap();
+        scene.file("api.conf", &format!("{text}db-tx-end = \"never\"\n"));
         child.signal("USR2");
         // The schema is read all the same.
         let later = format!(
