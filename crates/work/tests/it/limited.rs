@@ -9,9 +9,8 @@ use plinth_work::engine::{Engine, Options};
 use plinth_work::install::RowBinding;
 use plinth_work::rule::{Rate, Rule};
 
-use crate::engine::{
-    Fails, STATES, Slow, TASKS, are_found, engine, engine_with, options, read_little,
-};
+use crate::engine::{Fails, STATES, Slow, TASKS, engine, engine_with, options};
+use crate::look::{are_found, read_little};
 use crate::support::{Bench, pending, rule, with_bench};
 
 #[test]

@@ -9,6 +9,8 @@ mod flow;
 mod hook;
 mod inspect;
 mod limited;
+mod look;
+mod lost;
 mod message_dead;
 mod message_limits;
 mod message_run;
