@@ -46,6 +46,16 @@ pub async fn binding_list(client: &Client) -> Result<Vec<Value>, Error> {
     values(client.query(include_str!("inspect/bindings.sql"), &[]).await?)
 }
 
+/// The names of all bindings, hooks and schedules, those that were removed as well: there may be jobs of them.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn binding_names(client: &Client) -> Result<Vec<String>, Error> {
+    let names = "select name from plinth.binding order by name";
+    Ok(client.query(names, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
 /// Whether there are bindings, hooks or schedules: whether anything may have jobs.
 ///
 /// # Errors

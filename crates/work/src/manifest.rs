@@ -57,6 +57,8 @@ use source::{Source, TextPlace};
 /// What a blueprint's rows do by themselves.
 #[derive(Debug, Clone)]
 pub struct Manifest {
+    /// Name of the blueprint, if it says one.
+    pub name: Option<String>,
     /// Rows that move.
     pub bindings: Vec<Declared<BindingSpec>>,
     /// Inbound webhooks.
@@ -169,6 +171,7 @@ impl Manifest {
 
 /// All of a manifest but its source.
 struct Content {
+    name: Option<String>,
     bindings: Vec<Declared<BindingSpec>>,
     hooks: Vec<Declared<HookSpec>>,
     schedules: Vec<Declared<ScheduleSpec>>,
@@ -179,8 +182,8 @@ struct Content {
 
 impl Content {
     fn with(self, source: Source) -> Manifest {
-        let Self { bindings, hooks, schedules, sealed, meters, sealed_at } = self;
-        Manifest { bindings, hooks, schedules, sealed, meters, source, sealed_at }
+        let Self { name, bindings, hooks, schedules, sealed, meters, sealed_at } = self;
+        Manifest { name, bindings, hooks, schedules, sealed, meters, source, sealed_at }
     }
 }
 
@@ -196,11 +199,13 @@ fn read(reader: &Reader<'_>, text: &str) -> Option<Content> {
     }
     let fields =
         Fields::new(reader, &keys::MANIFEST, Some(document.get_ref()), 0..0, String::new());
-    for name in ["name", "title", "description"] {
+    for name in ["title", "description"] {
         fields.text(name);
     }
+    let name = fields.text("name");
     let (sealed, sealed_at) = other::read_sealed(&fields);
     let content = Content {
+        name,
         bindings: declared(reader, &fields, "binding", binding::read),
         hooks: declared(reader, &fields, "hook", hook::read),
         schedules: declared(reader, &fields, "schedule", schedule::read),

@@ -31,8 +31,9 @@ pub(super) struct Text {
 
 /// A manifest that cannot be used, and why. Shown as `place:line:column: what`.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", listed(.place, .problems))]
+#[error("{}", listed(.project, .place, .problems))]
 pub(super) struct Unsound {
+    project: String,
     place: String,
     problems: Vec<Problem>,
 }
@@ -58,21 +59,20 @@ async fn execute(
     let target = command.target();
     let project = admin.project(config, target.project.as_deref()).await?;
     let text = find(target, &project)?;
+    warn_of_another(&project, &text, output);
     match command {
         BlueprintCommand::Check { .. } => {
             check(admin, &project, &text, target.output, output).await
         }
         BlueprintCommand::Diff { .. } => {
-            let manifest = parse(&text)?;
-            let connection = admin.connect_as_owner(&project).await?;
-            let changes = diff(&connection, &manifest).await;
-            connection.close().await;
-            print(&project, &changes?, target.output, true, output)
+            let changes = plan(admin, &project, &text).await;
+            let changes = changes.map_err(|error| as_json(error, target.output, output))?;
+            print(&project, &changes, target.output, true, output)
         }
         BlueprintCommand::Apply { .. } => {
             let changes = install(&admin.registry, &project, &text).await;
             let changes = changes.map_err(|error| as_json(error, target.output, output))?;
-            warn_of_missing(&parse(&text)?, output);
+            warn_of_missing(&parse(&project, &text)?, output);
             print(&project, &changes, target.output, false, output)
         }
     }
@@ -122,8 +122,41 @@ impl Text {
     }
 }
 
-fn parse(text: &Text) -> Result<Manifest, Unsound> {
-    Manifest::parse(&text.text).map_err(|problems| Unsound { place: text.place.clone(), problems })
+fn parse(project: &Project, text: &Text) -> Result<Manifest, Unsound> {
+    Manifest::parse(&text.text).map_err(|problems| unsound(project, text, problems))
+}
+
+fn unsound(project: &Project, text: &Text, problems: Vec<Problem>) -> Unsound {
+    Unsound { project: project.name.clone(), place: text.place.clone(), problems }
+}
+
+/// Warns of a manifest that was most likely meant for another project.
+fn warn_of_another(project: &Project, text: &Text, output: Output) {
+    let name = Manifest::parse(&text.text).ok().and_then(|manifest| manifest.name);
+    if let (Some(name), Some(blueprint)) = (name, &project.blueprint)
+        && name != *blueprint
+    {
+        output.warn(format!(
+            "{} is the manifest of `{name}`, and project {} is made from the blueprint `{blueprint}`",
+            text.place, project.name
+        ));
+    }
+}
+
+/// What applying a manifest would change; of one that cannot be applied, why.
+async fn plan(admin: &Admin, project: &Project, text: &Text) -> anyhow::Result<Vec<Change>> {
+    let manifest = parse(project, text)?;
+    let connection = admin.connect_as_owner(project).await?;
+    let planned = async {
+        let problems = problems(&connection, project, &manifest).await?;
+        if problems.is_empty() {
+            return Ok(diff(&connection, &manifest).await?);
+        }
+        Err(unsound(project, text, problems).into())
+    };
+    let planned = planned.await;
+    connection.close().await;
+    planned
 }
 
 /// Applies a manifest, and has every instance hear of it.
@@ -132,22 +165,20 @@ pub(super) async fn install(
     project: &Project,
     text: &Text,
 ) -> anyhow::Result<Vec<Change>> {
-    let manifest = parse(text)?;
+    let manifest = parse(project, text)?;
     let endpoint = registry.cluster().endpoint();
     let mut connection = endpoint.connect_as(&project.owner_login, &project.database).await?;
     let applied = async {
         let problems = problems(&connection, project, &manifest).await?;
         if !problems.is_empty() {
-            return Err(Unsound { place: text.place.clone(), problems }.into());
+            return Err(unsound(project, text, problems).into());
         }
         if !manifest.sealed.is_empty() {
             let key = registry.sealing_key(&project.name).await?;
             set_sealing_key(&connection, key.public()).await?;
         }
         apply(connection.client_mut(), &manifest).await.map_err(|error| match error {
-            ApplyError::Problems(problems) => {
-                Unsound { place: text.place.clone(), problems }.into()
-            }
+            ApplyError::Problems(problems) => unsound(project, text, problems).into(),
             other => anyhow::Error::from(other),
         })
     };
@@ -182,7 +213,7 @@ async fn check(
     format: WorkFormat,
     output: Output,
 ) -> anyhow::Result<()> {
-    let found = match parse(text) {
+    let found = match parse(project, text) {
         Err(unsound) => unsound.problems,
         Ok(manifest) => {
             let connection = admin.connect_as_owner(project).await?;
@@ -195,7 +226,7 @@ async fn check(
     let sound = found.is_empty();
     if format == WorkFormat::Json {
         output.line(serde_json::to_string_pretty(&json!({
-            "ok": sound, "manifest": text.place, "problems": facts(&found),
+            "ok": sound, "project": project.name, "manifest": text.place, "problems": facts(&found),
         }))?);
     } else if sound {
         output.line(format!("{} is sound for project {}", text.place, project.name));
@@ -203,7 +234,7 @@ async fn check(
     if sound {
         return Ok(());
     }
-    Err(Unsound { place: text.place.clone(), problems: found }.into())
+    Err(unsound(project, text, found).into())
 }
 
 /// The instance that runs the jobs may have them all the same: it warns of its own.
@@ -217,7 +248,7 @@ fn warn_of_missing(manifest: &Manifest, output: Output) {
 fn as_json(error: anyhow::Error, format: WorkFormat, output: Output) -> anyhow::Error {
     if let (WorkFormat::Json, Some(unsound)) = (format, error.downcast_ref::<Unsound>()) {
         output.line(json!({
-            "ok": false, "manifest": unsound.place, "problems": facts(&unsound.problems),
+            "ok": false, "project": unsound.project, "manifest": unsound.place, "problems": facts(&unsound.problems),
         }));
     }
     error
@@ -228,12 +259,12 @@ fn facts(problems: &[Problem]) -> Vec<Value> {
     problems.iter().map(fact).collect()
 }
 
-fn listed(place: &str, problems: &[Problem]) -> String {
+fn listed(project: &str, place: &str, problems: &[Problem]) -> String {
     let count = match problems.len() {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),
     };
-    let mut text = format!("the manifest has {count}");
+    let mut text = format!("the manifest has {count} in project {project}");
     for one in problems {
         text.push_str(&format!("\n{place}:{}:{}: {}", one.line, one.column, one.message));
         if let Some(hint) = &one.hint {

@@ -9,10 +9,11 @@ use plinth_work::hook::{self, EventFilter, StoredEvent};
 use plinth_work::inspect::{self, Filter, UNFINISHED};
 use serde_json::{Value, json};
 
+mod choice;
+
+use self::choice::chosen;
 use super::admin::{Admin, Need};
-use crate::cli::{
-    GlobalArgs, JobChoice, JobFilter, JobState, Output, Paint, WorkCommand, WorkFormat, hinted,
-};
+use crate::cli::{GlobalArgs, JobFilter, JobState, Output, Paint, WorkCommand, WorkFormat, hinted};
 
 /// How many jobs are listed when nobody says.
 const LISTED: u32 = 50;
@@ -51,12 +52,16 @@ impl At<'_> {
         match command {
             WorkCommand::List { state, filter, .. } => {
                 let states = names(state, &UNFINISHED);
-                let bindings = inspect::binding_list(self.client).await?;
+                self.check_binding(filter.binding.as_deref()).await?;
+                let mut bindings = inspect::binding_list(self.client).await?;
+                let is_meant = |name: &Value| filter.binding.as_ref().is_none_or(|one| name == one);
+                bindings.retain(|binding| is_meant(&binding["name"]));
                 let jobs = inspect::job_list(self.client, &filtered(filter, &[], states)).await?;
                 self.list(Some(&bindings), &jobs, format)
             }
             WorkCommand::Dead { filter, .. } => {
                 let states = vec!["dead".to_owned()];
+                self.check_binding(filter.binding.as_deref()).await?;
                 let jobs = inspect::job_list(self.client, &filtered(filter, &[], states)).await?;
                 self.list(None, &jobs, format)
             }
@@ -66,27 +71,40 @@ impl At<'_> {
                 self.show(&found, format)
             }
             WorkCommand::Retry { choice, .. } => {
-                let count = inspect::job_retry(self.client, &chosen(choice, Vec::new())?).await?;
-                self.changed("retried", count, format).await
+                let filter = chosen(choice, Vec::new())?;
+                let unfit = self.unfit(&filter, &["dead", "waiting"]).await?;
+                let count = inspect::job_retry(self.client, &filter).await?;
+                self.changed("retried", count, format).await?;
+                choice::refuse(unfit)
             }
             WorkCommand::Discard { choice, .. } => {
-                let count = inspect::job_discard(self.client, &chosen(choice, Vec::new())?).await?;
-                self.changed("discarded", count, format).await
+                let filter = chosen(choice, Vec::new())?;
+                let unfit = self.unfit(&filter, &["dead"]).await?;
+                let count = inspect::job_discard(self.client, &filter).await?;
+                self.changed("discarded", count, format).await?;
+                choice::refuse(unfit)
             }
             WorkCommand::Cancel { choice, state, .. } => {
+                choice::check_cancelled(state)?;
                 let states = names(state, &UNFINISHED[..3]);
-                let ended = inspect::job_cancel(self.client, &chosen(choice, states)?).await?;
+                let fitting: Vec<&str> = states.iter().map(String::as_str).collect();
+                let filter = chosen(choice, states.clone())?;
+                let unfit = self.unfit(&filter, &fitting).await?;
+                let ended = inspect::job_cancel(self.client, &filter).await?;
                 if format == WorkFormat::Pretty && ended.told > 0 {
                     self.output.line(format!("told {} to stop", jobs(ended.told)));
                 }
-                if format == WorkFormat::Json {
-                    self.output.line(json!({"cancelled": ended.ended, "told": ended.told}));
-                    return Ok(());
+                match format {
+                    WorkFormat::Json => {
+                        self.output.line(json!({"cancelled": ended.ended, "told": ended.told}));
+                    }
+                    WorkFormat::Pretty => self.changed("cancelled", ended.ended, format).await?,
                 }
-                self.changed("cancelled", ended.ended, format).await
+                choice::refuse(unfit)
             }
             WorkCommand::Events { binding, limit, .. } => {
                 let most = limit.unwrap_or(LISTED);
+                self.check_binding(binding.as_deref()).await?;
                 let filter = EventFilter { hook: binding.clone(), event: None, before: None, most };
                 self.events(&hook::events(&self.store(), &filter).await?, format)
             }
@@ -144,12 +162,7 @@ impl At<'_> {
         if !inspect::binding_pause(self.client, binding, paused).await? {
             let known = inspect::binding_list(self.client).await?;
             let known: Vec<&str> = known.iter().filter_map(|one| one["name"].as_str()).collect();
-            let there = match known.is_empty() {
-                true => "it has none: `plinth blueprint apply` makes some".to_owned(),
-                false => format!("there are: {}", known.join(", ")),
-            };
-            let project = &self.project.name;
-            return Err(hinted(format!("project `{project}` has no binding `{binding}`"), there));
+            return Err(self.no_binding(binding, &known));
         }
         self.tell().await?;
         let state = if paused { "paused" } else { "active" };
@@ -262,24 +275,6 @@ fn filtered(filter: &JobFilter, ids: &[i64], states: Vec<String>) -> Filter {
         since_seconds: filter.since.map(|since| since.duration().as_secs_f64()),
         limit: filter.limit.unwrap_or(LISTED).into(),
     }
-}
-
-/// The jobs to change. Without any word on which, none are: that was most likely a slip.
-fn chosen(choice: &JobChoice, states: Vec<String>) -> anyhow::Result<Filter> {
-    let JobFilter { binding, key, since, .. } = &choice.filter;
-    let says_which =
-        !choice.jobs.is_empty() || binding.is_some() || key.is_some() || since.is_some();
-    if !says_which && !choice.all {
-        return Err(hinted(
-            "it is not said which jobs",
-            "name them by number, or filter with --binding, --key or --since; --all means all",
-        ));
-    }
-    let mut filter = filtered(&choice.filter, &choice.jobs, states);
-    if choice.filter.limit.is_none() {
-        filter.limit = i64::MAX;
-    }
-    Ok(filter)
 }
 
 fn jobs(count: i64) -> String {

@@ -126,8 +126,15 @@ async fn twenty_lines_make_a_table_move_and_what_changes_later_is_heard() {
     shop.write(&MANIFEST.replace("to_jsonb(o) from orders o", "to_jsonb(o) from ordrs o"));
     let refusal = shop.data.refusal(&["blueprint", "check", &path, "--project", "shop"]);
     assert!(refusal.contains("blueprint.toml:9:") && refusal.contains("ordrs"), "{refusal}");
-    let refusal = shop.data.refusal(&["blueprint", "apply", &path, "--project", "shop"]);
-    assert!(refusal.contains("blueprint.toml:9:"), "{refusal}");
+    for verb in ["apply", "diff"] {
+        let refusal = shop.data.refusal(&["blueprint", verb, &path, "--project", "shop"]);
+        assert!(refusal.contains("blueprint.toml:9:"), "{refusal}");
+        assert!(refusal.contains("in project shop"), "{refusal}");
+    }
+    shop.write(&MANIFEST.replace("name = \"shop\"", "name = \"stall\""));
+    let run = shop.data.run(&["blueprint", "diff", &path, "--project", "shop"]);
+    let warned = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success() && warned.contains("the manifest of `stall`"), "{warned}");
 
     // Paused, jobs wait; removed, they stay; back, they run.
     let work = |verb: &'static str| ["work", verb, "ship", "--project", "shop"];
@@ -258,6 +265,21 @@ retry = { attempts = 1 }
 
     let refusal = shop.data.refusal(&["work", "retry", "--project", "shop"]);
     assert!(refusal.contains("--all"), "{refusal}");
+    let refused = |arguments: &[&str], wanted: &str| {
+        let refusal = shop.data.refusal(&[&["work"], arguments, &["--project", "shop"]].concat());
+        assert!(refusal.contains(wanted), "{arguments:?}: {refusal}");
+    };
+    refused(&["retry", "4711"], "job 4711: there is no such job");
+    refused(
+        &["cancel", &number],
+        &format!("job {number} is dead, not queued or waiting or running"),
+    );
+    refused(&["cancel", "--state", "dead", "--all"], "jobs that are dead cannot be cancelled");
+    for verb in ["list", "dead", "retry", "discard", "cancel", "events"] {
+        refused(&[verb, "--binding", "stik"], "there are: ship, stick");
+    }
+    let listed = shop.json(&["work", "list", "--binding", "stick", "--project", "shop"]);
+    assert_eq!(listed["bindings"].as_array().unwrap().len(), 1);
     let retried = shop.json(&["work", "retry", &number, "--project", "shop"]);
     assert_eq!(retried, json!({"retried": 1}));
     shop.until("select max(attempt) || '/' || count(*) from plinth.job where state = 'd'", "2/3")
