@@ -33,7 +33,9 @@ pub enum Lane {
     /// everything that the others depend on; it has no text of a client's own, and calls nothing
     /// that could end its transaction.
     Read,
-    /// Everything else has a connection to itself: many at a time share one commit.
+    /// It changes nothing either, and has a connection to itself.
+    ReadAlone,
+    /// Everything else has a connection to itself, too: many at a time share one commit.
     #[default]
     Write,
 }

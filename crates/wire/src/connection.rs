@@ -18,6 +18,7 @@ use answer::Answer;
 use encode::{Binary, Parsing};
 
 use crate::cache::StatementCache;
+use crate::cancel::CancelKey;
 use crate::outgoing::Outgoing;
 use crate::pieces::{PIECE_BYTES, Passing};
 use crate::rows::Description;
@@ -42,6 +43,8 @@ const KEPT_BUFFER_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
+    /// What ends its statements from outside, where the server has given it.
+    cancel_key: Option<CancelKey>,
     /// What of the current batch is not yet written.
     outgoing: Outgoing,
     incoming: BytesMut,
@@ -82,6 +85,7 @@ impl Connection {
             .map_err(WireError::Connect)?;
         let mut connection = Self {
             socket,
+            cancel_key: None,
             outgoing: Outgoing::new(),
             incoming: BytesMut::with_capacity(16 * 1024),
             cache: StatementCache::new(cached_statements),
@@ -110,6 +114,13 @@ impl Connection {
     /// (with the setting `replication` among those of the start-up).
     pub fn into_raw(self) -> (RawStream, BytesMut) {
         (RawStream::new(self.socket), self.incoming)
+    }
+
+    /// Has the server end the statement that is under way, wherever `config` leads. The session is of no use afterwards.
+    pub(crate) async fn cancel(&self, config: &ConnectConfig) {
+        if let Some(key) = self.cancel_key {
+            key.cancel(config).await;
+        }
     }
 
     /// Whether answers are still under way.

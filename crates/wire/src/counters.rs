@@ -23,6 +23,8 @@ pub struct Counters {
     pub connections_failed: AtomicU64,
     /// Connections that ended while they were needed, or were given up.
     pub connections_lost: AtomicU64,
+    /// Connections whose statement was cancelled, since nobody waited for it any more.
+    pub connections_cancelled: AtomicU64,
     /// Callers who waited too long for a connection, or found too many waiting.
     pub callers_refused: AtomicU64,
 }

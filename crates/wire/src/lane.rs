@@ -37,6 +37,11 @@ impl Pending {
         let _ = self.reply.send(reply);
     }
 
+    /// Returns when the caller has gone away.
+    pub(crate) async fn abandoned(&mut self) {
+        self.reply.closed().await;
+    }
+
     pub(crate) fn give_back(self) {
         let _ = self.reply.send(Err(Unserved::Returned(self.batch)));
     }

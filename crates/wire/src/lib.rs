@@ -2,6 +2,7 @@
 
 mod batch;
 mod cache;
+mod cancel;
 mod config;
 mod connection;
 mod counters;

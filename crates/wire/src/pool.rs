@@ -19,8 +19,11 @@ use crate::lane::{ReadLane, Unserved};
 use crate::shard;
 use crate::{Batch, ConnectConfig, Connection, Lane, Rows, WireError};
 
-/// How long a connection whose caller went away may take to finish its answer.
+/// How long a connection whose caller went away may take to finish its answer; then its statement is cancelled.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The same for a read, which changes nothing that somebody might still want.
+const READ_DRAIN_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long a pool keeps a connection that it opened, though others wait.
 const KEPT_AT_LEAST: Duration = Duration::from_millis(50);
@@ -275,7 +278,12 @@ impl Inner {
             };
             break self.open(permit).await?;
         };
-        Ok(Lease { pool: self.clone(), session: Some(session), slot: Some(slot) })
+        Ok(Lease {
+            pool: self.clone(),
+            session: Some(session),
+            slot: Some(slot),
+            drain_limit: DRAIN_LIMIT,
+        })
     }
 
     /// Passes on the large value that an answer ended with, if it did, and reads what is left of it.
@@ -296,6 +304,12 @@ impl Inner {
             Err(error) => Err(error),
         };
         passed.inspect_err(|_| count(&self.counters.connections_lost, 1))
+    }
+
+    /// Ends what the connection runs, for which nobody waits; then it can be closed.
+    async fn cancel(&self, connection: &Connection) {
+        count(&self.counters.connections_cancelled, 1);
+        connection.cancel(&self.config).await;
     }
 
     /// Whether somebody waits for a connection that a worker could do without for a moment.

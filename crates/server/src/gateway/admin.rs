@@ -200,6 +200,7 @@ fn write_counters(text: &mut String, counters: &Counters) {
                 ("{event=\"opened\"}", count(&counters.connections_opened)),
                 ("{event=\"failed\"}", count(&counters.connections_failed)),
                 ("{event=\"lost\"}", count(&counters.connections_lost)),
+                ("{event=\"cancelled\"}", count(&counters.connections_cancelled)),
             ],
         ),
         (

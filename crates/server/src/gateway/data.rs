@@ -207,7 +207,11 @@ fn log_statements(prepared: &Prepared) {
 /// does, nobody knows; whatever changes something must not be run twice; and a read that others may
 /// make fail has to fail alone.
 fn lane(read_only: bool, calls: bool, alone: bool) -> Lane {
-    if read_only && !calls && !alone { Lane::Read } else { Lane::Write }
+    match read_only {
+        false => Lane::Write,
+        true if calls || alone => Lane::ReadAlone,
+        true => Lane::Read,
+    }
 }
 
 fn request_context(
@@ -336,8 +340,13 @@ mod tests {
     fn only_reads_of_relations_share_connections() {
         assert_eq!(lane(true, false, false), Lane::Read);
         assert_eq!(lane(false, false, false), Lane::Write, "a write");
-        assert_eq!(lane(true, true, false), Lane::Write, "a function, though a stable one");
-        assert_eq!(lane(true, false, true), Lane::Write, "one whose isolation may make it fail");
+        assert_eq!(lane(false, true, false), Lane::Write, "a function that may write");
+        assert_eq!(lane(true, true, false), Lane::ReadAlone, "a function that may not");
+        assert_eq!(
+            lane(true, false, true),
+            Lane::ReadAlone,
+            "one whose isolation may make it fail"
+        );
     }
 
     #[test]

@@ -211,7 +211,7 @@ fn a_client_that_goes_away_gives_its_connection_back() {
         let api = instance.service(database.project());
         let abandoned = tokio::spawn({
             let api = api.clone();
-            async move { api.get("/rpc/nap?seconds=1").await.map(drop) }
+            async move { api.get("/rpc/nap?seconds=600").await.map(drop) }
         });
         tokio::time::sleep(Duration::from_millis(300)).await;
         abandoned.abort();

@@ -9,6 +9,7 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncReadExt;
 
 use super::{Connection, protocol_error};
+use crate::cancel::CancelKey;
 use crate::{ConnectConfig, DatabaseError, WireError};
 
 impl Connection {
@@ -24,8 +25,13 @@ impl Connection {
         self.flush_start_up().await?;
         self.authenticate(config).await?;
         loop {
-            if let Message::ReadyForQuery(_) = self.next_start_up_message().await? {
-                return Ok(());
+            match self.next_start_up_message().await? {
+                Message::BackendKeyData(body) => {
+                    let (process, secret) = (body.process_id(), body.secret_key());
+                    self.cancel_key = Some(CancelKey { process, secret });
+                }
+                Message::ReadyForQuery(_) => return Ok(()),
+                _ => {}
             }
         }
     }

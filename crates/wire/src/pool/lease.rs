@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{DRAIN_LIMIT, Inner};
+use super::{Inner, READ_DRAIN_LIMIT};
 use crate::counters::count;
-use crate::{Batch, Connection, Rows, WireError, shard};
+use crate::{Batch, Connection, Lane, Rows, WireError, shard};
 
 /// A connection with its place in the budget.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) struct Lease {
     pub(super) pool: Arc<Inner>,
     pub(super) session: Option<Session>,
     pub(super) slot: Option<OwnedSemaphorePermit>,
+    /// How long its answer is waited for when it is dropped in the middle.
+    pub(super) drain_limit: Duration,
 }
 
 impl Session {
@@ -54,6 +56,9 @@ impl Session {
 impl Lease {
     pub(super) async fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, WireError> {
         let limit = self.pool.options.answer_timeout;
+        if batch.lane != Lane::Write {
+            self.drain_limit = READ_DRAIN_LIMIT;
+        }
         let Some(session) = &mut self.session else { return Err(WireError::Closed) };
         let result = tokio::time::timeout(limit, session.connection.run(batch))
             .await
@@ -78,7 +83,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
         let slot = self.slot.take();
-        let pool = self.pool.clone();
+        let (pool, limit) = (self.pool.clone(), self.drain_limit);
         if !session.connection.is_busy() {
             pool.give_back(session);
             return;
@@ -86,9 +91,13 @@ impl Drop for Lease {
         // The caller went away in the middle. Without a runtime the socket is simply closed.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            let drained = tokio::time::timeout(DRAIN_LIMIT, session.connection.drain()).await;
-            if matches!(drained, Ok(Ok(()))) {
-                pool.give_back(session);
+            match tokio::time::timeout(limit, session.connection.drain()).await {
+                Ok(Ok(())) => pool.give_back(session),
+                Ok(Err(_lost)) => drop(session),
+                Err(_elapsed) => {
+                    pool.cancel(&session.connection).await;
+                    drop(session);
+                }
             }
             drop(slot);
         });

@@ -115,7 +115,10 @@ impl Worker<'_> {
                     }
                 }
                 Err(error) => {
-                    count(&self.pool.counters.connections_lost, 1);
+                    // `Closed` says that we gave it up.
+                    if !matches!(error, WireError::Closed) {
+                        count(&self.pool.counters.connections_lost, 1);
+                    }
                     fail(pending, waiting, error);
                     reusable = false;
                     break;
@@ -170,8 +173,22 @@ impl Worker<'_> {
             return Ok(opened);
         }
         let limit = self.pool.options.answer_timeout;
-        let received = tokio::time::timeout(limit, connection.receive()).await;
-        received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
+        // What was handed on is somebody else's: this read is the only one that the connection is needed for.
+        let abandoned = async {
+            match waiting.front_mut() {
+                Some(pending) => pending.abandoned().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            received = tokio::time::timeout(limit, connection.receive()) => {
+                received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
+            }
+            () = abandoned => {
+                self.pool.cancel(connection).await;
+                Err(WireError::Closed)
+            }
+        }
     }
 
     /// Has another worker see to those who wait.

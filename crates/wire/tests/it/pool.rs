@@ -235,6 +235,47 @@ fn a_statement_whose_result_changed_is_prepared_again_unseen() {
 }
 
 #[test]
+fn a_read_that_nobody_waits_for_any_more_is_cancelled() {
+    on_server(async |config| {
+        let [pool, other] = [(); 2].map(|()| pool(&config, &Budget::new(4), small(1)));
+        let shared = Batch { lane: Lane::Read, ..batch(&["select pg_sleep(3600)"]) };
+        let alone = Batch { lane: Lane::ReadAlone, ..shared.clone() };
+        for (cancelled, read) in [(1, shared), (2, alone)] {
+            let caller = tokio::spawn({
+                let pool = pool.clone();
+                async move { pool.run(read).await.map(drop) }
+            });
+            while first(&other.run(batch(&[SLEEPING])).await.unwrap()[0]) == "0" {}
+            caller.abort();
+            while first(&other.run(batch(&[SLEEPING])).await.unwrap()[0]) != "0" {}
+            assert_eq!(pool.counters().connections_cancelled.load(Relaxed), cancelled);
+            assert_eq!(pool.counters().connections_lost.load(Relaxed), 0);
+        }
+        assert_ne!(first(&pool.run(batch(&[BACKEND])).await.unwrap()[0]), "");
+    });
+}
+
+#[test]
+fn a_write_that_nobody_waits_for_any_more_is_done_all_the_same() {
+    on_server(async |config| {
+        let [pool, other] = [(); 2].map(|()| pool(&config, &Budget::new(4), small(1)));
+        other.run(batch(&["create table t (x text)"])).await.unwrap();
+        let caller = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                pool.run(batch(&["select pg_sleep(0.5)", "insert into t values ('done')"]))
+                    .await
+                    .map(drop)
+            }
+        });
+        while first(&other.run(batch(&[SLEEPING])).await.unwrap()[0]) == "0" {}
+        caller.abort();
+        while first(&other.run(batch(&["select count(*) from t"])).await.unwrap()[0]) == "0" {}
+        assert_eq!(pool.counters().connections_cancelled.load(Relaxed), 0);
+    });
+}
+
+#[test]
 fn an_answer_that_never_comes_is_not_waited_for() {
     on_server(async |config| {
         let options = PoolOptions { answer_timeout: Duration::from_millis(100), ..small(1) };
