@@ -295,7 +295,11 @@ pub const KEYS: &[Key] = &[
     key("rest.plan", Kind::Switch, "answer Accept: application/vnd.pgrst.plan"),
     key("rest.tx_end", Kind::Text, "commit, rollback, or either with -allow-override"),
     key("rest.openapi_mode", Kind::Text, "follow-privileges, ignore-privileges or disabled"),
-    key("pool.max_connections", Kind::Number, "connections of all projects together"),
+    key(
+        "pool.max_connections",
+        Kind::Number,
+        "connections of all projects together; requests of one have three quarters at most",
+    ),
     key("pool.max_projects", Kind::Number, "projects open at once, one more connection each"),
     key("pool.acquire_timeout", Kind::Text, "time a request waits for a connection; above it 504"),
     key("pool.idle_timeout", Kind::Text, "time after which an unused project's connections close"),

@@ -364,7 +364,10 @@ impl Factory {
             },
             connect: connect_config(&self.endpoint, login, &project.database),
             budget: self.budget.clone(),
-            pool: pool_options(&self.config),
+            pool: PoolOptions {
+                max_connections: most_of_one(self.config.pool.max_connections),
+                ..pool_options(&self.config)
+            },
             snapshot: SnapshotOptions {
                 tenant: Tenant::Project {
                     access,
@@ -455,7 +458,12 @@ fn given(rest: &plinth_rest::Config) -> Arc<pgrst::Source> {
     Arc::new(pgrst::Source::of_flags(flags))
 }
 
-/// The bounds of a pool: one project may use the whole budget while no other wants it.
+/// How many connections the requests of one project may have: a quarter is left to the others, however long its own take.
+fn most_of_one(max_connections: usize) -> usize {
+    max_connections - max_connections / 4
+}
+
+/// The bounds of a pool that may use the whole budget.
 pub fn pool_options(config: &Config) -> PoolOptions {
     PoolOptions {
         max_connections: config.pool.max_connections,

@@ -6,7 +6,7 @@ use http::StatusCode;
 use plinth_postgres::{Cluster, CreateProject, ManagedOptions, Registry};
 use plinth_testkit::test_cluster;
 
-use crate::support::{Instance, config, until, with_project};
+use crate::support::{Instance, as_owner, config, until, with_project};
 
 /// Sessions of the data plane in a database.
 async fn sessions(cluster: &Cluster, database: &str) -> i64 {
@@ -100,6 +100,38 @@ async fn projects_appear_and_disappear_while_the_server_runs() {
     .await;
     registry.drop_project("come-and-go").await.unwrap();
     following.abort();
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_requests_of_one_project_leave_connections_to_the_others() {
+    let kit = test_cluster().await.unwrap();
+    let (registry, endpoint) = (kit.registry(), kit.cluster().endpoint());
+    let [greedy, modest] = ["greedy", "modest"].map(CreateProject::named);
+    let greedy = registry.create(greedy).await.unwrap();
+    let modest = registry.create(modest).await.unwrap();
+    let nap = "create function nap() returns void language sql as 'select pg_sleep(3600)'";
+    as_owner(&greedy, endpoint, nap).await;
+    as_owner(&modest, endpoint, "create table note (id int)").await;
+    let change = |config: &mut plinth_server::config::Config| config.pool.max_connections = 4;
+    let projects = [greedy.clone(), modest.clone()];
+    let instance = Instance::start(endpoint, &projects, config(change)).await;
+    let mut naps = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let api = instance.service(&greedy);
+        naps.spawn(async move { api.get("/rpc/nap").await.map(drop) });
+    }
+    let admin = kit.cluster().connect(&greedy.database).await.unwrap();
+    let asleep = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+    let sleepers = async || admin.query_one(asleep, &[]).await.unwrap().get::<_, i64>(0);
+    until("it has all that it may have", async || (sleepers().await == 3).then_some(())).await;
+    assert_eq!(instance.service(&modest).get("/note").await.unwrap().status, StatusCode::OK);
+    // Whoever hangs up wants no answer any more.
+    naps.shutdown().await;
+    until("nobody sleeps for nobody", async || (sleepers().await == 0).then_some(())).await;
+    admin.close().await;
+    registry.drop_project("greedy").await.unwrap();
+    registry.drop_project("modest").await.unwrap();
     instance.stop().await;
 }
 
