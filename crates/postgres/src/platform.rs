@@ -36,6 +36,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0020_limits",
     "0021_runs",
     "0022_messages",
+    "0023_moddatetime",
 ];
 
 #[cfg(test)]

@@ -301,7 +301,12 @@ async fn people_may_do_what_supabases_users_do() {
         "migrations/1_app.sql",
         "create extension if not exists vector;
          create extension if not exists citext with schema extensions;
+         create extension if not exists moddatetime schema extensions;
          create table public.profile (id uuid primary key references auth.users on delete cascade, email text, e vector(3));
+         create table public.todo (id int, updated_at timestamptz);
+         create trigger handle_updated_at before update on todo for each row execute procedure moddatetime (updated_at);
+         insert into todo values (1);
+         update todo set id = 2;
          alter table public.profile enable row level security;
          create policy own on public.profile for all to authenticated using ((select auth.uid()) = id);
          create function public.handle_new_user() returns trigger language plpgsql security definer set search_path = '' as $$
@@ -323,6 +328,7 @@ async fn people_may_do_what_supabases_users_do() {
     let outcome = case.up().await;
     assert!(outcome.is_ok(), "{}", full(&outcome.unwrap_err()));
     assert_eq!(case.value("select private.plain()").await, "2");
+    assert_eq!(case.value("select updated_at is not null from todo").await, "t");
     case.end().await;
 }
 
