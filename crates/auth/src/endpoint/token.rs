@@ -44,7 +44,9 @@ pub(super) fn fields<T: DeserializeOwned>(call: &Call<'_>) -> Result<T> {
 /// The body when it is a form; of fields that are repeated, the first.
 fn form(call: &Call<'_>) -> Option<Object> {
     let kind = call.request.header("content-type")?;
-    if !kind.starts_with("application/x-www-form-urlencoded") {
+    // `curl -d` calls everything a form.
+    let is_json = call.request.body.trim_ascii_start().starts_with(b"{");
+    if is_json || !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
     }
     let mut form = Object::new();

@@ -405,6 +405,10 @@ fn a_token_request_may_be_a_form_and_says_its_grant_once() {
         };
         let answer = site.ask(ask("/token", body)).await;
         assert_eq!(answer.body["user"]["id"], ada.id, "{}", answer.body);
+        // `curl -d` calls JSON a form, too.
+        let body = r#" {"email": "ada@example.com", "password": "correct horse"}"#.to_owned();
+        let answer = site.ask(ask("/token?grant_type=password", body)).await;
+        assert_eq!(answer.body["user"]["id"], ada.id, "{}", answer.body);
         let body = format!("refresh_token={}", ada.refresh);
         let answer =
             site.ask(ask("/token?grant_type=refresh_token&grant_type=password", body)).await;
