@@ -14,9 +14,9 @@ use super::running::{Note, Running};
 use super::serving::{serve, start_log, stop_signal};
 use super::{banner, project, status};
 use crate::blueprints::Blueprint;
-use crate::cli::{GlobalArgs, Output, ServeArgs, UpArgs};
+use crate::cli::{GlobalArgs, Output, ServeArgs, UpArgs, hinted};
 use crate::config::{ClusterConfig, Config};
-use crate::gateway::{Gateway, Server, Site};
+use crate::gateway::{Gateway, Server, ServerError, Site};
 use crate::runtime::{Backoff, Projects, WorkOptions};
 
 /// The bare project of `plinth up --empty`.
@@ -48,7 +48,8 @@ struct Plan {
 /// `plinth up`
 pub(super) async fn up(global: &GlobalArgs, args: &UpArgs, output: Output) -> anyhow::Result<()> {
     let mut config = Config::try_from(global.raw_config(&args.listen)?)?;
-    config.listen_anywhere = true;
+    // Who names an address wants that one.
+    config.listen_anywhere = args.listen.listen.is_none();
     start_log(&config.log, "warn")?;
     let projects = wanted_projects(&config, args)?;
     let first = projects.first().map(|(name, _)| name.clone());
@@ -151,7 +152,11 @@ async fn serve_cluster(
     output: Output,
 ) -> anyhow::Result<()> {
     let registry = open_registry(cluster, config).await?;
-    let server = Server::bind(config.listen, config.listen_anywhere).await?;
+    let server = Server::bind(config.listen, config.listen_anywhere).await;
+    let server = server.map_err(|error| match error {
+        ServerError::Taken(_) => hinted(error.to_string(), "name another one with --listen"),
+        other => other.into(),
+    })?;
     let address = server.address();
     let _note = leave_note(config, cluster, Some(address))?;
     // The port may be another one than was asked for.

@@ -297,6 +297,10 @@ async fn an_empty_project_from_nothing_to_the_end() {
     assert!(up.stop().success());
     assert!(!data.0.join("postgres/postmaster.pid").exists(), "PostgreSQL was stopped too");
     assert!(data.refusal(&["status"]).contains("plinth up"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refusal = data.refusal(&["up", "--empty", "--listen", &address]);
+    assert!(refusal.contains(&address) && refusal.contains("--listen"), "{refusal}");
 
     // Without a running instance, the cluster is started for the command and stopped again.
     assert!(data.stdout(&["project", "list"]).contains("shop"));
