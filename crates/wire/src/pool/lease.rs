@@ -60,9 +60,12 @@ impl Lease {
             self.drain_limit = READ_DRAIN_LIMIT;
         }
         let Some(session) = &mut self.session else { return Err(WireError::Closed) };
-        let result = tokio::time::timeout(limit, session.connection.run(batch))
-            .await
-            .unwrap_or(Err(WireError::AnswerTimeout(limit)));
+        let Ok(result) = tokio::time::timeout(limit, session.connection.run(batch)).await else {
+            count(&self.pool.counters.connections_lost, 1);
+            // Whoever drops the lease has it cancelled.
+            self.drain_limit = Duration::ZERO;
+            return Err(WireError::AnswerTimeout(limit));
+        };
         if !matches!(result, Ok(_) | Err(WireError::Database(_))) {
             count(&self.pool.counters.connections_lost, 1);
             self.session = None;

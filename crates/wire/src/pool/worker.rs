@@ -180,15 +180,13 @@ impl Worker<'_> {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            received = tokio::time::timeout(limit, connection.receive()) => {
-                received.unwrap_or(Err(WireError::AnswerTimeout(limit)))
-            }
-            () = abandoned => {
-                self.pool.cancel(connection).await;
-                Err(WireError::Closed)
-            }
-        }
+        let given_up = tokio::select! {
+            received = connection.receive() => return received,
+            () = tokio::time::sleep(limit) => WireError::AnswerTimeout(limit),
+            () = abandoned => WireError::Closed,
+        };
+        self.pool.cancel(connection).await;
+        Err(given_up)
     }
 
     /// Has another worker see to those who wait.

@@ -278,11 +278,19 @@ fn a_write_that_nobody_waits_for_any_more_is_done_all_the_same() {
 #[test]
 fn an_answer_that_never_comes_is_not_waited_for() {
     on_server(async |config| {
-        let options = PoolOptions { answer_timeout: Duration::from_millis(100), ..small(1) };
-        let pool = pool(&config, &Budget::new(4), options);
-        let error = pool.run(batch(&["select pg_sleep(5)"])).await.unwrap_err();
-        assert!(matches!(error, WireError::AnswerTimeout(_)), "{error:?}");
-        pool.run(batch(&["select 1"])).await.unwrap();
+        let answer_timeout = Duration::from_millis(100);
+        let options =
+            PoolOptions { answer_timeout, acquire_timeout: Duration::from_secs(60), ..small(1) };
+        let [hasty, other] =
+            [options, small(1)].map(|options| pool(&config, &Budget::new(4), options));
+        for lane in [Lane::Write, Lane::Read] {
+            let sleep = Batch { lane, ..batch(&["select pg_sleep(3600)"]) };
+            let error = hasty.run(sleep).await.unwrap_err();
+            assert!(matches!(error, WireError::AnswerTimeout(_)), "{error:?}");
+            hasty.run(batch(&["select 1"])).await.unwrap();
+            while first(&other.run(batch(&[SLEEPING])).await.unwrap()[0]) != "0" {}
+        }
+        assert_eq!(hasty.counters().connections_cancelled.load(Relaxed), 2);
     });
 }
 
