@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::error::MigrateError;
 use super::glob;
@@ -69,6 +70,7 @@ pub struct MigrationFolder {
     migrations: Vec<MigrationFile>,
     seeds: Vec<SeedFile>,
     settings: Vec<(&'static str, String)>,
+    sign_in: Option<PathBuf>,
     notices: Vec<String>,
 }
 
@@ -78,6 +80,7 @@ struct Config {
     api: ApiConfig,
     #[serde(default)]
     db: DbConfig,
+    auth: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,11 +134,13 @@ impl MigrationFolder {
     /// [`MigrateError`] if there is no such folder, or something in it cannot be read or is ambiguous.
     pub fn open(path: &Path) -> Result<Self, MigrateError> {
         let root = find_root(path).ok_or_else(|| MigrateError::NoFolder(path.to_owned()))?;
-        let config = read_config(&root.join("config.toml"))?;
+        let config_file = root.join("config.toml");
+        let config = read_config(&config_file)?;
         let mut folder = Self {
             migrations: Vec::new(),
             seeds: Vec::new(),
             settings: config.api.settings(),
+            sign_in: config.auth.map(|_| config_file),
             notices: Vec::new(),
         };
         if config.db.migrations.enabled == Some(false) {
@@ -167,6 +172,11 @@ impl MigrationFolder {
     /// Names and values of settings of the database, from `[api]` in `config.toml`.
     pub(crate) fn settings(&self) -> &[(&'static str, String)] {
         &self.settings
+    }
+
+    /// The `config.toml` that has settings of sign-in: a migration does not change these.
+    pub fn sign_in(&self) -> Option<&Path> {
+        self.sign_in.as_deref()
     }
 
     /// What was skipped and why, for the operator.

@@ -43,7 +43,7 @@ async fn execute(
     command: &MigrateCommand,
     output: Output,
 ) -> anyhow::Result<()> {
-    let folder = open_folder(target, project)?;
+    let folder = open_folder(target, project, output)?;
     for notice in folder.notices() {
         output.warn(notice);
     }
@@ -91,9 +91,19 @@ async fn execute(
 }
 
 /// The folder that was named, else the project's blueprint, else the current folder.
-fn open_folder(target: &MigrateTarget, project: &Project) -> anyhow::Result<MigrationFolder> {
+fn open_folder(
+    target: &MigrateTarget,
+    project: &Project,
+    output: Output,
+) -> anyhow::Result<MigrationFolder> {
     let blueprint = project.blueprint.as_deref().filter(|_| target.dir.is_none());
     if let Some(found) = blueprint.and_then(|name| Blueprint::find(name).ok()) {
+        if MigrationFolder::open(Path::new(".")).is_ok() {
+            output.warn(format!(
+                "these are the migrations of the blueprint `{}`; --dir . takes those of this folder",
+                found.name
+            ));
+        }
         // The folder is read into memory, so a temporary one may go.
         let unpacked = found.unpack()?;
         return Ok(MigrationFolder::open(unpacked.path())?);

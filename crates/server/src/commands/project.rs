@@ -72,6 +72,12 @@ async fn execute(
                         .with_context(|| format!("cannot use the folder {}", path.display()))?;
                     folder.notices().iter().for_each(|notice| output.warn(notice));
                     create(&admin.registry, name, None, Some(&folder), !no_seed, output).await?;
+                    if let Some(file) = folder.sign_in() {
+                        output.warn(format!(
+                            "[auth] of {0} is not in force: say `[project.{name}.auth]` and `auth_config = \"{0}\"` in plinth.toml",
+                            file.display()
+                        ));
+                    }
                 }
                 (None, None) => {
                     create(&admin.registry, name, None, None, false, output).await?;

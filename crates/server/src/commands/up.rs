@@ -269,6 +269,10 @@ async fn announce(
             "the default project `{name}` does not exist; nothing answers at the root"
         ));
     }
+    for name in config.auth.projects().filter(|name| registered.iter().all(|one| one.name != *name))
+    {
+        output.warn(format!("[project.{name}.auth] is for a project that does not exist"));
+    }
     if plan.json {
         let mut ready = status::overview(admin, default.as_deref(), &registered, address);
         ready["api"] = json!(crate::config::local_origin(address));

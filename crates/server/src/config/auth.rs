@@ -87,6 +87,11 @@ impl AuthSettings {
         self.projects.get(project).unwrap_or(&self.shared)
     }
 
+    /// The projects that have settings of their own.
+    pub fn projects(&self) -> impl Iterator<Item = &str> {
+        self.projects.keys().map(String::as_str)
+    }
+
     /// Logs what is worth saying: mistakes as warnings, the rest for those who seek.
     pub fn log_notes(&self) {
         for note in &self.notes {

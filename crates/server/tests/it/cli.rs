@@ -229,9 +229,12 @@ async fn an_empty_project_from_nothing_to_the_end() {
     let sql = "create table task (id int primary key); insert into task values (1);
                insert into auth.users (id, email) values ('a0000000-0000-4000-8000-000000000001', 'ada@example.com');";
     std::fs::write(folder.join("supabase/migrations/20240101000000_task.sql"), sql).unwrap();
+    std::fs::write(folder.join("supabase/config.toml"), "[auth]\nenabled = true").unwrap();
     let from = folder.to_str().unwrap();
-    let created = data.stdout(&["project", "create", "mine", "--from", from, "-o", "json"]);
-    let mine: Value = serde_json::from_str(&created).unwrap();
+    let created = data.run(&["project", "create", "mine", "--from", from, "-o", "json"]);
+    let warned = String::from_utf8(created.stderr).unwrap();
+    assert!(warned.contains("[auth] of ") && warned.contains("[project.mine.auth]"), "{warned}");
+    let mine: Value = serde_json::from_slice(&created.stdout).unwrap();
     let rest = api.below("/p/mine/rest/v1").with("apikey", mine["SECRET_KEY"].as_str().unwrap());
     crate::support::until("the new project is served", async || {
         let answer = rest.get("/task").await.unwrap();
@@ -326,11 +329,20 @@ async fn the_binary_alone_makes_a_blueprint_and_survives_being_killed() {
     up.wait();
 
     // PostgreSQL goes on; the note of the dead is not believed blindly, and the next start adopts it.
+    let config = data.0.join("plinth.toml");
+    std::fs::write(&config, "[project.nobody.auth]\njwt_expiry = 60").unwrap();
     let begun = Instant::now();
-    let up = data.up(&["--only", "echelon"]);
+    let up = data.up(&["--only", "echelon", "--config", config.to_str().unwrap()]);
     let ready = up.ready();
     assert!(begun.elapsed() < Duration::from_secs(10), "the second start is quick");
+    up.wait_for("[project.nobody.auth]");
     assert_eq!(agents(&ready).await, seeded);
+
+    // A folder of migrations that is not the project's is not passed over without a word.
+    std::fs::create_dir(data.0.join("migrations")).unwrap();
+    let status = ["--data-dir", data.text(), "migrate", "status", "--project", "echelon"];
+    let status = plinth(&status, &[]).current_dir(&data.0).output().unwrap();
+    assert!(String::from_utf8(status.stderr).unwrap().contains("--dir ."), "it says what it reads");
 
     // PostgreSQL itself dies: it is started again.
     let pid = std::fs::read_to_string(data.0.join("postgres/postmaster.pid")).unwrap();
