@@ -37,6 +37,7 @@ pub(crate) const FILES: &[File] = files!["platform":
     "0021_runs",
     "0022_messages",
     "0023_moddatetime",
+    "0024_looks",
 ];
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 set local search_path = '';
 
 -- Engines know now whose turn it is, and the beginnings of a key are rows of their own.
-drop table plinth.turn;
+drop table plinth.rate, plinth.turn;
 drop function plinth.take_limited(bigint, integer, integer, interval, integer, integer);
 
 -- Who counts need not step over what remains of those before the first one.
@@ -31,29 +31,14 @@ create table plinth.closed (
 );
 comment on table plinth.closed is 'Keys of which a provider said that no job may begin for a time';
 
--- What counts still goes on to count: a rate may be for days.
-insert into plinth.beginning (binding, key, at, until)
-select rate.binding, rate.key, begun.at, begun.at + per.length
-from plinth.rate
-join plinth.binding on binding.id = rate.binding
-cross join lateral (select (spec #>> '{limit,per_ms}')::bigint * interval '1 millisecond' as length) as per
-cross join lateral unnest(rate.begun) as begun (at)
-where begun.at + per.length > now();
-insert into plinth.closed (binding, key, until) select binding, key, closed_until from plinth.rate where closed_until > now();
-drop table plinth.rate;
-
 -- Takes up to `most` jobs of one binding in turns across `fair`, as far as its limits leave room: at most `rate` beginnings
 -- of a key in any `per`, at most `seats` jobs of a key at once (null: no such limit). Priority counts as ten minutes of
 -- waiting a level, so that nothing waits for ever.
 --
 -- `fairs`, `priorities` and `places` say where to look, in the order of their turns, and from which place on: nothing steps
--- over what remains of the jobs before it. `depth` jobs of each are looked at, and more where keys are full that others may
--- be behind, in a few laps: who takes jobs keeps others from it, and must not do so for long. Seats are counted from the
--- number `first_seat` on.
---
--- Beside the jobs that were taken, rows with no more than a place say what was found: in the state q, the first job of a
--- turn that stays behind; in the state c, from where on those of a turn were not looked at; in the state s, the number of
--- the first seat; in the state x, that no key has room.
+-- over what remains of the jobs before it. `depth` jobs of each are looked at. Where a job stays behind, the first one that
+-- does is returned as well, still queued, with no more than its place. Seats are counted from the number `first_seat` on; a
+-- row in the state s has the number of the first one in its place. One in the state x says that no key has room.
 create function plinth.take_limited(
   taker bigint, of_binding integer, most integer, per interval, rate integer, seats integer,
   fairs text[], priorities smallint[], places bigint[], depth integer, first_seat bigint)
@@ -62,9 +47,6 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  most_laps constant integer := 8;
-  -- Jobs of a turn that one lap looks at.
-  most_looked_at constant integer := greatest(depth, 1000 / greatest(1, pg_catalog.cardinality(fairs)));
   asked_at  timestamptz;
   begins_at timestamptz;
   candidate record;
@@ -75,47 +57,39 @@ declare
   rate_turns constant boolean := coalesce(not known ? 'fair', true);
   seat_turns constant boolean := rate_turns
     and (not rate_is_keyed or known #> '{limit,key}' = known #> '{concurrency,key}');
-  nothing   constant bigint[] := pg_catalog.array_fill(null::bigint, array[pg_catalog.cardinality(fairs)]);
-  -- Turns of which nothing can be taken.
+  -- Keys that have no room, and turns of which nothing can be taken. Jobs whose key is null share one, the empty text.
+  full_rate text[] := '{}';
+  full_seat text[] := '{}';
   full_fair text[] := '{}';
   -- There are enough, or no key has room.
   full_up   boolean := false;
   no_room   boolean := false;
-  -- Jobs of this lap, and their keys. Those whose key is null share one, the empty text.
+  -- Jobs of this round, and their keys.
   chosen     bigint[];
   rate_keys  text[];
   seat_keys  text[];
-  -- Where the turns go on after this lap, how many of their jobs it read, and whether one stayed for its key, behind which
-  -- others may be.
-  go_on     bigint[] := places;
-  read      bigint[];
-  last      bigint[];
-  behind    bigint[];
+  -- Whether there may be jobs of other keys behind those of a full one.
+  behind    boolean;
   taken     integer := 0;
   got       integer;
-  -- The first job of each turn that stays, and the first one that was not looked at.
-  stays     bigint[] := nothing;
-  unseen    bigint[] := nothing;
-  said      plinth.job;
+  stays     bigint[] := pg_catalog.array_fill(null::bigint, array[pg_catalog.cardinality(fairs)]);
+  stayed    plinth.job;
 begin
   -- Counting and taking of two takers must not interleave. Who comes second finds nothing this time.
   if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('plinth.take'), of_binding) then
     return;
   end if;
 
-  for lap in 1 .. most_laps loop
+  loop
     asked_at := pg_catalog.clock_timestamp();
     chosen := '{}';
     rate_keys := '{}';
     seat_keys := '{}';
-    read := nothing;
-    last := nothing;
-    behind := nothing;
+    behind := false;
 
     for candidate in
       with source as (
-        select * from unnest(fairs, priorities, go_on) with ordinality as source (fair, priority, place, number)
-        where source.place is not null
+        select * from unnest(fairs, priorities, places) with ordinality as source (fair, priority, place, number)
       ), found as materialized (
         select source.number, source.fair, queued.id, queued.place, queued.rate_key, queued.seat_key,
           pg_catalog.row_number() over (
@@ -126,44 +100,38 @@ begin
           from plinth.job
           where binding = of_binding and fair = source.fair and priority = source.priority and place >= source.place
             and state = 'q'
+            and coalesce(rate_key, '') <> all (full_rate)
+            and coalesce(seat_key, '') <> all (full_seat)
           order by place limit depth
         ) as queued
-      ), counted as (
-        -- No join: the statement is planned for a few jobs and would count again for each pair of them.
-        select found.*, pg_catalog.row_number() over (partition by found.rate_key) as nth from found
+        where source.fair <> all (full_fair)
       ), rated as (
-        select counted.*, pg_catalog.max(
-            case when rate is null or counted.nth > 1 then null
-              when exists (
-                select from plinth.closed
-                where closed.binding = of_binding and closed.key = counted.rate_key and closed.until > asked_at) then 0
-              else rate - (
-                select pg_catalog.count(*) from plinth.beginning
-                where beginning.binding = of_binding and beginning.key = counted.rate_key and beginning.at > asked_at - per) end
-          ) over (partition by counted.rate_key) as rate_room
-        from counted
+        select wanted.rate_key, case when closed.until > asked_at then 0 else rate - (
+            select pg_catalog.count(*) from plinth.beginning
+            where beginning.binding = of_binding and beginning.key = wanted.rate_key and beginning.at > asked_at - per) end as room
+        from (select distinct found.rate_key from found where rate is not null) as wanted
+        left join plinth.closed on closed.binding = of_binding and closed.key = wanted.rate_key
       ), seated as materialized (
         select seat.key, pg_catalog.count(*) as jobs from plinth.seat
         where seat.binding = of_binding and seat.number >= first_seat and seats is not null group by seat.key
       )
-      select rated.*, seats - coalesce(seated.jobs, 0) as seat_room
-      from rated
-      left join seated on seated.key = rated.seat_key
-      order by rated.round, rated.number
+      select found.*, rated.room as rate_room, seats - coalesce(seated.jobs, 0) as seat_room
+      from found
+      left join rated on rated.rate_key = found.rate_key
+      left join seated on seated.key = found.seat_key
+      order by found.round, found.number
     loop
-      read[candidate.number] := coalesce(read[candidate.number], 0) + 1;
-      last[candidate.number] := greatest(last[candidate.number], candidate.place);
       if full_up or taken + pg_catalog.cardinality(chosen) >= most then
         full_up := true;
-        unseen[candidate.number] := least(unseen[candidate.number], candidate.place);
       elsif candidate.rate_room <= pg_catalog.cardinality(pg_catalog.array_positions(rate_keys, candidate.rate_key)) then
         if candidate.rate_key = '' and not rate_is_keyed then
           full_up := true;
           no_room := true;
         elsif rate_turns and candidate.fair = candidate.rate_key then
           full_fair := full_fair || candidate.fair;
-        else
-          behind[candidate.number] := 1;
+        elsif candidate.rate_key <> all (full_rate) then
+          full_rate := full_rate || candidate.rate_key;
+          behind := true;
         end if;
       elsif candidate.seat_room <= pg_catalog.cardinality(pg_catalog.array_positions(seat_keys, candidate.seat_key)) then
         if candidate.seat_key = '' and not seat_is_keyed then
@@ -171,8 +139,9 @@ begin
           no_room := true;
         elsif seat_turns and candidate.fair = candidate.seat_key then
           full_fair := full_fair || candidate.fair;
-        else
-          behind[candidate.number] := 1;
+        elsif candidate.seat_key <> all (full_seat) then
+          full_seat := full_seat || candidate.seat_key;
+          behind := true;
         end if;
       else
         chosen := chosen || candidate.id;
@@ -205,38 +174,28 @@ begin
       get diagnostics got = row_count;
       taken := taken + got;
     end if;
-
-    for turn in 1 .. pg_catalog.cardinality(fairs) loop
-      go_on[turn] := case when behind[turn] = 1 and read[turn] >= depth and fairs[turn] <> all (full_fair) then last[turn] + 1 end;
-    end loop;
-    depth := least(2 * depth, most_looked_at);
-    exit when full_up or pg_catalog.cardinality(pg_catalog.array_remove(go_on, null)) = 0;
+    exit when full_up or not behind;
   end loop;
 
-  said.id := 0;
-  said.binding := of_binding;
+  stayed.id := 0;
+  stayed.binding := of_binding;
   for turn in 1 .. pg_catalog.cardinality(fairs) loop
     continue when stays[turn] is null;
-    said.fair := fairs[turn];
-    said.priority := priorities[turn];
-    said.state := 'q';
-    said.place := stays[turn];
-    return next said;
-    said.place := least(unseen[turn], go_on[turn]);
-    if said.place is not null and not no_room then
-      said.state := 'c';
-      return next said;
-    end if;
+    stayed.state := 'q';
+    stayed.fair := fairs[turn];
+    stayed.priority := priorities[turn];
+    stayed.place := stays[turn];
+    return next stayed;
   end loop;
   if no_room then
-    said.state := 'x';
-    return next said;
+    stayed.state := 'x';
+    return next stayed;
   end if;
   if seats is not null then
-    said.state := 's';
-    said.place := coalesce(
+    stayed.state := 's';
+    stayed.place := coalesce(
       (select number from plinth.seat where binding = of_binding and number >= first_seat order by number limit 1), first_seat);
-    return next said;
+    return next stayed;
   end if;
 end
 $$;

@@ -45,7 +45,7 @@ async fn outdate(registry: &Registry, project: &Project) {
           plinth.shown_headers; \
         insert into plinth.run (id, url, settings, labels, body, message) values ('r', 'u', '{}', '{}', '', 'm'); \
         insert into plinth.run_step (run, message, body) values ('r', 'm', ''), ('r', 's', '{\"stepId\": 7}'), ('r', 'x', 'x'); \
-        delete from plinth.migration where version in (select version from plinth.migration order by version desc limit 3)";
+        delete from plinth.migration where version in (select version from plinth.migration order by version desc limit 4)";
     admin.batch_execute(newest).await.unwrap();
     let control = registry.cluster().connect("plinth").await.unwrap();
     let forget = "update plinth.project set platform = null where name = $1";
