@@ -165,7 +165,7 @@ impl Alone {
     }
 
     fn pool_options(&self) -> PoolOptions {
-        let mut options = pool_options(&self.config);
+        let mut options = pool_options(&self.config, self.config.pool.max_connections);
         if !self.settings.prepared_statements {
             options.cached_statements = 0;
         }

@@ -364,10 +364,7 @@ impl Factory {
             },
             connect: connect_config(&self.endpoint, login, &project.database),
             budget: self.budget.clone(),
-            pool: PoolOptions {
-                max_connections: most_of_one(self.config.pool.max_connections),
-                ..pool_options(&self.config)
-            },
+            pool: pool_options(&self.config, most_of_one(self.config.pool.max_connections)),
             snapshot: SnapshotOptions {
                 tenant: Tenant::Project {
                     access,
@@ -393,11 +390,7 @@ impl Factory {
                 &project.database,
                 "plinth messages",
             )),
-            pool: PoolOptions {
-                shards: shards(max_connections),
-                max_connections,
-                ..pool_options(&self.config)
-            },
+            pool: pool_options(&self.config, max_connections),
             owner: Arc::from(project.owner_role.as_str()),
             secret: project.keys.jwt_secret.clone(),
             policy: self.config.work.policy(self.desk.allows_http_loopback()),
@@ -413,11 +406,7 @@ impl Factory {
                 &project.database,
                 "plinth hooks",
             )),
-            pool: PoolOptions {
-                shards: shards(max_connections),
-                max_connections,
-                ..pool_options(&self.config)
-            },
+            pool: pool_options(&self.config, max_connections),
             owner: Arc::from(project.owner_role.as_str()),
         }
     }
@@ -427,11 +416,7 @@ impl Factory {
         let max_connections = half.min(sign_in::MAX_CONNECTIONS);
         SignInParts {
             connect: self.endpoint.wire(&project.auth_login, &project.database, "plinth auth"),
-            pool: PoolOptions {
-                shards: shards(max_connections),
-                max_connections,
-                ..pool_options(&self.config)
-            },
+            pool: pool_options(&self.config, max_connections),
             name: Arc::from(project.name.as_str()),
             config: self.config.auth.of(&project.name).clone(),
             desk: self.desk.clone(),
@@ -463,11 +448,11 @@ fn most_of_one(max_connections: usize) -> usize {
     max_connections - max_connections / 4
 }
 
-/// The bounds of a pool that may use the whole budget.
-pub fn pool_options(config: &Config) -> PoolOptions {
+/// The bounds of a pool of so many connections.
+pub fn pool_options(config: &Config, max_connections: usize) -> PoolOptions {
     PoolOptions {
-        max_connections: config.pool.max_connections,
-        shards: shards(config.pool.max_connections),
+        max_connections,
+        shards: shards(max_connections),
         acquire_timeout: config.pool.acquire_timeout,
         max_waiting: MAX_WAITING,
         answer_timeout: config.http.request_timeout + ANSWER_MARGIN,
